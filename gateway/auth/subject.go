@@ -1,0 +1,26 @@
+package auth
+
+import "time"
+
+// Subject is the verified caller. It is never changed after authentication and
+// is shared by all requests with the same token.
+type Subject struct {
+	Issuer, ID   string // iss and sub: the principal is the pair
+	Client       string // OAuth client id; never empty
+	Roles        []string
+	Organization string // "Organization/2" or ""
+	FHIRUser     string // "Practitioner/7" or ""
+	Patient      string // launch patient, "Patient/1" or ""
+	Encounter    string // launch encounter, "Encounter/1" or ""
+	Purpose      []string
+	Scopes       []string // as granted, not interpreted; nil where the issuer's tokens carry none
+	SMART        bool     // scopes bound what may be done (issuer's `scopes: smart`)
+	ACR          string
+	AuthTime     time.Time // zero where unknown
+	TokenID      string    // jti, "" where absent
+	Expires      time.Time // never served after
+}
+
+// Key names the principal in handles, limits and audit: the issuer and subject,
+// joined so that no two principals share a key.
+func (s *Subject) Key() string { return s.Issuer + "\x00" + s.ID }
