@@ -1,0 +1,115 @@
+package fhir
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestKinds(t *testing.T) {
+	for name, want := range map[string]Kind{
+		"Patient": Resource, "Patient.contact": Backbone, "HumanName": Complex, "date": Primitive,
+		"DomainResource": Abstract, "patient": Unknown, "": Unknown, "Timing.repeat": Backbone, "MetadataResource": Unknown,
+	} {
+		if got := R4.Kind(name); got != want {
+			t.Errorf("Kind(%q) = %v, want %v", name, got, want)
+		}
+	}
+	if got := len(R4.ResourceTypes()); got != 146 {
+		t.Errorf("R4 has %d resource types, want 146", got)
+	}
+}
+
+func TestElements(t *testing.T) {
+	for _, c := range []struct {
+		typ, name string
+		want      ElementInfo
+	}{
+		{"Patient", "name", ElementInfo{Name: "name", Path: "name", Type: "HumanName", Array: true}},
+		{"Patient", "id", ElementInfo{Name: "id", Path: "id", Type: "id"}},
+		{"Patient", "contact", ElementInfo{Name: "contact", Path: "contact", Type: "Patient.contact", Array: true}},
+		{"Patient.contact", "relationship", ElementInfo{Name: "relationship", Path: "relationship", Type: "CodeableConcept", Array: true}},
+		{"Observation", "valueQuantity", ElementInfo{Name: "valueQuantity", Path: "value", Type: "Quantity", Choice: true}},
+		{"Observation", "value", ElementInfo{Name: "value", Path: "value", Choice: true}},
+		{"Observation", "status", ElementInfo{Name: "status", Path: "status", Type: "code", Required: true}},
+		{"Patient", "deceasedDateTime", ElementInfo{Name: "deceasedDateTime", Path: "deceased", Type: "dateTime", Choice: true}},
+		{"Timing", "repeat", ElementInfo{Name: "repeat", Path: "repeat", Type: "Timing.repeat"}},
+		{"Parameters.parameter", "part", ElementInfo{Name: "part", Path: "part", Type: "Parameters.parameter", Array: true}},
+		{"Bundle.entry", "resource", ElementInfo{Name: "resource", Path: "resource", Type: "Resource"}},
+		{"Patient", "contained", ElementInfo{Name: "contained", Path: "contained", Type: "Resource", Array: true}},
+		{"Extension", "valueReference", ElementInfo{Name: "valueReference", Path: "value", Type: "Reference", Choice: true}},
+		{"Extension", "url", ElementInfo{Name: "url", Path: "url", Type: "uri", Required: true}},
+	} {
+		got, ok := R4.Element(c.typ, c.name)
+		got.Order = 0
+		if !ok || got != c.want {
+			t.Errorf("Element(%s, %s) = %+v %v, want %+v", c.typ, c.name, got, ok, c.want)
+		}
+	}
+	for _, c := range [][2]string{{"Patient", "Name"}, {"Patient", "valueQuantity"}, {"Nothing", "id"}, {"Patient", ""}} {
+		if _, ok := R4.Element(c[0], c[1]); ok {
+			t.Errorf("Element(%s, %s) found", c[0], c[1])
+		}
+	}
+}
+
+// Every element's type has rows of its own, or a walk would end in the dark.
+func TestElementTypesResolve(t *testing.T) {
+	for _, row := range r4.types[:len(r4.types)-1] {
+		for e := range R4.Elements(r4.texts[row.name]) {
+			if e.Type == "" && e.Choice {
+				continue
+			}
+			if R4.Kind(e.Type) == Unknown {
+				t.Errorf("%s.%s: type %q is not in the tables", r4.texts[row.name], e.Name, e.Type)
+			}
+		}
+	}
+}
+
+func TestSearchParams(t *testing.T) {
+	for _, c := range []struct{ typ, code, kind, expression string }{
+		{"Observation", "patient", "reference", "Observation.subject.where(resolve() is Patient)"},
+		{"Patient", "_id", "token", "Resource.id"},
+		{"", "_lastUpdated", "date", "Resource.meta.lastUpdated"},
+		{"Location", "near", "special", "Location.position"},
+		{"InsurancePlan", "name", "string", "InsurancePlan.name | InsurancePlan.alias"},
+		{"Observation", "code-value-quantity", "composite", "Observation"},
+	} {
+		got, ok := R4.SearchParam(c.typ, c.code)
+		if !ok || got.Type != c.kind || got.Expression != c.expression {
+			t.Errorf("SearchParam(%s, %s) = %+v %v", c.typ, c.code, got, ok)
+		}
+	}
+	for _, c := range [][2]string{{"Patient", "Name"}, {"patient", "_id"}, {"", "name"}, {"Patient", "colour"}} {
+		if _, ok := R4.SearchParam(c[0], c[1]); ok {
+			t.Errorf("SearchParam(%s, %s) found", c[0], c[1])
+		}
+	}
+	if p, _ := R4.SearchParam("Observation", "code-value-quantity"); len(p.Components) != 2 || p.Components[0] != (Component{"code", "code"}) {
+		t.Errorf("components = %+v", p.Components)
+	}
+}
+
+// FHIR-24: the compartment is the published one (66 types), not the copy that
+// ships beside it (67), and every parameter it names exists.
+func TestCompartments(t *testing.T) {
+	sizes := map[string]int{}
+	for _, r := range r4.compartments {
+		name, typ := r4.texts[r.name], r4.texts[r.typ]
+		sizes[name]++
+		for _, p := range r4.lists[r.params] {
+			if _, ok := R4.SearchParam(typ, p); !ok {
+				t.Errorf("compartment %s: %s has no parameter %s", name, typ, p)
+			}
+		}
+	}
+	if sizes["Patient"] != 66 || len(sizes) != 5 {
+		t.Errorf("compartments have %v types", sizes)
+	}
+	if got, in := R4.Compartment("Patient", "Coverage"); !in || !slices.Equal(got, []string{"beneficiary", "payor", "policy-holder", "subscriber"}) {
+		t.Errorf("B-05: Coverage is in by %v %v", got, in)
+	}
+	if _, in := R4.Compartment("Patient", "Location"); in {
+		t.Error("Location is in the Patient compartment")
+	}
+}
