@@ -1,0 +1,145 @@
+package seal
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+func sealer(t testing.TB, fill byte, retired ...[]byte) *Sealer {
+	s, err := New(bytes.Repeat([]byte{fill}, MinKey), retired...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// H-02, B-09: a handle is a capability; edited, carried to another caller or
+// used for another thing it does not open.
+func TestOpen(t *testing.T) {
+	s := sealer(t, 1)
+	handle := s.Seal("page", "alice", []byte("cursor"), now.Add(time.Minute))
+	tests := []struct {
+		name                  string
+		purpose, bind, handle string
+		at                    time.Time
+		want                  error
+	}{
+		{"own", "page", "alice", handle, now, nil},
+		{"last second", "page", "alice", handle, now.Add(59 * time.Second), nil},
+		{"expired", "page", "alice", handle, now.Add(time.Minute), ErrExpired},
+		{"another caller's", "page", "bob", handle, now, ErrForeign},
+		{"another caller's, expired", "page", "bob", handle, now.Add(time.Hour), ErrForeign},
+		{"another purpose", "job", "alice", handle, now, ErrForeign},
+		{"purpose and bind shifted", "pagea", "lice", handle, now, ErrForeign},
+		{"empty", "page", "alice", "", now, ErrForeign},
+		{"short", "page", "alice", handle[:20], now, ErrForeign},
+		{"cut", "page", "alice", handle[:len(handle)-4], now, ErrForeign},
+		{"longer", "page", "alice", handle + "AAAA", now, ErrForeign},
+		{"newline", "page", "alice", handle[:9] + "\n" + handle[9:], now, ErrForeign},
+		{"padding", "page", "alice", handle + "=", now, ErrForeign},
+		{"not base64url", "page", "alice", strings.Repeat("+/", 60), now, ErrForeign},
+	}
+	for _, tt := range tests {
+		got, err := s.Open(tt.purpose, tt.bind, tt.handle, tt.at)
+		if !errors.Is(err, tt.want) || (err == nil) != (string(got) == "cursor") {
+			t.Errorf("%s: got %q, %v, want %v", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+// H-02: no character of a handle can change, and each handle has one spelling.
+func TestEveryCharacterCounts(t *testing.T) {
+	s := sealer(t, 1)
+	handle := []byte(s.Seal("page", "alice", []byte("x"), now.Add(time.Minute)))
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for i := range handle {
+		was := handle[i]
+		for _, c := range []byte(alphabet) {
+			if c == was {
+				continue
+			}
+			handle[i] = c
+			if _, err := s.Open("page", "alice", string(handle), now); err == nil {
+				t.Fatalf("position %d: %q opened", i, handle)
+			}
+		}
+		handle[i] = was
+	}
+}
+
+func TestHandlesDiffer(t *testing.T) {
+	s := sealer(t, 1)
+	a := s.Seal("page", "alice", []byte("x"), now)
+	if b := s.Seal("page", "alice", []byte("x"), now); a == b {
+		t.Error("two handles of one payload are equal")
+	}
+	if strings.Trim(a, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		t.Errorf("handle %q is not URL-safe", a)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	before := sealer(t, 1)
+	handle := before.Seal("page", "alice", []byte("x"), now.Add(time.Minute))
+	if _, err := sealer(t, 2, bytes.Repeat([]byte{1}, MinKey)).Open("page", "alice", handle, now); err != nil {
+		t.Errorf("under a retired key: %v", err)
+	}
+	if _, err := sealer(t, 2).Open("page", "alice", handle, now); !errors.Is(err, ErrForeign) {
+		t.Errorf("under another key: %v, want ErrForeign", err)
+	}
+}
+
+func TestNewRefusesShortKeys(t *testing.T) {
+	long := make([]byte, MinKey)
+	for _, keys := range [][][]byte{{nil}, {make([]byte, MinKey-1)}, {long, make([]byte, 16)}} {
+		if _, err := New(keys[0], keys[1:]...); err == nil {
+			t.Errorf("key of %d bytes accepted", len(keys[0]))
+		}
+	}
+}
+
+func TestDerive(t *testing.T) {
+	s := sealer(t, 1)
+	a, b := s.Derive("state", 32), s.Derive("audit", 32)
+	if bytes.Equal(a, b) || !bytes.Equal(a, s.Derive("state", 32)) || len(a) != 32 {
+		t.Error("derived keys must be stable and differ by label")
+	}
+	if bytes.Equal(a, sealer(t, 2).Derive("state", 32)) {
+		t.Error("derived keys must depend on the sealing key")
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	s := sealer(f, 1)
+	own := s.Seal("page", "alice", []byte("x"), now.Add(time.Minute))
+	f.Add(own)
+	f.Add("")
+	f.Fuzz(func(t *testing.T, handle string) {
+		if _, err := s.Open("page", "alice", handle, now); err == nil && handle != own {
+			t.Errorf("forged %q", handle)
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	s := sealer(b, 1)
+	payload := make([]byte, 300)
+	for b.Loop() {
+		s.Seal("page", "alice", payload, now)
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	s := sealer(b, 1)
+	handle := s.Seal("page", "alice", make([]byte, 300), now.Add(time.Minute))
+	for b.Loop() {
+		if _, err := s.Open("page", "alice", handle, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
