@@ -1,0 +1,317 @@
+package view
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/tink-crypto/tink-go/v2/daead/subtle"
+)
+
+// symbols are the 64 characters of a FHIR id: six bits each, and nothing but a
+// legal id can be written with them.
+const symbols = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-."
+
+// Strict: without it the spare bits of the last character would give one id
+// several pseudonyms, and a handle that opens must be the one we made.
+var sixBits = base64.NewEncoding(symbols).WithPadding(base64.NoPadding).Strict()
+
+// Codec turns real ids into pseudonyms and back, one space of them per domain.
+// Pseudonyms are keyed and reversible (AES-SIV, RFC 5297) with domain, type and
+// key epoch as associated data, so that one of another domain or type does not
+// open. It is safe for concurrent use.
+type Codec struct {
+	epochs  [][]byte // master keys, oldest first; the last one writes
+	vault   Vault
+	mu      sync.RWMutex
+	domains map[string]*domain
+}
+
+// domain holds the keys of one recipient, each purpose its own.
+type domain struct {
+	name   string
+	epochs []keys
+	memo   memo
+}
+
+type keys struct {
+	siv  *subtle.AESSIV
+	mac  []byte       // hashes, date offsets, overflow handles
+	uuid cipher.Block // UUID to UUID
+}
+
+// maxDomains bounds what strangers can make us hold: domains come from
+// configuration and policy, so more than this is a bug or an attack.
+const maxDomains = 4096
+
+var errDomain = errors.New("no domain for pseudonyms")
+
+// NewCodec makes a codec from master keys, oldest epoch first (at most 26): the
+// last writes, the others still open. Keys are random bytes, at least 16; what
+// looks typed is refused, since short secrets fall to guessing in hours. The
+// vault keeps what a pseudonym cannot carry; nil refuses ids that need it.
+func NewCodec(vault Vault, masters ...[]byte) (*Codec, error) {
+	if len(masters) == 0 || len(masters) > 26 {
+		return nil, fmt.Errorf("pseudonym keys: %d master keys, want 1 to 26", len(masters))
+	}
+	for _, m := range masters {
+		if err := strongKey(m); err != nil {
+			return nil, err
+		}
+	}
+	return &Codec{epochs: masters, vault: vault, domains: map[string]*domain{}}, nil
+}
+
+func strongKey(key []byte) error {
+	if len(key) < 16 {
+		return fmt.Errorf("pseudonym key has %d bits, want at least 128 (make one with `gatehouse keys new`)", len(key)*8)
+	}
+	typed, seen := true, map[byte]bool{}
+	for _, b := range key {
+		typed = typed && b >= ' ' && b <= '~'
+		seen[b] = true
+	}
+	if typed || len(seen) < 8 {
+		return errors.New("pseudonym key is text or not random; it must be random bytes (make one with `gatehouse keys new`)")
+	}
+	return nil
+}
+
+func (c *Codec) domain(name string) (*domain, error) {
+	if c == nil || name == "" {
+		return nil, errDomain
+	}
+	c.mu.RLock()
+	d := c.domains[name]
+	c.mu.RUnlock()
+	if d != nil {
+		return d, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d := c.domains[name]; d != nil {
+		return d, nil
+	}
+	if len(c.domains) >= maxDomains {
+		return nil, errors.New("too many pseudonym domains")
+	}
+	d = &domain{name: name}
+	for _, master := range c.epochs {
+		k, err := derive(master, name)
+		if err != nil {
+			return nil, fmt.Errorf("derive pseudonym keys: %w", err)
+		}
+		d.epochs = append(d.epochs, k)
+	}
+	c.domains[name] = d
+	return d, nil
+}
+
+func derive(master []byte, domain string) (k keys, err error) {
+	part := func(purpose string, n int) (key []byte) {
+		if err == nil {
+			key, err = hkdf.Key(sha256.New, master, nil, "gatehouse/"+purpose+"/v1/"+domain, n)
+		}
+		return key
+	}
+	siv, mac, block := part("pseudonym", 64), part("mac", 32), part("uuid", 32)
+	if err != nil {
+		return keys{}, err
+	}
+	if k.siv, err = subtle.NewAESSIV(siv); err != nil {
+		return keys{}, err
+	}
+	k.mac = mac
+	k.uuid, err = aes.NewCipher(block)
+	return k, err
+}
+
+func (d *domain) now() (byte, *keys) {
+	return byte('A' + len(d.epochs) - 1), &d.epochs[len(d.epochs)-1]
+}
+
+// bind is the associated data: each part with its length, so that no two
+// bindings read the same.
+func bind(epoch, class byte, domain, typ string) []byte {
+	ad := make([]byte, 0, len(domain)+len(typ)+8)
+	ad = append(ad, epoch, class)
+	ad = binary.AppendUvarint(ad, uint64(len(domain)))
+	ad = append(ad, domain...)
+	return append(ad, typ...)
+}
+
+// Pseudonym is the id that a domain knows the resource typ/id by: a legal FHIR
+// id of at most 64 characters that begins with a letter. It is the same each
+// time, unless the key epoch moves on.
+func (c *Codec) Pseudonym(domain, typ, id string) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	if p, ok := d.memo.get(typ, id); ok {
+		return p, nil
+	}
+	if typ == "" || !fhirID(id) {
+		return "", errors.New("not a FHIR id")
+	}
+	class, packed, fits := pack(id)
+	if !fits {
+		return c.store(d, typ, id)
+	}
+	epoch, k := d.now()
+	sealed, err := k.siv.EncryptDeterministically(packed, bind(epoch, class, domain, typ))
+	if err != nil {
+		return "", fmt.Errorf("seal pseudonym: %w", err)
+	}
+	p := string([]byte{epoch, class}) + sixBits.EncodeToString(sealed)
+	d.memo.put(typ, id, p)
+	return p, nil
+}
+
+// Real opens a pseudonym of the domain and type. A foreign, forged, shortened
+// or real id does not open.
+func (c *Codec) Real(domain, typ, p string) (id string, ok bool) {
+	d, err := c.domain(domain)
+	if err != nil || len(p) < 2 || !fhirID(p) {
+		return "", false
+	}
+	e := int(p[0]) - 'A'
+	if e < 0 || e >= len(d.epochs) {
+		return "", false
+	}
+	if class := p[1]; class == classStored || class == classRandom {
+		return c.stored(d, &d.epochs[e], typ, p)
+	}
+	sealed, err := open64(p[2:])
+	if err != nil {
+		return "", false
+	}
+	packed, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], p[1], domain, typ))
+	if err != nil {
+		return "", false
+	}
+	return unpack(p[1], packed)
+}
+
+// open64 decodes without what the standard decoder forgives: line breaks.
+func open64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line break in pseudonym")
+	}
+	return sixBits.DecodeString(s)
+}
+
+// Text is a reversible pseudonym for a text of any length (an identifier's
+// value), bound to the domain and a label (the identifier's system).
+func (c *Codec) Text(domain, label, text string) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	if p, ok := d.memo.get(label, text); ok {
+		return p, nil
+	}
+	// Padded to whole blocks: the length of a number tells what it is.
+	padded := binary.AppendUvarint(make([]byte, 0, len(text)+18), uint64(len(text)))
+	padded = append(padded, text...)
+	padded = append(padded, make([]byte, (16-len(padded)%16)%16)...)
+	epoch, k := d.now()
+	sealed, err := k.siv.EncryptDeterministically(padded, bind(epoch, classText, domain, label))
+	if err != nil {
+		return "", fmt.Errorf("seal text: %w", err)
+	}
+	p := string([]byte{epoch, classText}) + sixBits.EncodeToString(sealed)
+	d.memo.put(label, text, p)
+	return p, nil
+}
+
+// RealText opens what Text made for the same domain and label.
+func (c *Codec) RealText(domain, label, p string) (string, bool) {
+	d, err := c.domain(domain)
+	if err != nil || len(p) < 2 || p[1] != classText {
+		return "", false
+	}
+	e := int(p[0]) - 'A'
+	if e < 0 || e >= len(d.epochs) {
+		return "", false
+	}
+	sealed, err := open64(p[2:])
+	if err != nil {
+		return "", false
+	}
+	padded, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], classText, domain, label))
+	if err != nil {
+		return "", false
+	}
+	n, used := binary.Uvarint(padded)
+	if used <= 0 || n > uint64(len(padded)-used) {
+		return "", false
+	}
+	return string(padded[used : used+int(n)]), true
+}
+
+// UUID is the UUID that stands for another in a domain: a permutation of all
+// UUIDs of RFC 9562 version 4 shape (others keep their shape but for those six
+// bits). It is lower case, and has no tag: a foreign one maps to a stranger,
+// not to an error.
+func (c *Codec) UUID(domain, uuid string) (string, error) { return c.permute(domain, uuid, true) }
+
+// RealUUID undoes UUID.
+func (c *Codec) RealUUID(domain, uuid string) (string, bool) {
+	u, err := c.permute(domain, uuid, false)
+	return u, err == nil
+}
+
+func (c *Codec) permute(domain, uuid string, forward bool) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	var b [16]byte
+	if !parseUUID(&b, uuid) {
+		return "", errors.New("not a UUID")
+	}
+	// The first epoch for good: there is no room in a UUID to say which.
+	block, v4 := d.epochs[0].uuid, shapedV4(&b)
+	for {
+		if forward {
+			block.Encrypt(b[:], b[:])
+		} else {
+			block.Decrypt(b[:], b[:])
+		}
+		// Cycle walking keeps version 4 within version 4 and all else outside.
+		if shapedV4(&b) == v4 {
+			return formatUUID(&b), nil
+		}
+	}
+}
+
+func shapedV4(b *[16]byte) bool { return b[6]>>4 == 4 && b[8]>>6 == 2 }
+
+// MAC is the keyed hash behind one-way methods: 32 bytes bound to the domain
+// and a label.
+func (c *Codec) mac(domain, label, text string) ([]byte, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return nil, err
+	}
+	// The first epoch for good: a hash that moved with the key would break
+	// what it links, and dates would jump.
+	return d.epochs[0].hash(label, text), nil
+}
+
+func (k *keys) hash(label, text string) []byte {
+	h := hmac.New(sha256.New, k.mac)
+	h.Write(binary.AppendUvarint(nil, uint64(len(label))))
+	h.Write([]byte(label))
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
