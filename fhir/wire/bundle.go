@@ -1,0 +1,374 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// Limits bound what a Bundle reader holds in memory. Zero takes the default,
+// except Total, where it means no limit.
+type Limits struct {
+	Entry int64 // bytes of one entry, and of all members beside the entries together; 8 MiB
+	Head  int64 // bytes within which resourceType must have been told; 64 KiB
+	Total int64 // bytes of the document
+}
+
+// maxMembers bounds the members of the envelope; FHIR defines nine.
+const maxMembers = 64
+
+// Member is a member of a Bundle's envelope, its value as it stood.
+type Member struct {
+	Name  string
+	Value []byte
+}
+
+// Bundle reads a Bundle of any length, one entry in memory at a time. Members
+// may come in any order.
+type Bundle struct {
+	in      input
+	limits  Limits
+	members []Member
+	size    int64 // of the members
+	began   bool
+	first   bool // the next value is the first of its container
+	entries bool // reading inside entry
+	seen    bool // entry has been met
+	err     error
+}
+
+// NewBundle reads a Bundle from r.
+func NewBundle(r io.Reader, l Limits) *Bundle {
+	if l.Entry == 0 {
+		l.Entry = 8 << 20
+	}
+	if l.Head == 0 {
+		l.Head = 64 << 10
+	}
+	return &Bundle{in: input{r: r, total: l.Total}, limits: l}
+}
+
+// Next is the next element of entry, checked like Plan.Skim does with no
+// paths. It is valid until the next call. The error is io.EOF when the whole
+// document has been read and was well formed, an *Error if it was not or if it
+// broke a limit, or else the reader's. An error stays.
+func (b *Bundle) Next() ([]byte, error) {
+	entry, _, err := b.NextHits(nothing, nil)
+	return entry, err
+}
+
+var nothing = NewPlan()
+
+// NextHits is Next and, in the same pass, a Skim of the entry with p.
+func (b *Bundle) NextHits(p *Plan, hits []Hit) ([]byte, []Hit, error) {
+	if b.err != nil {
+		return nil, hits, b.err
+	}
+	if b.err = b.seek(); b.err != nil {
+		return nil, hits, b.err
+	}
+	s := skim{hits: hits}
+	start, end, err := b.in.read(b.limits.Entry, func(doc []byte, i int) (int, fault) {
+		if doc[i] != '{' {
+			return i, badEntry
+		}
+		s = skim{doc: doc[i:], hits: s.hits[:len(hits)]}
+		n, f := s.value(0, 2, p.root, 0)
+		return i + n, f
+	})
+	if err != nil {
+		b.err = err
+		return nil, hits, err
+	}
+	return b.in.buf[start:end], s.hits, nil
+}
+
+// Member is a member of the envelope, without its entries, as far as it has
+// been read: nil if it has not (yet) come.
+func (b *Bundle) Member(name string) []byte {
+	for _, m := range b.members {
+		if m.Name == name {
+			return m.Value
+		}
+	}
+	return nil
+}
+
+// Members are the members of the envelope so far, without its entries, in
+// document order.
+func (b *Bundle) Members() []Member { return b.members }
+
+// seek reads up to the next entry, or to the end of the document.
+func (b *Bundle) seek() error {
+	if !b.began {
+		if err := b.begin(); err != nil {
+			return err
+		}
+	}
+	for {
+		if b.entries {
+			more, err := b.more(']')
+			if err != nil || more {
+				return err
+			}
+			b.entries = false
+			continue
+		}
+		more, err := b.more('}')
+		if err != nil {
+			return err
+		}
+		if !more {
+			return b.in.end()
+		}
+		if err := b.member(); err != nil {
+			return err
+		}
+	}
+}
+
+// begin reads the opening brace and makes sure that this is a Bundle.
+func (b *Bundle) begin() error {
+	b.began, b.first = true, true
+	c, err := b.in.peek()
+	if err != nil {
+		return err
+	}
+	if c != '{' {
+		return b.in.fault(badSyntax)
+	}
+	b.in.at++
+	for {
+		window := b.in.buf[b.in.at:]
+		full := int64(len(window)) >= b.limits.Head
+		if full {
+			window = window[:b.limits.Head]
+		}
+		kind, f := findType(window)
+		switch {
+		case f == truncated && full:
+			return b.in.fault(lateType)
+		case f == truncated:
+			if err := b.in.more(); err != nil {
+				return err
+			}
+		case f != none:
+			return b.in.fault(f)
+		case !Equal(kind, "Bundle"):
+			return b.in.fault(notBundle)
+		default:
+			return nil
+		}
+	}
+}
+
+// findType is the resourceType of an object that begins behind its brace.
+func findType(doc []byte) ([]byte, fault) {
+	i := space(doc, 0)
+	for {
+		start, end, value, f := scanName(doc, i)
+		if f != none {
+			return nil, f
+		}
+		if i, f = skip(doc, value, 1); f != none {
+			return nil, f
+		}
+		if string(doc[start:end]) == "resourceType" {
+			return doc[value:i], none
+		}
+		i = space(doc, i)
+		switch at(doc, i) {
+		case ',':
+			i = space(doc, i+1)
+		case '}':
+			return nil, lateType
+		default:
+			return nil, unexpected(doc, i)
+		}
+	}
+}
+
+// more steps to the next value of a container, or over its closing bracket.
+func (b *Bundle) more(closer byte) (bool, error) {
+	c, err := b.in.peek()
+	if err != nil {
+		return false, err
+	}
+	first := b.first
+	b.first = false
+	if c == closer {
+		b.in.at++
+		return false, nil
+	}
+	if first {
+		return true, nil
+	}
+	if c != ',' {
+		return false, b.in.fault(badSyntax)
+	}
+	b.in.at++
+	_, err = b.in.peek()
+	return true, err
+}
+
+// member reads one member of the envelope, or the bracket that opens entry.
+func (b *Bundle) member() error {
+	var from, to int
+	_, end, err := b.in.read(b.limits.Entry, func(doc []byte, i int) (int, fault) {
+		var value int
+		var f fault
+		from, to, value, f = scanName(doc, i)
+		return value, f
+	})
+	if err != nil {
+		return err
+	}
+	name := string(b.in.buf[from:to])
+	if b.Member(name) != nil || name == "entry" && b.seen {
+		return b.in.fault(duplicateName)
+	}
+	b.in.at = end
+	if name == "entry" {
+		return b.open()
+	}
+	start, end, err := b.in.read(b.limits.Entry, func(doc []byte, i int) (int, fault) { return skip(doc, i, 1) })
+	if err != nil {
+		return err
+	}
+	if b.size += int64(end - start + len(name)); b.size > b.limits.Entry {
+		return b.in.fault(tooLong)
+	}
+	if len(b.members) == maxMembers {
+		return b.in.fault(tooManyMembers)
+	}
+	b.members = append(b.members, Member{name, bytes.Clone(b.in.buf[start:end])})
+	return nil
+}
+
+func (b *Bundle) open() error {
+	c, err := b.in.peek()
+	if err != nil {
+		return err
+	}
+	if c != '[' {
+		return b.in.fault(badEntry)
+	}
+	b.in.at++
+	b.seen, b.entries, b.first = true, true, true
+	return nil
+}
+
+// input is a window on a document that is being read.
+type input struct {
+	r     io.Reader
+	buf   []byte
+	at    int   // what is behind buf[at] has not been consumed
+	base  int64 // offset of buf[0] in the document
+	total int64 // the most that may be read, 0 for no limit
+	err   error // why nothing more can be read, io.EOF included
+}
+
+func (in *input) fault(f fault) error { return &Error{in.base + int64(in.at), reasons[f]} }
+
+// peek is the next byte that is not white space.
+func (in *input) peek() (byte, error) {
+	for {
+		if in.at = space(in.buf, in.at); in.at < len(in.buf) {
+			return in.buf[in.at], nil
+		}
+		if err := in.more(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// end makes sure that nothing but white space follows, and is then io.EOF.
+func (in *input) end() error {
+	for {
+		if in.at = space(in.buf, in.at); in.at < len(in.buf) {
+			return in.fault(trailing)
+		}
+		if in.err == io.EOF {
+			return io.EOF
+		}
+		if err := in.more(); err != nil && in.err != io.EOF {
+			return err
+		}
+	}
+}
+
+// read consumes what scan reads, at most limit bytes. If that is cut off it
+// reads on and scans anew, each time with a quarter more, so that the work
+// stays linear however small the pieces are that come in.
+func (in *input) read(limit int64, scan func(doc []byte, i int) (int, fault)) (start, end int, err error) {
+	for {
+		end, f := scan(in.buf, in.at)
+		// What ends where the buffer does may go on, like a number.
+		if f == none && (end < len(in.buf) || in.err == io.EOF) {
+			if int64(end-in.at) > limit {
+				return 0, 0, in.fault(tooLong)
+			}
+			start, in.at = in.at, end
+			return start, end, nil
+		}
+		if f != none && f != truncated {
+			in.at = end
+			return 0, 0, in.fault(f)
+		}
+		have := len(in.buf) - in.at
+		if int64(have) > limit {
+			return 0, 0, in.fault(tooLong)
+		}
+		for want := have + have/4 + 1; len(in.buf)-in.at < want && in.err == nil; {
+			if err := in.more(); err != nil && in.err != io.EOF {
+				return 0, 0, err
+			}
+		}
+		if in.err != nil && len(in.buf)-in.at == have {
+			return 0, 0, in.failure()
+		}
+	}
+}
+
+// more reads some bytes, or says why it cannot.
+func (in *input) more() error {
+	if in.err != nil {
+		return in.failure()
+	}
+	if in.at > 0 {
+		in.base += int64(in.at)
+		in.buf = in.buf[:copy(in.buf, in.buf[in.at:])]
+		in.at = 0
+	}
+	if len(in.buf) == cap(in.buf) {
+		in.buf = append(make([]byte, 0, max(64<<10, 2*cap(in.buf))), in.buf...)
+	}
+	for range 100 {
+		n, err := in.r.Read(in.buf[len(in.buf):cap(in.buf)])
+		in.buf = in.buf[:len(in.buf)+n]
+		in.err = err
+		if read := in.base + int64(len(in.buf)); in.total > 0 && read > in.total {
+			in.buf = in.buf[:in.total-in.base]
+			in.err = &Error{in.total, reasons[tooLong]}
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return in.failure()
+		}
+	}
+	in.err = io.ErrNoProgress
+	return in.failure()
+}
+
+// failure is why a document cannot go on.
+func (in *input) failure() error {
+	if in.err == io.EOF {
+		return &Error{in.base + int64(len(in.buf)), reasons[truncated]}
+	}
+	if e, ok := in.err.(*Error); ok {
+		return e
+	}
+	return fmt.Errorf("read bundle: %w", in.err)
+}

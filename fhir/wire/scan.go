@@ -1,0 +1,255 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// The scanners take the document and the offset to start at and return the
+// offset behind what they read. With a fault the offset is where it lies.
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special marks, in the high bit of each byte of x, quotes, backslashes and
+// control characters. The lowest mark is exact; a borrow may add marks above it.
+func special(x uint64) uint64 {
+	return ((x ^ 0x02*ones - 0x21*ones) | (x ^ '\\'*ones - ones)) &^ x & highs
+}
+
+// at is doc[i], or 0, which no grammar has a use for, behind the end.
+func at(doc []byte, i int) byte {
+	if uint(i) < uint(len(doc)) {
+		return doc[i]
+	}
+	return 0
+}
+
+// unexpected is the fault of finding something else than was needed at i.
+func unexpected(doc []byte, i int) fault {
+	if i >= len(doc) {
+		return truncated
+	}
+	return badSyntax
+}
+
+func space(doc []byte, i int) int {
+	if uint(i) < uint(len(doc)) && doc[i] > ' ' {
+		return i
+	}
+	return spaces(doc, i)
+}
+
+func spaces(doc []byte, i int) int {
+	for i < len(doc) && (doc[i] == ' ' || doc[i] == '\n' || doc[i] == '\r' || doc[i] == '\t') {
+		i++
+		for i+8 <= len(doc) {
+			x := binary.LittleEndian.Uint64(doc[i:]) ^ ' '*ones
+			i += bits.TrailingZeros64(x) >> 3
+			if x != 0 {
+				break
+			}
+		}
+	}
+	return i
+}
+
+// scanString reads a string whose opening quote stands before i.
+func scanString(doc []byte, i int) (int, fault) {
+	start, seen := i, uint64(0)
+	for {
+		var n int
+		n, seen = run(doc, i, seen)
+		i = n
+		switch c := at(doc, i); {
+		case c == '"':
+			if seen&highs != 0 && !utf8.Valid(doc[start:i]) {
+				return start, badUTF8
+			}
+			return i + 1, none
+		case c == '\\':
+			var f fault
+			if i, f = scanEscape(doc, i); f != none {
+				return i, f
+			}
+		case i >= len(doc):
+			return i, truncated
+		default:
+			return i, badControl
+		}
+	}
+}
+
+// run passes over plain bytes and ors them into seen.
+func run(doc []byte, i int, seen uint64) (int, uint64) {
+	for i+8 <= len(doc) {
+		x := binary.LittleEndian.Uint64(doc[i:])
+		seen |= x
+		if m := special(x); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3, seen
+		}
+		i += 8
+	}
+	for ; i < len(doc); i++ {
+		c := doc[i]
+		seen |= uint64(c)
+		if c < ' ' || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i, seen
+}
+
+// scanEscape reads an escape whose backslash stands at i. A high surrogate
+// must be followed by the escape of a low one.
+func scanEscape(doc []byte, i int) (int, fault) {
+	switch at(doc, i+1) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2, none
+	case 'u':
+	default:
+		return escapeFault(doc, i+1)
+	}
+	r, end, f := scanHex(doc, i+2)
+	if f != none || r&0xf800 != 0xd800 {
+		return end, f
+	}
+	if r >= 0xdc00 {
+		return i, badSurrogate
+	}
+	if c := at(doc, end); c != '\\' {
+		return surrogateFault(doc, end)
+	}
+	if c := at(doc, end+1); c != 'u' {
+		return surrogateFault(doc, end+1)
+	}
+	low, end, f := scanHex(doc, end+2)
+	if f == none && low&0xfc00 != 0xdc00 {
+		return i, badSurrogate
+	}
+	return end, f
+}
+
+func escapeFault(doc []byte, i int) (int, fault) {
+	if i >= len(doc) {
+		return i, truncated
+	}
+	return i, badEscape
+}
+
+func surrogateFault(doc []byte, i int) (int, fault) {
+	if i >= len(doc) {
+		return i, truncated
+	}
+	return i, badSurrogate
+}
+
+func scanHex(doc []byte, i int) (uint32, int, fault) {
+	var r uint32
+	for end := i + 4; i < end; i++ {
+		c := at(doc, i)
+		switch {
+		case c-'0' < 10:
+			c -= '0'
+		case c|0x20-'a' < 6:
+			c = c | 0x20 - 'a' + 10
+		default:
+			i, f := escapeFault(doc, i)
+			return 0, i, f
+		}
+		r = r<<4 | uint32(c)
+	}
+	return r, i, none
+}
+
+// scanName reads a member name whose opening quote stands at i, and the colon,
+// and returns the span of the name without quotes and the start of the value.
+func scanName(doc []byte, i int) (start, end, value int, f fault) {
+	if at(doc, i) != '"' {
+		return 0, 0, i, unexpected(doc, i)
+	}
+	start = i + 1
+	end, seen := run(doc, start, 0)
+	switch c := at(doc, end); {
+	case c == '"':
+	case c == '\\':
+		return 0, 0, end, escapedName
+	case end >= len(doc):
+		return 0, 0, end, truncated
+	default:
+		return 0, 0, end, badControl
+	}
+	if seen&highs != 0 && !utf8.Valid(doc[start:end]) {
+		return 0, 0, start, badUTF8
+	}
+	i = space(doc, end+1)
+	if at(doc, i) != ':' {
+		return 0, 0, i, unexpected(doc, i)
+	}
+	return start, end, space(doc, i+1), none
+}
+
+// scanScalar reads a number or a literal.
+func scanScalar(doc []byte, i int) (int, fault) {
+	switch at(doc, i) {
+	case 't':
+		return scanLiteral(doc, i, "true")
+	case 'f':
+		return scanLiteral(doc, i, "false")
+	case 'n':
+		return scanLiteral(doc, i, "null")
+	}
+	return scanNumber(doc, i)
+}
+
+func scanLiteral(doc []byte, i int, word string) (int, fault) {
+	for k := range len(word) {
+		if at(doc, i+k) != word[k] {
+			return i + k, unexpected(doc, i+k)
+		}
+	}
+	return i + len(word), none
+}
+
+func scanNumber(doc []byte, i int) (int, fault) {
+	if at(doc, i) == '-' {
+		i++
+	}
+	switch c := at(doc, i); {
+	case c == '0':
+		i++
+	case c-'1' < 9:
+		i = digits(doc, i+1)
+	default:
+		return i, unexpected(doc, i)
+	}
+	if at(doc, i) == '.' {
+		end := digits(doc, i+1)
+		if end == i+1 {
+			return end, unexpected(doc, end)
+		}
+		i = end
+	}
+	if at(doc, i)|0x20 != 'e' {
+		return i, none
+	}
+	i++
+	if c := at(doc, i); c == '+' || c == '-' {
+		i++
+	}
+	end := digits(doc, i)
+	if end == i {
+		return end, unexpected(doc, end)
+	}
+	return end, none
+}
+
+func digits(doc []byte, i int) int {
+	for at(doc, i)-'0' < 10 {
+		i++
+	}
+	return i
+}
