@@ -1,204 +1,214 @@
 // Package config is the configuration file: its types, whose field comments
 // are the reference, and a strict load that reports every problem at once.
+//
+// The tags of a field say what can be said in one word of it: its default,
+// whether it is required, what it may be (oneof) and which kind of file or
+// directory it names (path; see paths.go). Relative paths are relative to the
+// configuration file. ${NAME} in a value is the environment variable NAME,
+// which must be set and not empty. A key that the file leaves out has its
+// default; an option that weakens security is named insecure_….
 package config
 
-import (
-	"crypto/tls"
-	"net/url"
-	"time"
-)
+import "net/url"
 
 // Config is one configuration file (DESIGN §5), loaded, checked and with every
 // default filled in. Paths are absolute after Load.
 type Config struct {
-	Listen       string            `yaml:"listen"`        // public listener, host:port
-	Admin        string            `yaml:"admin"`         // health, metrics, admin API; default 127.0.0.1:0 … see reference
-	PublicURL    string            `yaml:"public_url"`    // FHIR base as clients see it
-	State        State             `yaml:"state"`         // embedded stores
-	AdminAuth    *AdminAuth        `yaml:"admin_auth"`    // who may use /api/v1 on the admin listener; absent: nobody
-	CORS         CORS              `yaml:"cors"`          //
-	TLS          *TLS              `yaml:"tls"`           //
-	InsecureHTTP bool              `yaml:"insecure_http"` // serve plain http
-	Upstream     Upstream          `yaml:"upstream"`      //
-	Issuers      []Issuer          `yaml:"issuers"`       //
-	Clients      map[string]Client `yaml:"clients"`       // by client id; "*" is what an entry leaves out
-	Policy       Policy            `yaml:"policy"`        //
-	Consent      Consent           `yaml:"consent"`       //
-	Views        map[string]View   `yaml:"views"`         //
-	Pseudonyms   KeyFile           `yaml:"pseudonyms"`    //
-	Sealing      KeyFile           `yaml:"sealing"`       //
-	Audit        Audit             `yaml:"audit"`         //
-	Operations   Operations        `yaml:"operations"`    //
-	Limits       Limits            `yaml:"limits"`        //
+	// Public listener, host:port. FHIR is served under the path of public_url.
+	Listen string `yaml:"listen" required:"127.0.0.1:8080"`
+	// Health, metrics and admin API, host:port; never on the public listener.
+	// Plain http on loopback; anywhere else it is served with tls.
+	Admin string `yaml:"admin" default:"127.0.0.1:9090"`
+	// FHIR base as clients see it; every link that leaves is below it.
+	PublicURL string `yaml:"public_url" required:"https://fhir.example.org/r4"`
+	// Embedded stores.
+	State State `yaml:"state"`
+	// Who may use /api/v1 on the admin listener; left out: nobody.
+	AdminAuth *AdminAuth `yaml:"admin_auth"`
+	// Browser applications that may call the gateway.
+	CORS CORS `yaml:"cors"`
+	// Certificate of the listeners; required unless insecure_http.
+	TLS *TLS `yaml:"tls"`
+	// Serve plain http: behind a proxy that terminates TLS, or on loopback.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// The FHIR server that is protected.
+	Upstream Upstream `yaml:"upstream" required:"{url: http://127.0.0.1:9000/fhir}"`
+	// Whose tokens are accepted; at least one.
+	Issuers []Issuer `yaml:"issuers" required:"[{issuer: https://idp.example.org, audiences: [https://fhir.example.org/r4]}]"`
+	// By client id, merged with "*" after Load: what an entry leaves out it
+	// takes from "*". Ask Client(id), which also answers for unnamed clients.
+	Clients map[string]Client `yaml:"clients"`
+	// Rego policies and their data.
+	Policy Policy `yaml:"policy"`
+	// FHIR Consent.
+	Consent Consent `yaml:"consent"`
+	// By name. A shipped view that a client names needs no entry here.
+	Views map[string]View `yaml:"views"`
+	// Key of pseudonyms and date shifts; required where a view needs them.
+	// Losing it loses the way back from every pseudonym.
+	Pseudonyms KeyFile `yaml:"pseudonyms"`
+	// Key of page links and every other handle.
+	Sealing KeyFile `yaml:"sealing" required:"{key_file: keys/sealing.key}"`
+	// The record of every access.
+	Audit Audit `yaml:"audit" required:"{dir: var/audit, key_file: keys/audit.key}"`
+	// FHIR operations that are served.
+	Operations Operations `yaml:"operations"`
+	// What one address, body and answer may cost.
+	Limits Limits `yaml:"limits"`
 
 	Hash string   `yaml:"-"` // hex SHA-256 of the file's bytes, first 12 digits
 	Base *url.URL `yaml:"-"` // PublicURL, parsed, without a trailing slash
-	Path string   `yaml:"-"` // of the file
+	Path string   `yaml:"-"` // of the file, absolute
+
+	written map[string]string // values that named a variable, as written, by key
 }
 
+// State is where the embedded stores (vault, grants, index) keep their files.
 type State struct {
-	Dir     string `yaml:"dir"`
-	KeyFile string `yaml:"key_file"`
+	// Directory, made when missing.
+	Dir string `yaml:"dir" default:"var/state" path:"made"`
+	// Encrypts the stores; left out: derived from the sealing key.
+	KeyFile string `yaml:"key_file" path:"key"`
 }
 
+// AdminAuth says whose tokens open the admin API.
 type AdminAuth struct {
-	Issuer string              `yaml:"issuer"`
-	Roles  map[string][]string `yaml:"roles"` // operator, privacy -> token roles
+	// One of the issuers.
+	Issuer string `yaml:"issuer" required:"https://idp.example.org/realms/h"`
+	// Admin role (operator, privacy) to the token roles that hold it.
+	Roles map[string][]string `yaml:"roles" required:"{operator: [gw-ops]}"`
 }
 
+// CORS names browser origins.
 type CORS struct {
+	// scheme://host[:port], compared exactly; there is no wildcard.
 	Origins []string `yaml:"origins"`
 }
 
+// TLS is the certificate of the public listener, and of the admin listener off
+// loopback.
 type TLS struct {
-	CertFile     string `yaml:"cert_file"`
-	KeyFile      string `yaml:"key_file"`
-	ClientCAFile string `yaml:"client_ca_file"`
+	// PEM, leaf first. Re-read when the file changes.
+	CertFile string `yaml:"cert_file" required:"tls/cert.pem" path:"certificates"`
+	// PEM private key.
+	KeyFile string `yaml:"key_file" required:"tls/key.pem" path:"private"`
+	// PEM. Client certificates, which bind tokens (RFC 8705), are verified
+	// against these; left out: none is asked for.
+	ClientCAFile string `yaml:"client_ca_file" path:"certificates"`
 }
 
+// KeyFile names a key made by `gatehouse keys new`.
 type KeyFile struct {
-	KeyFile string `yaml:"key_file"`
+	// Readable by its owner alone.
+	KeyFile string `yaml:"key_file" required:"keys/audit.key" path:"key"`
 }
 
-type Upstream struct {
-	URL                    string       `yaml:"url"`
-	FHIRVersion            string       `yaml:"fhir_version"` // R4 | R4B | R5 | STU3; "" asks /metadata
-	Auth                   UpstreamAuth `yaml:"auth"`
-	CAFile                 string       `yaml:"ca_file"`
-	Timeout                Duration     `yaml:"timeout"`         // whole answer of an ordinary interaction; default 30s
-	MaxConnections         int          `yaml:"max_connections"` // default 256
-	InsecureUnpinnedWrites bool         `yaml:"insecure_unpinned_writes"`
-	Parsed                 *url.URL     `yaml:"-"`
-}
-
-type UpstreamAuth struct {
-	Type             string   `yaml:"type"` // none | basic | bearer | client_credentials | private_key_jwt | mtls
-	Username         string   `yaml:"username"`
-	PasswordFile     string   `yaml:"password_file"`
-	PasswordEnv      string   `yaml:"password_env"`
-	TokenFile        string   `yaml:"token_file"`
-	TokenEnv         string   `yaml:"token_env"`
-	TokenURL         string   `yaml:"token_url"`
-	ClientID         string   `yaml:"client_id"`
-	ClientSecretFile string   `yaml:"client_secret_file"`
-	ClientSecretEnv  string   `yaml:"client_secret_env"`
-	KeyFile          string   `yaml:"key_file"`  // private key: private_key_jwt, mtls
-	CertFile         string   `yaml:"cert_file"` // mtls
-	KeyID            string   `yaml:"key_id"`
-	Algorithm        string   `yaml:"algorithm"` // private_key_jwt: RS384 | ES384 | RS256 | ES256
-	Scopes           []string `yaml:"scopes"`
-}
-
-type Issuer struct {
-	Issuer         string        `yaml:"issuer"`
-	Audiences      []string      `yaml:"audiences"`
-	Algorithms     []string      `yaml:"algorithms"`  // default RS256, ES256
-	TokenTypes     []string      `yaml:"token_types"` // default at+jwt
-	InsecureHTTP   bool          `yaml:"insecure_http"`
-	CAFile         string        `yaml:"ca_file"`
-	Claims         Claims        `yaml:"claims"`
-	Scopes         string        `yaml:"scopes"` // smart | none
-	Introspection  Introspection `yaml:"introspection"`
-	MaxTokenAge    Duration      `yaml:"max_token_age"`
-	ClockSkew      Duration      `yaml:"clock_skew"`      // default 30s, at most 60s
-	KeyMaxAge      Duration      `yaml:"key_max_age"`     // JWKS kept at most so long; default 10m
-	KeyCooldown    Duration      `yaml:"key_cooldown"`    // between fetches for unknown key ids; default 30s
-	RequireBinding bool          `yaml:"require_binding"` // tokens without cnf are refused
-}
-
-// Claims says which claim holds what: a name, a dotted path
-// (realm_access.roles), or a list of alternatives tried in order.
-type Claims struct {
-	Roles        ClaimPath `yaml:"roles"`
-	Organization ClaimPath `yaml:"organization"`
-	Patient      ClaimPath `yaml:"patient"`
-	Encounter    ClaimPath `yaml:"encounter"`
-	FHIRUser     ClaimPath `yaml:"fhir_user"`
-	Purpose      ClaimPath `yaml:"purpose"`
-	Client       ClaimPath `yaml:"client"`
-	Scope        ClaimPath `yaml:"scope"`
-}
-
-type Introspection struct {
-	Mode             string   `yaml:"mode"` // never | opaque | always
-	URL              string   `yaml:"url"`  // default from discovery
-	ClientID         string   `yaml:"client_id"`
-	ClientSecretFile string   `yaml:"client_secret_file"`
-	CacheTTL         Duration `yaml:"cache_ttl"` // default 30s: the revocation bound
-}
-
+// Client is what one OAuth client gets.
 type Client struct {
-	View     string       `yaml:"view"`
-	Domain   string       `yaml:"domain"`
-	Purposes []string     `yaml:"purposes"` // a token with another purpose is refused
-	Limits   ClientLimits `yaml:"limits"`
+	// View that its answers pass; left out: none, policy may oblige one.
+	View string `yaml:"view"`
+	// Its own space of pseudonyms; left out: the client id.
+	Domain string `yaml:"domain"`
+	// Purposes of use it may have; a token with another is refused. Left out: any.
+	Purposes []string `yaml:"purposes"`
+	// What it may use; a limit left out here and in "*" does not exist.
+	Limits ClientLimits `yaml:"limits"`
 }
 
+// ClientLimits bound one client, or one user of it where tokens have a user.
 type ClientLimits struct {
-	Rate     Rate `yaml:"rate"`     // requests and batch entries
-	Burst    int  `yaml:"burst"`    //
-	Patients Rate `yaml:"patients"` // distinct patients released
-	Entries  Rate `yaml:"entries"`  // resources released
-	Bytes    Rate `yaml:"bytes"`    // bytes released; N counts bytes ("100MiB/h")
+	// Requests and batch entries.
+	Rate Rate `yaml:"rate"`
+	// How many of them at once; left out: what rate gives in two seconds.
+	Burst int `yaml:"burst"`
+	// Distinct patients released.
+	Patients Rate `yaml:"patients"`
+	// Resources released.
+	Entries Rate `yaml:"entries"`
+	// Bytes released, "100MiB/h".
+	Bytes Rate `yaml:"bytes"`
 }
 
+// Policy names the Rego that decides.
 type Policy struct {
-	Dir  string   `yaml:"dir"`
+	// Replaces the shipped policies; left out: those.
+	Dir string `yaml:"dir" path:"directory"`
+	// Files (globs allowed) of YAML or JSON; each one's top keys stand under
+	// `data`. After Load: the files that the globs matched, sorted.
 	Data []string `yaml:"data"`
 }
 
+// Consent says where consents come from and what their absence means.
 type Consent struct {
-	Source       string   `yaml:"source"`  // upstream | none
-	Default      string   `yaml:"default"` // permit | deny
-	MaxStaleness Duration `yaml:"max_staleness"`
+	// none: consents are not consulted.
+	Source string `yaml:"source" default:"upstream" oneof:"upstream none"`
+	// For patients with no active consent.
+	Default string `yaml:"default" default:"deny" oneof:"permit deny"`
+	// How old a consent may be when it decides; 0s: always asked for again.
+	MaxStaleness Duration `yaml:"max_staleness" default:"5s" zero:"true"`
 }
 
+// View names one set of field rules: shipped (use) or a file, not both.
 type View struct {
-	Use    string `yaml:"use"`
-	File   string `yaml:"file"`
-	Compat string `yaml:"compat"` // microsoft | miracum
+	// A shipped view.
+	Use string `yaml:"use" oneof:"research safe-harbor limited"`
+	// Rules (DESIGN §5), or those of another tool with compat.
+	File string `yaml:"file" path:"file"`
+	// The tool whose rule file this is; such a view is read-only.
+	Compat string `yaml:"compat" oneof:"microsoft miracum"`
 }
 
+// Audit is the record of every access.
 type Audit struct {
-	Dir            string   `yaml:"dir"`
-	KeyFile        string   `yaml:"key_file"`
-	SigningKeyFile string   `yaml:"signing_key_file"`
-	OnFailure      string   `yaml:"on_failure"` // refuse
-	Retention      Duration `yaml:"retention"`
-	Sinks          []any    `yaml:"sinks"`
+	// Directory of the log, made when missing.
+	Dir string `yaml:"dir" required:"var/audit" path:"made"`
+	// Encrypts the records.
+	KeyFile string `yaml:"key_file" required:"keys/audit.key" path:"key"`
+	// Signs checkpoints; left out: derived from the sealing key.
+	SigningKeyFile string `yaml:"signing_key_file" path:"key"`
+	// What becomes of a request that cannot be recorded.
+	OnFailure string `yaml:"on_failure" default:"refuse" oneof:"refuse"`
+	// How long records are kept.
+	Retention Duration `yaml:"retention" default:"6y"`
+	// Where records are copied to; this version has none to offer.
+	Sinks []any `yaml:"sinks"`
 }
 
+// Operations names the FHIR operations that are served and judged.
 type Operations struct {
-	Allow []string `yaml:"allow"` // default $everything, $export
+	// With their $; an empty list serves none.
+	Allow []string `yaml:"allow" default:"$everything,$export"`
 }
 
+// Limits bound what is done for anybody.
 type Limits struct {
-	Address  AddressLimits `yaml:"address"`
-	Body     Size          `yaml:"body"`     // request body; default 16MiB
-	State    string        `yaml:"state"`    // memory | redis://…
-	Entries  int           `yaml:"entries"`  // entries of a batch or transaction; default 1000
-	Resource Size          `yaml:"resource"` // one upstream resource; default 8MiB
-	Window   Size          `yaml:"window"`   // read ahead of an answer; default 4MiB
+	// Before authentication; IPv6 by /64.
+	Address AddressLimits `yaml:"address"`
+	// Request body.
+	Body Size `yaml:"body" default:"16MiB"`
+	// Where counters live: memory, or redis://[user:password@]host:port[/db]
+	// (rediss:// with TLS) for several replicas.
+	State string `yaml:"state" default:"memory"`
+	// Entries of one batch or transaction.
+	Entries int `yaml:"entries" default:"1000"`
+	// One resource that the upstream sends.
+	Resource Size `yaml:"resource" default:"8MiB"`
+	// Read ahead of an answer and judged together.
+	Window Size `yaml:"window" default:"4MiB"`
 }
 
+// AddressLimits bound one address.
 type AddressLimits struct {
-	Rate  Rate `yaml:"rate"`  // default 200/s
-	Burst int  `yaml:"burst"` // default 400
+	// Requests.
+	Rate Rate `yaml:"rate" default:"200/s"`
+	// How many of them at once.
+	Burst int `yaml:"burst" default:"400"`
 }
 
-// Rate is N per Per, written "50/s", "500/h", "100MiB/h"; the zero Rate is no limit.
-type Rate struct {
-	N   float64
-	Per time.Duration
+// Client returns the entry of one client: its own, else "*", else none.
+func (c *Config) Client(id string) Client {
+	if own, ok := c.Clients[id]; ok {
+		return own
+	}
+	return c.Clients["*"]
 }
-
-// Duration is written as Go writes it, and with d, w and y (365 days): "5s", "180d", "6y".
-type Duration time.Duration
-
-// Size is bytes, written "16MiB", "64KiB", "1GiB" or a plain number.
-type Size int64
-
-// ClaimPath is a list of alternatives, each a path of member names.
-type ClaimPath [][]string
-
-var _ = tls.VersionTLS12

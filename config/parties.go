@@ -1,0 +1,113 @@
+package config
+
+import "net/url"
+
+// Upstream is the FHIR server that is protected.
+type Upstream struct {
+	// FHIR base of the server.
+	URL string `yaml:"url" required:"http://127.0.0.1:9000/fhir"`
+	// Left out: read from its /metadata.
+	FHIRVersion string `yaml:"fhir_version" oneof:"R4 R4B R5 STU3"`
+	// The gateway's own credentials there; the client's are never forwarded.
+	Auth UpstreamAuth `yaml:"auth"`
+	// PEM; trusted for this server instead of the system's roots.
+	CAFile string `yaml:"ca_file" path:"certificates"`
+	// From the request to the last byte of an ordinary answer; exports and
+	// other long answers are bounded by silence, not by length.
+	Timeout Duration `yaml:"timeout" default:"30s"`
+	// Connections at once.
+	MaxConnections int `yaml:"max_connections" default:"256"`
+	// Speak plain http to a server that is not on loopback.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// Allow writes to a server without versions or If-Match: concurrent
+	// changes can then pass a judgement made on an older state.
+	InsecureUnpinnedWrites bool `yaml:"insecure_unpinned_writes"`
+
+	Parsed *url.URL `yaml:"-"` // URL, parsed, without a trailing slash
+}
+
+// UpstreamAuth is how the gateway authenticates to the upstream. A secret is
+// in a file (re-read when it changes) or in an environment variable, not both.
+type UpstreamAuth struct {
+	Type string `yaml:"type" default:"none" oneof:"none basic bearer client_credentials private_key_jwt mtls"`
+	// basic
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file" path:"secret"`
+	PasswordEnv  string `yaml:"password_env"`
+	// bearer
+	TokenFile string `yaml:"token_file" path:"secret"`
+	TokenEnv  string `yaml:"token_env"`
+	// client_credentials (RFC 6749 §4.4) and private_key_jwt (RFC 7523): the
+	// token endpoint and the client registered there.
+	TokenURL         string `yaml:"token_url"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecretFile string `yaml:"client_secret_file" path:"secret"`
+	ClientSecretEnv  string `yaml:"client_secret_env"`
+	// private_key_jwt, mtls: PEM private key.
+	KeyFile string `yaml:"key_file" path:"private"`
+	// mtls: PEM certificate of key_file.
+	CertFile string `yaml:"cert_file" path:"certificates"`
+	// private_key_jwt: the assertion's kid and alg.
+	KeyID     string `yaml:"key_id"`
+	Algorithm string `yaml:"algorithm" default:"RS384" oneof:"RS256 RS384 ES256 ES384"`
+	// Asked for at the token endpoint.
+	Scopes []string `yaml:"scopes"`
+}
+
+// Issuer is one identity provider and how its access tokens are read.
+type Issuer struct {
+	// Compared exactly with the token's iss; discovery is below it.
+	Issuer string `yaml:"issuer" required:"https://idp.example.org/realms/h"`
+	// One of these must be in aud, exactly.
+	Audiences []string `yaml:"audiences" required:"[https://fhir.example.org/r4]"`
+	// Asymmetric signature algorithms.
+	Algorithms []string `yaml:"algorithms" default:"RS256,ES256"`
+	// Values of the JWT header typ that an access token may have. Many
+	// providers write JWT; naming it here accepts that.
+	TokenTypes []string `yaml:"token_types" default:"at+jwt"`
+	// The issuer may be plain http: tests.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// PEM; trusted for this issuer instead of the system's roots.
+	CAFile string `yaml:"ca_file" path:"certificates"`
+	// Which claim holds what.
+	Claims Claims `yaml:"claims"`
+	// none: this issuer's tokens carry no SMART scopes, policy alone decides.
+	Scopes string `yaml:"scopes" default:"smart" oneof:"smart none"`
+	// RFC 7662.
+	Introspection Introspection `yaml:"introspection"`
+	// Longest life of a token: exp − iat, and now − iat where there is no exp.
+	MaxTokenAge Duration `yaml:"max_token_age" default:"1h"`
+	// Allowed difference of clocks, at most 60s.
+	ClockSkew Duration `yaml:"clock_skew" default:"30s" zero:"true"`
+	// Its keys are used at most so long without a fresh fetch; at most 10m.
+	KeyMaxAge Duration `yaml:"key_max_age" default:"10m"`
+	// Between fetches for unknown key ids.
+	KeyCooldown Duration `yaml:"key_cooldown" default:"30s"`
+	// Refuse tokens that are bound to no key (cnf: DPoP, mTLS).
+	RequireBinding bool `yaml:"require_binding"`
+}
+
+// Claims says which claim holds what; see ClaimPath for how it is written.
+type Claims struct {
+	Roles        ClaimPath `yaml:"roles" default:"roles"`
+	Organization ClaimPath `yaml:"organization" default:"organization"`
+	Patient      ClaimPath `yaml:"patient" default:"patient"`
+	Encounter    ClaimPath `yaml:"encounter" default:"encounter"`
+	FHIRUser     ClaimPath `yaml:"fhir_user" default:"fhirUser"`
+	Purpose      ClaimPath `yaml:"purpose" default:"purpose_of_use"`
+	// Here alone a list of names is a list of alternatives.
+	Client ClaimPath `yaml:"client,alternatives" default:"client_id,azp"`
+	Scope  ClaimPath `yaml:"scope" default:"scope"`
+}
+
+// Introspection asks the issuer about each token.
+type Introspection struct {
+	// opaque: tokens that are no JWT; always: every token.
+	Mode string `yaml:"mode" default:"never" oneof:"never opaque always"`
+	// Left out: from discovery.
+	URL              string `yaml:"url"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecretFile string `yaml:"client_secret_file" path:"secret"`
+	// How long an answer is believed: the bound on revocation; 0s: never.
+	CacheTTL Duration `yaml:"cache_ttl" default:"30s" zero:"true"`
+}
