@@ -1,0 +1,165 @@
+// Package policy decides by Rego who may do what to which resource: it
+// compiles a policy once, asks it with little known and with all known, and is
+// the only importer of OPA.
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+)
+
+// Options name the policy to load.
+type Options struct {
+	Dir     string        // of Rego and tables; "" is what ships with Gatehouse
+	Data    []string      // table files or patterns; each top key stands under `data`
+	Timeout time.Duration // of one evaluation; default 200ms
+}
+
+// Engine is one loaded policy. It never changes; what it remembers goes with
+// it.
+type Engine struct {
+	revision string
+	rules    []Rule
+	reads    reads
+	compiler *ast.Compiler
+	store    storage.Store
+	whole    rego.PreparedEvalQuery
+	timeout  time.Duration
+}
+
+// Load reads, compiles and checks a policy. The error is a Problems with file
+// and line of everything that is wrong.
+func Load(o Options) (*Engine, error) {
+	if o.Timeout == 0 {
+		o.Timeout = 200 * time.Millisecond
+	}
+	rules, shipped, own, err := gather(o)
+	if err != nil {
+		return nil, err
+	}
+	tables, ps := loadTables(shipped, own)
+	compiler, more := compile(rules)
+	if ps = append(ps, more...); len(ps) > 0 {
+		return nil, ps.err()
+	}
+	contract, more := checkContract(compiler)
+	ps = append(append(ps, more...), checkTables(compiler, tables)...)
+	if len(ps) > 0 {
+		return nil, ps.err()
+	}
+	e := &Engine{
+		revision: revisionOf(rules, shipped, own),
+		rules:    contract,
+		reads:    readsOf(compiler),
+		compiler: compiler,
+		store:    inmem.NewFromObjectWithOpts(dataOf(tables), inmem.OptReturnASTValuesOnRead(true)),
+		timeout:  o.Timeout,
+	}
+	if e.whole, err = e.prepare(); err != nil {
+		return nil, fmt.Errorf("prepare policy: %w", err)
+	}
+	return e, nil
+}
+
+func dataOf(tables map[string]table) map[string]any {
+	data := map[string]any{}
+	for key, t := range tables {
+		data[key] = t.value
+	}
+	return data
+}
+
+// prepare compiles the question that asks for all three sets. A set without
+// any rule is left out: to OPA it would be undefined, not empty.
+func (e *Engine) prepare() (rego.PreparedEvalQuery, error) {
+	query := ""
+	for _, set := range setNames {
+		for _, r := range e.rules {
+			if r.Set == set {
+				query += set + " = data.gatehouse." + set + "\n"
+				break
+			}
+		}
+	}
+	return rego.New(
+		rego.Compiler(e.compiler), rego.Store(e.store), rego.Query(query),
+		rego.StrictBuiltinErrors(true),
+		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
+	).PrepareForEval(context.Background())
+}
+
+// Revision names the policy by all its files: what decided is found again by
+// it.
+func (e *Engine) Revision() string { return e.revision }
+
+// Rules are the rules of the three sets with their places.
+func (e *Engine) Rules() []Rule { return e.rules }
+
+// NeedsContent tells that some rule reads input.resource.content: then every
+// resource is handed to OPA whole.
+func (e *Engine) NeedsContent() bool { return e.reads.content }
+
+// NeedsRelation tells that some rule reads input.relation.
+func (e *Engine) NeedsRelation() bool { return e.reads.relation }
+
+var errTimeout = errors.New("policy took too long")
+
+// ask evaluates the whole policy by OPA.
+func (e *Engine) ask(ctx context.Context, r *Request, res *Resource) Decision {
+	input, err := fullInput(r, res, e.reads.content)
+	if err != nil {
+		return Decision{Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	results, err := e.whole.Eval(ctx, rego.EvalParsedInput(input))
+	if ctx.Err() != nil {
+		return Decision{Err: errTimeout}
+	}
+	if err != nil {
+		return Decision{Err: fmt.Errorf("evaluate policy: %w", err)}
+	}
+	if len(results) != 1 {
+		return Decision{Err: errors.New("evaluate policy: undefined")}
+	}
+	sets := map[string][]ast.Value{}
+	for name, x := range results[0].Bindings {
+		t, ok := x.(*ast.Term)
+		if !ok {
+			return Decision{Err: errors.New("evaluate policy: no term")}
+		}
+		set, ok := t.Value.(ast.Set)
+		if !ok {
+			return Decision{Err: fmt.Errorf("evaluate policy: %s is no set", name)}
+		}
+		for _, m := range set.Slice() {
+			sets[name] = append(sets[name], m.Value)
+		}
+	}
+	return decide(sets["permit"], sets["forbid"], sets["oblige"])
+}
+
+// decide is the rule of DESIGN §6: allowed when permit is not empty and forbid
+// is.
+func decide(permit, forbid, oblige []ast.Value) Decision {
+	var d Decision
+	var err error
+	if d.Permits, err = reasons(permit); err != nil {
+		return Decision{Err: err}
+	}
+	if d.Forbids, err = reasons(forbid); err != nil {
+		return Decision{Err: err}
+	}
+	if d.Obligations, err = obligations(oblige); err != nil {
+		return Decision{Err: err}
+	}
+	d.Allow = len(d.Permits) > 0 && len(d.Forbids) == 0
+	return d
+}

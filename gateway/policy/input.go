@@ -1,0 +1,162 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
+
+	"gatehouse/fhir"
+)
+
+// fullInput is the document of policies/input.schema.json for one resource.
+func fullInput(r *Request, res *Resource, withContent bool) (ast.Object, error) {
+	in := requestInput(r)
+	facts := factsInput(res.Facts)
+	if withContent {
+		content, err := contentInput(res.Content)
+		if err != nil {
+			return nil, err
+		}
+		facts.Insert(ast.StringTerm("content"), content)
+	}
+	in.Insert(ast.StringTerm("resource"), ast.NewTerm(facts))
+	in.Insert(ast.StringTerm("consent"), ast.NewTerm(object{}.
+		text("decision", res.Consent.Decision).text("provision", res.Consent.Provision).text("source", res.Consent.Source).value()))
+	if res.Relation != nil {
+		in.Insert(ast.StringTerm("relation"), ast.NewTerm(relationInput(res.Relation)))
+	}
+	return in, nil
+}
+
+// requestInput is what is known before any resource is. What the token does
+// not say is left undefined, so that no rule takes two absent organizations
+// for the same one.
+func requestInput(r *Request) ast.Object {
+	s := r.Subject
+	subject := object{}.
+		text("id", s.ID).text("issuer", s.Issuer).
+		list("roles", s.Roles).list("purpose", s.Purpose).list("scopes", s.Scopes).
+		given("organization", s.Organization).given("fhir_user", s.FHIRUser).
+		given("patient", s.Patient).given("acr", s.ACR).given("auth_time", instant(s.AuthTime))
+	context := object{}.text("now", instant(r.Now)).text("address", r.Address)
+	emergency := ast.NullTerm()
+	if e := r.Emergency; e != nil {
+		emergency = ast.NewTerm(object{}.text("patient", e.Patient).text("reason", e.Reason).text("until", instant(e.Until)).value())
+	}
+	request := object{}.text("type", r.Type).text("id", r.ID).text("operation", r.Operation)
+	return object{}.
+		text("action", r.Action).text("interaction", r.Interaction).
+		term("subject", ast.NewTerm(subject.value())).
+		term("client", clientInput(r.Client)).
+		term("request", ast.NewTerm(request.term("parameters", parametersInput(r.Parameters)).value())).
+		term("context", ast.NewTerm(context.term("emergency", emergency).value())).
+		value()
+}
+
+func clientInput(c ClientInfo) *ast.Term {
+	o := object{}.text("id", c.ID)
+	for _, name := range []string{"view", "domain", "purposes", "limits"} {
+		if x, ok := c.Config[name]; ok {
+			// A value that is no JSON would be a mistake of the gateway: the
+			// rule that reads it then finds nothing.
+			if v, err := ast.InterfaceToValue(x); err == nil {
+				o = o.term(name, ast.NewTerm(v))
+			}
+		}
+	}
+	return ast.NewTerm(o.value())
+}
+
+func parametersInput(params map[string][]string) *ast.Term {
+	o := object{}
+	for name, values := range params {
+		o = o.list(name, values)
+	}
+	return ast.NewTerm(o.value())
+}
+
+func factsInput(f *fhir.Facts) ast.Object {
+	return object{}.
+		text("type", f.Type).text("id", f.ID).
+		list("patients", patientsOf(f)).
+		text("organization", f.Organization).
+		list("practitioners", f.Practitioners).list("labels", f.Labels).
+		list("categories", f.Categories).list("codes", f.Codes).
+		text("status", f.Status).text("author", f.Author).
+		text("encounter", f.Encounter).text("date", f.Date).
+		value()
+}
+
+// patientsOf adds "" for a patient that cannot be named: no rule that asks
+// whether all patients are the caller's then holds, nor one for resources that
+// are about nobody.
+func patientsOf(f *fhir.Facts) []string {
+	if !f.Unnamed {
+		return f.Patients
+	}
+	return append(append(make([]string, 0, len(f.Patients)+1), f.Patients...), "")
+}
+
+func relationInput(r *Relation) ast.Object {
+	encounters := make([]*ast.Term, len(r.Encounters))
+	for i, e := range r.Encounters {
+		period := object{}.text("start", e.Start).text("end", e.End)
+		encounters[i] = ast.NewTerm(object{}.
+			text("id", e.ID).text("status", e.Status).
+			term("period", ast.NewTerm(period.value())).
+			list("locations", e.Locations).list("participants", e.Participants).value())
+	}
+	return object{}.
+		term("encounters", ast.ArrayTerm(encounters...)).
+		list("care_teams", r.CareTeams).list("practitioners", r.Practitioners).
+		value()
+}
+
+// contentInput reads the whole resource. Its numbers keep their digits.
+func contentInput(content []byte) (*ast.Term, error) {
+	var x any
+	if err := util.UnmarshalJSON(content, &x); err != nil {
+		return nil, fmt.Errorf("read the resource's content for policy: it is no JSON")
+	}
+	v, err := ast.InterfaceToValue(x)
+	if err != nil {
+		return nil, fmt.Errorf("read the resource's content for policy: %w", err)
+	}
+	return ast.NewTerm(v), nil
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// object builds an OPA object member by member.
+type object [][2]*ast.Term
+
+func (o object) value() ast.Object { return ast.NewObject(o...) }
+
+func (o object) term(name string, t *ast.Term) object {
+	return append(o, [2]*ast.Term{ast.StringTerm(name), t})
+}
+
+func (o object) text(name, s string) object { return o.term(name, ast.StringTerm(s)) }
+
+// given is text that is undefined when it is empty.
+func (o object) given(name, s string) object {
+	if s == "" {
+		return o
+	}
+	return o.text(name, s)
+}
+
+func (o object) list(name string, values []string) object {
+	terms := make([]*ast.Term, len(values))
+	for i, s := range values {
+		terms[i] = ast.StringTerm(s)
+	}
+	return o.term(name, ast.ArrayTerm(terms...))
+}

@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"gatehouse/policies"
+)
+
+// source is one file of a policy: name is what a person calls it in an error.
+type source struct {
+	name string
+	text []byte
+}
+
+// sources are the files of one policy.
+type sources struct {
+	rules  []source
+	tables []source
+}
+
+// gather reads the files that o names. The tables of the user take the place
+// of shipped ones with the same key; a directory takes the place of all that is
+// shipped.
+func gather(o Options) (rules, shipped, own []source, err error) {
+	if o.Dir == "" {
+		s, err := readFiles(policies.Files, "policies")
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		rules, shipped = s.rules, s.tables
+	} else {
+		s, err := readFiles(os.DirFS(o.Dir), o.Dir)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		rules, own = s.rules, s.tables
+	}
+	files, err := expand(o.Data)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("read policy data: %w", err)
+		}
+		own = append(own, source{f, text})
+	}
+	return rules, shipped, own, nil
+}
+
+// expand resolves the patterns of `policy.data`. A pattern without a match is
+// an error: a table that is not there would be read as empty.
+func expand(patterns []string) ([]string, error) {
+	var files []string
+	seen := map[string]bool{}
+	for _, p := range patterns {
+		found, err := filepath.Glob(p)
+		if err != nil {
+			return nil, fmt.Errorf("policy data %q: %w", p, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("policy data %s: no such file", p)
+		}
+		sort.Strings(found)
+		for _, f := range found {
+			if !seen[f] {
+				seen[f] = true
+				files = append(files, f)
+			}
+		}
+	}
+	return files, nil
+}
+
+// readFiles reads a policy directory: rules at any depth, tables at the top
+// (deeper, OPA's own tools would file them under the folder's name).
+func readFiles(fsys fs.FS, display string) (s sources, err error) {
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if hidden := strings.HasPrefix(d.Name(), ".") && name != "."; hidden {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.IsDir() {
+			return nil
+		}
+		return s.take(fsys, name, display)
+	})
+	if err != nil {
+		return sources{}, fmt.Errorf("read policy directory %s: %w", display, err)
+	}
+	return s, nil
+}
+
+func (s *sources) take(fsys fs.FS, name, display string) error {
+	isRule := strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
+	isTable := isTableName(name)
+	if !isRule && !isTable {
+		return nil
+	}
+	if isTable && path.Dir(name) != "." {
+		return fmt.Errorf("%s: a table stands at the top of the directory: move it up, or name it in policy.data", path.Join(display, name))
+	}
+	text, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return err
+	}
+	file := source{path.Join(display, name), text}
+	if isRule {
+		s.rules = append(s.rules, file)
+	} else {
+		s.tables = append(s.tables, file)
+	}
+	return nil
+}
+
+func isTableName(name string) bool {
+	if strings.HasSuffix(name, ".schema.json") {
+		return false
+	}
+	switch path.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}

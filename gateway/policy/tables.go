@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	opa "github.com/open-policy-agent/opa/v1/ast"
+)
+
+// table is one top key of a data file.
+type table struct {
+	file  string
+	line  int
+	key   string
+	value any
+	node  ast.Node
+}
+
+// loadTables reads data files (YAML, of which JSON is a part) into what stands
+// under `data`. One key in two files is an error: which one held would depend
+// on the order of reading.
+func loadTables(shipped, own []source) (map[string]table, Problems) {
+	var ps Problems
+	all := readTables(shipped, &ps)
+	for key, t := range readTables(own, &ps) {
+		all[key] = t
+	}
+	return all, ps
+}
+
+func readTables(files []source, ps *Problems) map[string]table {
+	all := map[string]table{}
+	for _, f := range files {
+		for _, t := range readTable(f, ps) {
+			if first, ok := all[t.key]; ok {
+				ps.add(t.file, t.line, "table %q is already in %s:%d: one key stands in one file", t.key, first.file, first.line)
+				continue
+			}
+			all[t.key] = t
+		}
+	}
+	return all
+}
+
+func readTable(f source, ps *Problems) []table {
+	doc, err := parser.ParseBytes(f.text, 0)
+	if err != nil {
+		line, text := yamlError(err)
+		ps.add(f.name, line, "%s", text)
+		return nil
+	}
+	var tables []table
+	for _, d := range doc.Docs {
+		if d.Body == nil {
+			continue
+		}
+		var root *ast.MappingNode
+		switch n := d.Body.(type) {
+		case *ast.MappingNode:
+			root = n
+		default:
+			ps.add(f.name, d.Body.GetToken().Position.Line, "a table file is a mapping of names to tables")
+			return nil
+		}
+		for _, m := range root.Values {
+			t := table{file: f.name, line: m.Key.GetToken().Position.Line, key: m.Key.GetToken().Value, node: m.Value}
+			if err := yaml.NodeToValue(m.Value, &t.value, yaml.Strict()); err != nil {
+				line, text := yamlError(err)
+				ps.add(f.name, line, "%s", text)
+				continue
+			}
+			tables = append(tables, t)
+		}
+	}
+	return tables
+}
+
+// yamlError is the line and the bare text of a YAML error.
+func yamlError(err error) (int, string) {
+	var e yaml.Error
+	if errors.As(err, &e) && e.GetToken() != nil {
+		return e.GetToken().Position.Line, e.GetMessage()
+	}
+	return 0, err.Error()
+}
+
+// revisionOf names a policy by all that it is made of.
+func revisionOf(groups ...[]source) string {
+	h := sha256.New()
+	for _, group := range groups {
+		for _, f := range group {
+			sum := sha256.Sum256(f.text)
+			h.Write([]byte(f.name))
+			h.Write([]byte{0})
+			h.Write(sum[:])
+		}
+		h.Write([]byte{1})
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// checkTables holds tables and rules together: no table hides behind a package,
+// and no rule reads a table that is not there (it would find nothing, and a
+// forbid would never hold).
+func checkTables(c *opa.Compiler, tables map[string]table) Problems {
+	var ps Problems
+	roots := map[string]bool{}
+	for _, m := range c.Modules {
+		roots[string(m.Package.Path[1].Value.(opa.String))] = true
+	}
+	known := []string{}
+	for key, t := range tables {
+		known = append(known, key)
+		if roots[key] {
+			ps.add(t.file, t.line, "table %q has the name of a package", key)
+		}
+	}
+	for _, m := range c.Modules {
+		opa.WalkRefs(m, func(ref opa.Ref) bool {
+			if len(ref) < 2 || !ref.HasPrefix(opa.DefaultRootRef) {
+				return false
+			}
+			key, ok := ref[1].Value.(opa.String)
+			if !ok || roots[string(key)] || tables[string(key)].key != "" {
+				return false
+			}
+			text := "no data file has the key " + string(key)
+			if near := nearest(string(key), known); near != "" {
+				text += ": did you mean " + near + "?"
+			}
+			ps.add(ref[0].Location.File, ref[0].Location.Row, "%s", text)
+			return false
+		})
+	}
+	return ps
+}
