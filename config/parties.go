@@ -6,14 +6,18 @@ import "net/url"
 type Upstream struct {
 	// FHIR base of the server.
 	URL string `yaml:"url" required:"http://127.0.0.1:9000/fhir"`
+	// Other FHIR bases by which the server names itself in links.
+	Aliases []string `yaml:"aliases"`
 	// Left out: read from its /metadata.
 	FHIRVersion string `yaml:"fhir_version" oneof:"R4 R4B R5 STU3"`
 	// The gateway's own credentials there; the client's are never forwarded.
 	Auth UpstreamAuth `yaml:"auth"`
-	// PEM; trusted for this server instead of the system's roots.
+	// PEM; trusted for this server and its token endpoint instead of the
+	// system's roots.
 	CAFile string `yaml:"ca_file" path:"certificates"`
-	// From the request to the last byte of an ordinary answer; exports and
-	// other long answers are bounded by silence, not by length.
+	// For an answer of up to 256 KiB from the request to its last byte; a
+	// longer one has the same time again for each 256 KiB. Operations have ten
+	// times as long.
 	Timeout Duration `yaml:"timeout" default:"30s"`
 	// Connections at once.
 	MaxConnections int `yaml:"max_connections" default:"256"`
@@ -23,7 +27,8 @@ type Upstream struct {
 	// changes can then pass a judgement made on an older state.
 	InsecureUnpinnedWrites bool `yaml:"insecure_unpinned_writes"`
 
-	Parsed *url.URL `yaml:"-"` // URL, parsed, without a trailing slash
+	Parsed        *url.URL   `yaml:"-"` // URL, parsed, without a trailing slash
+	ParsedAliases []*url.URL `yaml:"-"` // Aliases, likewise
 }
 
 // UpstreamAuth is how the gateway authenticates to the upstream. A secret is

@@ -19,6 +19,11 @@ func (l *loader) checkUpstream(u *Upstream) {
 	if u.Parsed != nil {
 		l.checkPlain("upstream.url", u.Parsed, u.InsecureHTTP)
 	}
+	for i, alias := range u.Aliases {
+		if parsed := l.checkURL(index("upstream.aliases", i), alias); parsed != nil {
+			u.ParsedAliases = append(u.ParsedAliases, parsed)
+		}
+	}
 	l.checkUpstreamAuth(&u.Auth, u.InsecureHTTP)
 	if u.Auth.Type == "mtls" && u.Parsed != nil && u.Parsed.Scheme != "https" {
 		l.report("upstream.auth.type", "mtls needs an https upstream.url")

@@ -1,0 +1,222 @@
+// Package upstream speaks to the FHIR server behind the gateway: own
+// connections, own credentials, own headers, and the mapping between its URLs
+// and the gateway's.
+//
+// Nothing of a client's HTTP message is copied. What goes out is built from a
+// Request, what comes back is reduced to an Answer, and an answer that was not
+// asked for (a redirect, a part, an encoding, another media type) is an error.
+package upstream
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gatehouse/config"
+	"gatehouse/gateway/policy"
+)
+
+// Upstream is one FHIR server. It is safe for concurrent use.
+type Upstream struct {
+	base    *url.URL // without a trailing slash
+	public  string   // the same of the gateway
+	ours    []base   // every name by which links of the server are its own
+	auth    credential
+	carrier *http.Transport
+	timeout time.Duration
+}
+
+// Request is one FHIR request, printed from its parse.
+type Request struct {
+	Method                                        string // GET, POST, PUT, PATCH or DELETE
+	Target                                        string // below the base, escaped: "", "Patient/1", "Patient?name=x"
+	Body                                          []byte
+	ContentType, IfMatch, IfNoneExist, Prefer, ID string // ID is the gateway's own request id
+	Slow                                          bool   // operations that work long before they answer: ten times the timeout
+}
+
+// Head is what an answer says of itself. What a header holds that is not of
+// its grammar is left out.
+type Head struct {
+	Status                    int
+	ETag, LastModified        string // as sent
+	Location, ContentLocation string // as sent: URLs of the upstream, see Public
+	ContentType               string // application/fhir+json, or "" where there is no body
+	RetryAfter                string // seconds
+	Length                    int64  // of the body; -1: not said
+}
+
+// Answer is an answer to a client's request, to be judged.
+type Answer struct {
+	Head
+	Body policy.Unjudged
+}
+
+// OwnAnswer is an answer to the gateway itself. What it holds must never reach
+// a client unjudged.
+type OwnAnswer struct {
+	Head
+	Body io.ReadCloser // never nil
+}
+
+// New prepares an upstream; it opens no connection. publicBase is the FHIR base
+// as clients see it.
+func New(c config.Upstream, publicBase *url.URL, log *zap.Logger) (*Upstream, error) {
+	if c.Parsed == nil || publicBase == nil {
+		return nil, errors.New("new upstream: its URL or the public one is missing")
+	}
+	carrier, err := newTransport(c, log)
+	if err != nil {
+		return nil, fmt.Errorf("new upstream: %w", err)
+	}
+	auth, err := newCredential(c.Auth, tokenClient(carrier), log, time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("new upstream: %w", err)
+	}
+	u := &Upstream{base: c.Parsed, public: strings.TrimSuffix(publicBase.String(), "/"), auth: auth, carrier: carrier, timeout: cmp.Or(time.Duration(c.Timeout), 30*time.Second)}
+	for _, known := range append([]*url.URL{c.Parsed}, c.ParsedAliases...) {
+		u.ours = append(u.ours, newBase(known))
+	}
+	return u, nil
+}
+
+// Close closes the idle connections; a replaced snapshot calls it.
+func (u *Upstream) Close() { u.carrier.CloseIdleConnections() }
+
+// Forward sends a client's request that policy gave leave for. Errors are of
+// type *Error.
+func (u *Upstream) Forward(ctx context.Context, p policy.Permit, r Request) (*Answer, error) {
+	if err := p.Allows(r.Target); err != nil {
+		return nil, &Error{Kind: Refused, Err: err}
+	}
+	head, body, err := u.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{head, policy.Hold(body)}, nil
+}
+
+// The purposes of the gateway's own requests.
+const (
+	Metadata    = "metadata"
+	BeforeImage = "before-image"
+	Consent     = "consent"
+	Relation    = "relation"
+	Referrer    = "referrer" // of a Binary
+)
+
+var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer}
+
+// Own sends a request of the gateway itself, for one of the purposes: it can
+// read and search, never write. Errors are of type *Error.
+func (u *Upstream) Own(ctx context.Context, purpose string, r Request) (*OwnAnswer, error) {
+	path, _, _ := strings.Cut(r.Target, "?")
+	reads := r.Method == http.MethodGet || r.Method == http.MethodPost && strings.HasSuffix("/"+path, "/_search")
+	if !reads || !slices.Contains(purposes, purpose) {
+		return nil, &Error{Kind: Refused, Err: fmt.Errorf("own request for %q is none that the gateway makes", purpose)}
+	}
+	head, body, err := u.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &OwnAnswer{head, body}, nil
+}
+
+// send is the only place where a request leaves.
+func (u *Upstream) send(ctx context.Context, r Request) (Head, io.ReadCloser, error) {
+	where, err := u.locate(r.Target)
+	if err != nil {
+		return Head{}, nil, &Error{Kind: Refused, Err: err}
+	}
+	header, err := headers(r)
+	if err != nil {
+		return Head{}, nil, &Error{Kind: Refused, Err: err}
+	}
+	limit := u.timeout
+	if r.Slow {
+		limit *= 10
+	}
+	watch := newWatch(ctx, limit)
+	if err := u.auth.apply(watch.ctx, header); err != nil {
+		watch.stop()
+		return Head{}, nil, &Error{Kind: Credentials, Err: err}
+	}
+	response, err := u.carrier.RoundTrip(message(watch.ctx, r, where, header))
+	if err != nil {
+		watch.stop()
+		return Head{}, nil, failure(watch.ctx, err)
+	}
+	head, err := readHead(response)
+	if err != nil {
+		watch.stop()
+		response.Body.Close()
+		return Head{}, nil, &Error{Kind: Protocol, Sent: true, Err: err}
+	}
+	body := &body{ReadCloser: response.Body, watch: watch, limit: limit}
+	if head.ContentType == "" { // nothing in it that anybody may read
+		body.Close()
+		return head, http.NoBody, nil
+	}
+	return head, body, nil
+}
+
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// Values that every request has in common; the transport does not change them.
+var (
+	acceptFHIR     = []string{"application/fhir+json"}
+	acceptIdentity = []string{"identity"}
+	userAgent      = []string{"gatehouse"}
+	preferStrict   = []string{"handling=strict"}
+)
+
+// headers are the only ones that reach the upstream, credentials aside.
+func headers(r Request) (http.Header, error) {
+	if !slices.Contains(methods, r.Method) {
+		return nil, errors.New("method is not one of FHIR's")
+	}
+	h := make(http.Header, 8)
+	h["Accept"], h["Accept-Encoding"], h["User-Agent"] = acceptFHIR, acceptIdentity, userAgent
+	// An upstream that ignores a parameter it does not know would ignore a
+	// narrowing of ours too (P-12).
+	h["Prefer"] = preferStrict
+	if r.Prefer != "" {
+		h["Prefer"] = []string{"handling=strict, " + r.Prefer}
+	}
+	for _, field := range [...]struct{ name, value string }{
+		{"Content-Type", r.ContentType}, {"If-Match", r.IfMatch}, {"If-None-Exist", r.IfNoneExist},
+		{"Prefer", r.Prefer}, {"X-Request-Id", r.ID},
+	} {
+		if field.value == "" {
+			continue
+		}
+		if !printable(field.value) {
+			return nil, fmt.Errorf("value of %s is not printable", field.name)
+		}
+		if field.name != "Prefer" {
+			h[field.name] = []string{field.value}
+		}
+	}
+	return h, nil
+}
+
+func message(ctx context.Context, r Request, where *url.URL, header http.Header) *http.Request {
+	m := &http.Request{Method: r.Method, URL: where, Host: where.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if r.Body != nil {
+		m.ContentLength = int64(len(r.Body))
+		// The transport sends a request again only where no byte of it left.
+		m.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+		m.Body, _ = m.GetBody()
+	}
+	return m.WithContext(ctx)
+}
