@@ -1,8 +1,17 @@
 package fhir
 
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"gatehouse/fhir/wire"
+)
+
 // Facts are the little that a decision needs of a resource (the policy input's
 // `resource`). Lists hold each value once, in document order. References are
-// "Type/id" of this server.
+// "Type/id" of this server. Which element gives which fact for each type is
+// docs/facts.md, made from the table in facts_gen.go.
 type Facts struct {
 	Type, ID, VersionID string
 	Patients            []string // every patient that the Patient compartment of R4 ties it to
@@ -16,4 +25,180 @@ type Facts struct {
 	// cannot be named (logical, contained, urn or foreign reference): such a
 	// resource is in no patient's compartment.
 	Unnamed bool
+}
+
+// ReadFacts reads the facts of one resource in one pass over its bytes, which
+// it does not keep. base are the own addresses by which absolute references to
+// this server are known. It is an error if the JSON is refused, if resourceType
+// or id is not one that this release can have, or if a fact's element has
+// another shape than its type: a resource that cannot be read is not judged.
+func (v Version) ReadFacts(resource []byte, base *BaseSet) (Facts, error) {
+	r := factReaders.Get().(*factReader)
+	defer r.release()
+	r.version, r.doc, r.base = v, resource, base
+	typ, err := r.resourceType()
+	if err != nil {
+		return Facts{}, fmt.Errorf("read facts: %w", err)
+	}
+	r.plan = v.factPlan(typ)
+	if r.plan == nil {
+		return Facts{}, errors.New("read facts: unknown resourceType")
+	}
+	if r.hits, err = r.plan.skim.Skim(resource, r.hits[:0]); err != nil {
+		return Facts{}, fmt.Errorf("read facts: %w", err)
+	}
+	if err := r.collect(); err != nil {
+		return Facts{}, fmt.Errorf("read facts of a %s: %w", r.plan.typ, err)
+	}
+	return r.facts(), nil
+}
+
+// fact is one of the facts that rows of the table give.
+type fact uint8
+
+const (
+	factPatients fact = iota
+	factOrganization
+	factPractitioners
+	factLabels
+	factCategories
+	factCodes
+	factStatus
+	factAuthor
+	factEncounter
+	factDate
+	factCount
+)
+
+// form is how an element holds its fact.
+type form uint8
+
+const (
+	formReference form = iota
+	formConcept
+	formCoding
+	formCode
+	formText
+	formSelf // the resource's own id
+)
+
+// factRow says that the element at path gives a fact. Of a fact with one value
+// the first row that the resource fills counts. A strict row is about whom the
+// resource is, so that nothing but a literal reference will do.
+type factRow struct {
+	fact   fact
+	path   string
+	form   form
+	strict bool
+}
+
+type typeFacts struct {
+	typ  string
+	rows []factRow
+}
+
+// part is what a path of a plan means for its element.
+type part uint8
+
+const (
+	partType part = iota // resourceType
+	partID
+	partVersion
+	partWhole // the Reference, or the array of them
+	partEach  // one Reference of an array
+	partReference
+	partRefType
+	partIdentifier
+	partSystem
+	partCode // of a coding
+	partText // a code or date
+)
+
+// factPlan is the table of one type, ready to read by.
+type factPlan struct {
+	typ      string
+	skim     *wire.Plan
+	paths    []factPath
+	elements []factElement
+	self     []fact
+}
+
+type factPath struct {
+	part    part
+	element int16
+}
+
+// factElement is one element with the facts it gives, each with its rank among
+// the rows of that fact.
+type factElement struct {
+	form   form
+	strict bool
+	ranks  [factCount]uint8 // 0: does not give it
+}
+
+var r4FactPlans = sync.OnceValue(func() map[string]*factPlan {
+	plans := make(map[string]*factPlan, len(r4Facts))
+	for i := range r4Facts {
+		plans[r4Facts[i].typ] = newFactPlan(&r4Facts[i])
+	}
+	return plans
+})
+
+func (v Version) factPlan(typ []byte) *factPlan {
+	if v != R4 {
+		return nil
+	}
+	return r4FactPlans()[string(typ)]
+}
+
+func newFactPlan(t *typeFacts) *factPlan {
+	p := &factPlan{typ: t.typ, paths: []factPath{{part: partType}, {part: partID}, {part: partVersion}}}
+	names := []string{"resourceType", "id", "meta.versionId"}
+	add := func(element int, of part, path string) {
+		names = append(names, path)
+		p.paths = append(p.paths, factPath{of, int16(element)})
+	}
+	at := map[string]int{}
+	var ranks [factCount]uint8
+	for _, row := range t.rows {
+		if row.form == formSelf {
+			p.self = append(p.self, row.fact)
+			continue
+		}
+		i, known := at[row.path]
+		if !known {
+			i = len(p.elements)
+			at[row.path] = i
+			p.elements = append(p.elements, factElement{form: row.form})
+			row.paths(func(of part, path string) { add(i, of, path) })
+		}
+		ranks[row.fact]++
+		p.elements[i].ranks[row.fact] = ranks[row.fact]
+		p.elements[i].strict = p.elements[i].strict || row.strict
+	}
+	p.skim = wire.NewPlan(names...)
+	return p
+}
+
+// paths are those that reading the element of the row takes.
+func (r factRow) paths(add func(part, string)) {
+	switch r.form {
+	case formReference:
+		add(partWhole, r.path)
+		add(partEach, r.path+"[]")
+		add(partReference, r.path+".reference")
+		add(partRefType, r.path+".type")
+		add(partIdentifier, r.path+".identifier")
+	case formConcept:
+		add(partSystem, r.path+".coding.system")
+		add(partCode, r.path+".coding.code")
+	case formCoding:
+		add(partSystem, r.path+".system")
+		add(partCode, r.path+".code")
+	case formCode:
+		add(partText, r.path)
+		add(partText, r.path+"[]")
+	case formText:
+		add(partText, r.path)
+	}
 }

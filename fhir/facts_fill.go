@@ -1,0 +1,203 @@
+package fhir
+
+import (
+	"slices"
+	"strings"
+
+	"gatehouse/fhir/wire"
+)
+
+// facts turns the items into facts. Everything they keep is one copied string
+// and, for the lists, one array.
+func (r *factReader) facts() Facts {
+	text := string(r.text)
+	f := Facts{Type: r.plan.typ, ID: text[r.id.start:r.id.end], VersionID: text[r.ver.start:r.ver.end]}
+	count := len(r.plan.self)
+	for i := range r.items {
+		it := &r.items[i]
+		e := &r.plan.elements[it.element]
+		it.value = text[it.text.start:it.text.end]
+		if e.form == formReference {
+			r.resolve(it, text[it.typ.start:it.typ.end])
+			f.Unnamed = f.Unnamed || e.ranks[factPatients] > 0 && r.unnamed(it, e.strict, text[it.typ.start:it.typ.end])
+		}
+		for _, rank := range e.ranks {
+			count += int(min(rank, 1))
+		}
+	}
+	all := make([]string, 0, count)
+	self := r.selves(f.ID)
+	for _, l := range [...]struct {
+		fact fact
+		into *[]string
+	}{{factPatients, &f.Patients}, {factPractitioners, &f.Practitioners}, {factLabels, &f.Labels}, {factCategories, &f.Categories}, {factCodes, &f.Codes}} {
+		start := len(all)
+		if self != "" && slices.Contains(r.plan.self, l.fact) {
+			all = append(all, self)
+		}
+		all = r.list(all, start, l.fact)
+		if *l.into = all[start:len(all):len(all)]; len(*l.into) == 0 {
+			*l.into = nil
+		}
+	}
+	f.Organization, f.Author, f.Encounter = r.first(factOrganization), r.first(factAuthor), r.first(factEncounter)
+	f.Status, f.Date = r.first(factStatus), r.first(factDate)
+	for _, own := range r.plan.self {
+		switch own {
+		case factOrganization:
+			f.Organization = self
+		case factEncounter:
+			f.Encounter = self
+		}
+	}
+	return f
+}
+
+// selves is the resource's own reference where its type gives a fact by it.
+func (r *factReader) selves(id string) string {
+	if id == "" || len(r.plan.self) == 0 {
+		return ""
+	}
+	return r.plan.typ + "/" + id
+}
+
+// list appends to all the values of one fact, each once.
+func (r *factReader) list(all []string, start int, f fact) []string {
+	for i := range r.items {
+		it := &r.items[i]
+		if r.plan.elements[it.element].ranks[f] == 0 {
+			continue
+		}
+		if s := it.as(f); s != "" && !slices.Contains(all[start:], s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// first is the value of the best row of a fact with one value.
+func (r *factReader) first(f fact) string {
+	best, value := uint8(0), ""
+	for i := range r.items {
+		it := &r.items[i]
+		rank := r.plan.elements[it.element].ranks[f]
+		if rank == 0 || best != 0 && rank >= best {
+			continue
+		}
+		if s := it.as(f); s != "" {
+			best, value = rank, s
+		}
+	}
+	return value
+}
+
+// as is what the item says for one fact, "" for nothing.
+func (it *item) as(f fact) string {
+	switch f {
+	case factPatients:
+		return it.of("Patient", "Patient")
+	case factPractitioners:
+		return it.of("Practitioner", "PractitionerRole")
+	case factOrganization:
+		return it.of("Organization", "Organization")
+	case factEncounter:
+		return it.of("Encounter", "Encounter")
+	case factLabels:
+		return it.label()
+	case factStatus, factDate:
+		return it.value[it.bare():]
+	}
+	return it.value
+}
+
+func (it *item) of(typ, other string) string {
+	if it.ref.Type == typ || it.ref.Type == other {
+		return it.value
+	}
+	return ""
+}
+
+func (it *item) bare() int32 { return it.code - it.text.start }
+
+// labelSystems are those whose codes stand alone: the two of v3, by each of
+// their names. A label without a system counts as theirs, for one who forbids
+// "R" means it.
+var labelSystems = []string{
+	"", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "http://terminology.hl7.org/CodeSystem/v3-ActCode",
+	"http://hl7.org/fhir/v3/Confidentiality", "http://hl7.org/fhir/v3/ActCode",
+	"urn:oid:2.16.840.1.113883.5.25", "urn:oid:2.16.840.1.113883.5.4",
+}
+
+func (it *item) label() string {
+	if slices.Contains(labelSystems, it.value[:it.bare()-1]) {
+		return it.value[it.bare():]
+	}
+	return it.value
+}
+
+// resolve leaves in it.value the "Type/id" that the reference names on this
+// server, "" for none. A type beside it that says otherwise makes it none.
+func (r *factReader) resolve(it *item, typ string) {
+	ref, version, ok := r.base.ParseRef(it.value)
+	if !ok || typ != "" && typ != ref.Type || !r.version.KnownType(ref.Type) {
+		return
+	}
+	it.ref = ref
+	end := len(it.value)
+	if version != "" {
+		end -= len("/_history/") + len(version)
+	}
+	it.value = it.value[end-len(ref.Type)-1-len(ref.ID) : end]
+}
+
+// unnamed reports whether a reference that may tie the resource to a patient
+// leaves open to which one.
+func (r *factReader) unnamed(it *item, strict bool, typ string) bool {
+	switch {
+	case it.ref.Type != "":
+		return false
+	case it.strange || strict:
+		return true
+	case strings.HasPrefix(it.value, "#"):
+		return !r.containsOther(it.value[1:], typ)
+	case it.value != "":
+		return true
+	case typ == "":
+		return it.identifier // without one it only shows a name
+	}
+	return typ == "Patient" || !r.version.KnownType(typ)
+}
+
+var containedPlan = wire.NewPlan("contained.resourceType", "contained.id")
+
+// containsOther reports whether the contained resource with that id is one that
+// is no Patient, as its reference's type says too if it says anything.
+func (r *factReader) containsOther(id, typ string) bool {
+	hits, err := containedPlan.Skim(r.doc, nil)
+	if err != nil {
+		return false
+	}
+	found := ""
+	for _, h := range hits {
+		if h.Path != 1 || string(r.doc[h.Start:h.End]) != `"`+id+`"` {
+			continue
+		}
+		if found != "" {
+			return false // two of one id
+		}
+		found = r.containedType(hits, h.Group)
+		if found == "" {
+			return false
+		}
+	}
+	return found != "Patient" && r.version.KnownType(found) && (typ == "" || typ == found)
+}
+
+func (r *factReader) containedType(hits []wire.Hit, group int32) string {
+	for _, h := range hits {
+		if h.Path == 0 && h.Group == group {
+			return strings.Trim(string(r.doc[h.Start:h.End]), `"`)
+		}
+	}
+	return ""
+}
