@@ -153,8 +153,9 @@ func (u *Upstream) send(ctx context.Context, r Request) (Head, io.ReadCloser, er
 	}
 	response, err := u.carrier.RoundTrip(message(watch.ctx, r, where, header))
 	if err != nil {
+		failed := failure(watch.ctx, err) // before stop, which cancels too
 		watch.stop()
-		return Head{}, nil, failure(watch.ctx, err)
+		return Head{}, nil, failed
 	}
 	head, err := readHead(response)
 	if err != nil {
