@@ -140,9 +140,9 @@ func (b *Bundle) begin() error {
 	b.in.at++
 	for {
 		window := b.in.buf[b.in.at:]
-		full := int64(len(window)) >= b.limits.Head
+		full := int64(len(window)) >= b.limits.Head-1
 		if full {
-			window = window[:b.limits.Head]
+			window = window[:b.limits.Head-1]
 		}
 		kind, f := findType(window)
 		switch {

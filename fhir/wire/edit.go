@@ -6,31 +6,32 @@ import (
 )
 
 // Edits are changes to a parsed document. They are collected in any order and
-// applied at once; every byte that no edit names is copied as it is. The zero
-// Edits needs a Reset.
+// applied at once; every byte that no edit names is copied as it is. Reset
+// begins them.
 type Edits struct {
 	tree *Tree
 	list []edit
-	text []byte // what is written in place of what is cut, back to back
+	text []byte // what is written, back to back
+	mark []mark // of each node, for Prune
 }
-
-type action uint8
-
-// In this order edits at the same offset are applied.
-const (
-	remove action = iota
-	rename
-	replace
-	insert
-)
 
 // edit cuts doc[at:end] and writes text[from:to] there.
 type edit struct {
-	at, end  int32
-	order    int32
 	action   action
+	node     int32
+	at, end  int32
 	from, to int32
+	turn     int32
 }
+
+// action is what an edit does. At the same offset they are applied in this order.
+type action uint8
+
+const (
+	remove action = iota
+	replace
+	insert
+)
 
 // Reset forgets all edits and begins new ones of t.
 func (e *Edits) Reset(t *Tree) { e.tree, e.list, e.text = t, e.list[:0], e.text[:0] }
@@ -38,160 +39,150 @@ func (e *Edits) Reset(t *Tree) { e.tree, e.list, e.text = t, e.list[:0], e.text[
 // Empty reports whether there is nothing to apply.
 func (e *Edits) Empty() bool { return len(e.list) == 0 }
 
-// Replace puts raw, one JSON value, in the place of the value of a node. Of
-// several replacements of a node the last counts, and edits within the node no
-// longer do.
+// Replace puts raw, one JSON value, in the place of a node's value. Of several
+// replacements of a node the last counts; other edits within it do not.
 func (e *Edits) Replace(node int, raw []byte) {
-	n := &e.tree.Nodes[node]
 	from := len(e.text)
 	e.text = append(e.text, raw...)
-	e.add(replace, n.Start, n.End, from)
+	n := &e.tree.Nodes[node]
+	e.add(replace, node, n.Start, n.End, from)
 }
 
-// Remove takes out a member or element with its comma, and with it whatever
-// other edits of it there are. A container that is left empty stays; see Prune.
-// The root cannot be removed.
+// Remove takes out a member or element with its comma; other edits of it or
+// within it do not count. An object or array that is left empty stays, but see
+// Prune. The root cannot be removed.
 func (e *Edits) Remove(node int) {
 	if node == 0 {
 		panic("wire: the root cannot be removed")
 	}
-	e.add(remove, e.tree.begin(node), e.tree.Nodes[node].End, len(e.text))
+	e.add(remove, node, e.tree.begin(node), e.tree.Nodes[node].End, len(e.text))
 }
 
-// Rename gives a member another name, which its siblings must not have.
+// Rename gives a member another name, which none of its siblings may have.
 func (e *Edits) Rename(node int, name string) {
-	n := &e.tree.Nodes[node]
 	from := len(e.text)
 	e.text = Quote(e.text, name)
-	e.add(rename, n.NameStart-1, n.NameEnd+1, from)
+	n := &e.tree.Nodes[node]
+	e.add(replace, node, n.NameStart-1, n.NameEnd+1, from)
 }
 
-// Append adds a member behind all others of an object, which must not have one
-// of that name.
+// Append adds a member behind all others of an object, none of which may have
+// that name.
 func (e *Edits) Append(obj int, name string, raw []byte) {
 	from := len(e.text)
 	e.text = append(Quote(e.text, name), ':')
 	e.text = append(e.text, raw...)
-	last := e.tree.last(obj)
-	e.add(insert, last, last, from)
+	e.insert(obj, from)
 }
 
 // AppendElement adds an element behind all others of an array.
 func (e *Edits) AppendElement(arr int, raw []byte) {
 	from := len(e.text)
 	e.text = append(e.text, raw...)
-	last := e.tree.last(arr)
-	e.add(insert, last, last, from)
+	e.insert(arr, from)
 }
 
-func (e *Edits) add(a action, at, end int32, from int) {
-	order := int32(len(e.list))
-	if a == replace || a == rename {
-		order = -order // the last comes first, and covers the others
+func (e *Edits) insert(container, from int) {
+	at := int32(back(e.tree.Doc, int(e.tree.Nodes[container].End-1)))
+	e.add(insert, container, at, at, from)
+}
+
+func (e *Edits) add(a action, node int, at, end int32, from int) {
+	turn := int32(len(e.list))
+	if a == replace {
+		turn = -turn // so that the last comes first, and hides the others
 	}
-	e.list = append(e.list, edit{at, end, order, a, int32(from), int32(len(e.text))})
+	e.list = append(e.list, edit{a, int32(node), at, end, int32(from), int32(len(e.text)), turn})
 }
 
 // begin is where a member or element begins, its name included.
 func (t *Tree) begin(node int) int32 {
-	if n := &t.Nodes[node]; n.NameStart == 0 {
-		return n.Start
+	n := &t.Nodes[node]
+	if n.NameStart > 0 {
+		return n.NameStart - 1
 	}
-	return t.Nodes[node].NameStart - 1
+	return n.Start
 }
 
-// last is where the last child of a container ends, or behind its opening bracket.
-func (t *Tree) last(node int) int32 { return back(t.Doc, t.Nodes[node].End-1) }
-
-// back is the end of what stands before the white space before i.
-func back(doc []byte, i int32) int32 {
+// back is the end of what stands before i, white space passed over. Inside a
+// container there is always something.
+func back(doc []byte, i int) int {
 	for doc[i-1] <= ' ' {
 		i--
 	}
 	return i
 }
 
-// Prune also removes each object and array of which the removals so far leave
-// nothing and to which nothing was appended. The root stays.
-func (e *Edits) Prune() {
-	gone := make(map[int32]bool)
-	for _, d := range e.list {
-		if d.action == remove {
-			gone[d.at] = true
-		} else if d.action == insert {
-			gone[d.at] = false
-		}
-	}
-	for c := range e.tree.Children(0) {
-		e.prune(c, gone)
-	}
-}
-
-// prune reports whether the node is removed now.
-func (e *Edits) prune(node int, gone map[int32]bool) bool {
-	t := e.tree
-	if gone[t.begin(node)] {
-		return true
-	}
-	empty := t.First(node) < int(t.Nodes[node].Next)
-	for c := range t.Children(node) {
-		if !e.prune(c, gone) {
-			empty = false
-		}
-	}
-	if _, appended := gone[t.last(node)]; empty && !appended {
-		e.Remove(node)
-		return true
-	}
-	return false
-}
-
 // Apply appends the edited document to dst.
 func (e *Edits) Apply(dst []byte) []byte {
 	slices.SortFunc(e.list, func(a, b edit) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.action, b.action), cmp.Compare(a.order, b.order))
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.action, b.action), cmp.Compare(a.turn, b.turn))
 	})
-	doc := e.tree.Doc
-	var done int32    // doc[:done] is written or cut
-	var leading int32 // where the removal ended that left nothing before it in its container, or 0
-	var joined int32  // where the last insertion was
+	s := splice{doc: e.tree.Doc, out: dst, bare: -1, filled: -1}
 	for _, d := range e.list {
-		if d.at < done && d.action != remove || d.end <= done && d.action != insert {
-			continue
-		}
-		switch d.action {
-		case remove:
-			before := back(doc, d.at)
-			first := doc[before-1] != ','
-			if !first && leading != 0 && back(doc, before-1) == leading {
-				first = true
-			}
-			if first {
-				leading = d.end
-				dst = append(dst, doc[done:max(done, d.at)]...)
-				if next := int32(space(doc, int(d.end))); doc[next] == ',' {
-					done = int32(space(doc, int(next+1)))
-				} else {
-					done = d.end
-				}
-				continue
-			}
-			dst = append(dst, doc[done:max(done, back(doc, before-1))]...)
-			done = d.end
-		case insert:
-			dst = append(dst, doc[done:d.at]...)
-			c := doc[d.at-1]
-			if joined == d.at || leading != d.at && c != '{' && c != '[' {
-				dst = append(dst, ',')
-			}
-			joined = d.at
-			dst = append(dst, e.text[d.from:d.to]...)
-			done = d.at
+		switch {
+		case int(d.end) < s.seen || d.action != insert && int(d.end) == s.seen:
+			// within something that is gone
+		case d.action == remove:
+			s.remove(int(d.at), int(d.end))
+		case d.action == insert:
+			s.insert(int(d.at), e.text[d.from:d.to])
 		default:
-			dst = append(dst, doc[done:d.at]...)
-			dst = append(dst, e.text[d.from:d.to]...)
-			done = d.end
+			s.replace(int(d.at), int(d.end), e.text[d.from:d.to])
 		}
 	}
-	return append(dst, doc[done:]...)
+	s.copy(len(s.doc))
+	return s.out
+}
+
+// splice writes a document with changes, from its beginning to its end.
+type splice struct {
+	doc, out []byte
+	done     int // doc[:done] is written or left out
+	seen     int // the end of the last node that was removed or replaced
+	bare     int // the end of the last removed node with none left before it in its container, or -1
+	filled   int // where the last insertion was, or -1
+}
+
+func (s *splice) copy(to int) {
+	if to > s.done {
+		s.out = append(s.out, s.doc[s.done:to]...)
+		s.done = to
+	}
+}
+
+func (s *splice) replace(at, end int, text []byte) {
+	s.copy(at)
+	s.out = append(s.out, text...)
+	s.done, s.seen = end, end
+}
+
+// remove cuts a child with the comma before it or, if no child is left before
+// it, with the comma behind it.
+func (s *splice) remove(at, end int) {
+	before := back(s.doc, at)
+	s.seen = end
+	if s.doc[before-1] == ',' {
+		if before = back(s.doc, before-1); before != s.bare {
+			s.copy(before)
+			s.done = end
+			return
+		}
+	}
+	s.bare = end
+	s.copy(at)
+	s.done = end
+	if next := space(s.doc, end); s.doc[next] == ',' {
+		s.done = space(s.doc, next+1)
+	}
+}
+
+// insert writes a child behind the last one, which ended at at.
+func (s *splice) insert(at int, text []byte) {
+	s.copy(at)
+	if c := s.doc[at-1]; at == s.filled || at != s.bare && c != '{' && c != '[' {
+		s.out = append(s.out, ',')
+	}
+	s.filled = at
+	s.out = append(s.out, text...)
 }

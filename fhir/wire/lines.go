@@ -3,7 +3,6 @@ package wire
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 )
 
@@ -11,7 +10,7 @@ import (
 type Lines struct {
 	r    *bufio.Reader
 	max  int64
-	at   int64
+	at   int64 // offset of the next line
 	line []byte
 }
 
@@ -25,24 +24,39 @@ func NewLines(r io.Reader, max int64) *Lines {
 // io.EOF at the end, an *Error for a line that is too long, or the reader's.
 func (l *Lines) Next() ([]byte, error) {
 	for {
-		l.line = l.line[:0]
-		for {
-			part, err := l.r.ReadSlice('\n')
-			l.line = append(l.line, part...)
-			l.at += int64(len(part))
-			if int64(len(bytes.TrimRight(l.line, "\r\n"))) > l.max {
-				return nil, tooLong.at(int(l.at))
-			}
-			if errors.Is(err, bufio.ErrBufferFull) {
-				continue
-			}
-			if err != nil && (err != io.EOF || len(l.line) == 0) {
-				return nil, err
-			}
-			break
+		start := l.at
+		line, err := l.read()
+		if int64(len(line)) > l.max {
+			return nil, &Error{start, reasons[tooLong]}
 		}
-		if line := bytes.TrimSpace(l.line); len(line) > 0 {
+		if err != nil && (err != io.EOF || l.at == start) {
+			return nil, err
+		}
+		if len(line) > 0 {
 			return line, nil
 		}
 	}
 }
+
+// read is one line, or the beginning of one that is too long. A line that the
+// buffer holds whole is not copied.
+func (l *Lines) read() ([]byte, error) {
+	l.line = l.line[:0]
+	for {
+		part, err := l.r.ReadSlice('\n')
+		l.at += int64(len(part))
+		if err != bufio.ErrBufferFull && len(l.line) == 0 {
+			return trim(part), err
+		}
+		l.line = append(l.line, part...)
+		if err != bufio.ErrBufferFull {
+			return trim(l.line), err
+		}
+		if int64(len(l.line)) > l.max+1 { // a carriage return may be its last
+			return l.line, nil
+		}
+	}
+}
+
+// trim takes off JSON's white space, and no other that a parser would refuse.
+func trim(line []byte) []byte { return bytes.Trim(line, " \t\r\n") }

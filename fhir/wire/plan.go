@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"math"
-	"strings"
-)
+import "strings"
 
 // Plan is a set of member paths to look for. It is made once, never changes
 // and may be used by many goroutines.
@@ -11,20 +8,13 @@ type Plan struct{ root *node }
 
 // node is a place in a document that paths lead through or to.
 type node struct {
-	path     int32 // the path that ends here, or -1
-	each     int32 // the path that ends at each element of an array here, or -1
-	children map[string]*node
-}
-
-// Hit is one value that a path of the plan led to: Doc[Start:End], with quotes
-// if it is a string.
-type Hit struct {
-	Path       int32 // index among the arguments of NewPlan
-	Start, End int32
-	// Group numbers the innermost array element on the way, counted through the
-	// whole document, 0 if there was none: two hits with the same Group come
-	// from the same element.
-	Group int32
+	name     string
+	key      uint64
+	path     int32   // the path that ends here, or -1
+	each     int32   // the path that ends at each element of an array here, or -1
+	element  *node   // what is wanted of each element, if the value is an array; nil for nothing
+	children []*node // hashed by key, with gaps; nil for none
+	shift    uint8   // 64 - log2(len(children))
 }
 
 // NewPlan makes a plan of dotted paths such as "subject.reference". An array on
@@ -32,7 +22,7 @@ type Hit struct {
 // is one hit, or, if the path ends in "[]", one hit for each element.
 // It panics on a bad path, since plans are program text.
 func NewPlan(paths ...string) *Plan {
-	root := newNode()
+	root := &node{path: -1, each: -1}
 	for i, path := range paths {
 		dotted, each := strings.CutSuffix(path, "[]")
 		at := root
@@ -40,10 +30,7 @@ func NewPlan(paths ...string) *Plan {
 			if name == "" || strings.ContainsAny(name, "[]\"\\") {
 				panic("wire: bad path " + path)
 			}
-			if at.children[name] == nil {
-				at.children[name] = newNode()
-			}
-			at = at.children[name]
+			at = at.grow(name)
 		}
 		end := &at.path
 		if each {
@@ -54,124 +41,53 @@ func NewPlan(paths ...string) *Plan {
 		}
 		*end = int32(i)
 	}
+	root.hash()
 	return &Plan{root}
 }
 
-func newNode() *node { return &node{path: -1, each: -1, children: map[string]*node{}} }
-
-// Skim checks the syntax of a whole document of one JSON value and appends a
-// Hit for each value that a path leads to, in document order. Duplicate names
-// are refused in each object that a path leads through, and not looked for in
-// what is skipped. The error is an *Error; the hits are then void.
-func (p *Plan) Skim(doc []byte, hits []Hit) ([]Hit, error) {
-	if len(doc) > math.MaxInt32 {
-		return hits, tooLong.at(math.MaxInt32)
-	}
-	s := skim{doc: doc, hits: hits}
-	i, f := s.value(space(doc, 0), 0, p.root, 0)
-	if f == none {
-		if i = space(doc, i); i != len(doc) {
-			f = trailing
+// grow is the child of that name, made if there is none.
+func (n *node) grow(name string) *node {
+	for _, c := range n.children {
+		if c.name == name {
+			return c
 		}
 	}
-	if f != none {
-		return s.hits, f.at(i)
-	}
-	return s.hits, nil
+	c := &node{name: name, key: key([]byte(name), 0, len(name)), path: -1, each: -1}
+	n.children = append(n.children, c)
+	return c
 }
 
-// skim is one run of a plan over a document.
-type skim struct {
-	doc    []byte
-	hits   []Hit
-	groups int32
+// hash lays the children out for find and makes the element nodes.
+func (n *node) hash() {
+	list := n.children
+	n.children, n.shift = nil, 64
+	if len(list) > 0 {
+		for n.shift = 62; 1<<(64-n.shift) < 2*len(list); n.shift-- {
+		}
+		n.children = make([]*node, 1<<(64-n.shift))
+	}
+	for _, c := range list {
+		c.hash()
+		slot := spread(c.key) >> n.shift
+		for n.children[slot] != nil {
+			slot = (slot + 1) % uint64(len(n.children))
+		}
+		n.children[slot] = c
+	}
+	if len(list) == 0 && n.each < 0 {
+		return
+	}
+	n.element = &node{path: n.each, each: n.each, children: n.children, shift: n.shift}
+	n.element.element = n.element // an array in an array is transparent too
 }
 
-// value reads the value at i, where n is what the plan wants of it.
-func (s *skim) value(i, depth int, n *node, group int32) (int, fault) {
-	hit := len(s.hits)
-	if n.path >= 0 {
-		s.hits = append(s.hits, Hit{n.path, int32(i), 0, group})
-	}
-	var end int
-	var f fault
-	switch c := at(s.doc, i); {
-	case c == '{' && len(n.children) > 0:
-		end, f = s.object(i, depth+1, n, group)
-	case c == '[' && (len(n.children) > 0 || n.each >= 0):
-		end, f = s.array(i, depth+1, n)
-	default:
-		end, f = skip(s.doc, i, depth)
-	}
-	if n.path >= 0 {
-		s.hits[hit].End = int32(end)
-	}
-	return end, f
-}
-
-func (s *skim) object(i, depth int, n *node, group int32) (int, fault) {
-	if depth > maxDepth {
-		return i, tooDeep
-	}
-	i = space(s.doc, i+1)
-	if at(s.doc, i) == '}' {
-		return i + 1, none
-	}
-	var seen names
-	for {
-		start, end, value, f := scanName(s.doc, i)
-		if f != none {
-			return value, f
-		}
-		if !seen.add(s.doc, span{int32(start), int32(end)}) {
-			return start, duplicateName
-		}
-		if child := n.children[string(s.doc[start:end])]; child != nil {
-			i, f = s.value(value, depth, child, group)
-		} else {
-			i, f = skip(s.doc, value, depth)
-		}
-		if f != none {
-			return i, f
-		}
-		i = space(s.doc, i)
-		switch at(s.doc, i) {
-		case ',':
-			i = space(s.doc, i+1)
-		case '}':
-			if !seen.distinct(s.doc) {
-				return i, duplicateName
-			}
-			return i + 1, none
-		default:
-			return i, unexpected(s.doc, i)
-		}
-	}
-}
-
-func (s *skim) array(i, depth int, n *node) (int, fault) {
-	if depth > maxDepth {
-		return i, tooDeep
-	}
-	i = space(s.doc, i+1)
-	if at(s.doc, i) == ']' {
-		return i + 1, none
-	}
-	element := node{path: n.each, each: n.each, children: n.children}
-	for {
-		s.groups++
-		var f fault
-		if i, f = s.value(i, depth, &element, s.groups); f != none {
-			return i, f
-		}
-		i = space(s.doc, i)
-		switch at(s.doc, i) {
-		case ',':
-			i = space(s.doc, i+1)
-		case ']':
-			return i + 1, none
-		default:
-			return i, unexpected(s.doc, i)
+// find is the child of that name, or nil.
+func (n *node) find(key uint64, name []byte) *node {
+	mask := uint64(len(n.children) - 1)
+	for slot := spread(key) >> n.shift; ; slot++ {
+		c := n.children[slot&mask]
+		if c == nil || c.key == key && c.name == string(name) {
+			return c
 		}
 	}
 }

@@ -43,6 +43,7 @@ func space(doc []byte, i int) int {
 	return spaces(doc, i)
 }
 
+//go:noinline
 func spaces(doc []byte, i int) int {
 	for i < len(doc) && (doc[i] == ' ' || doc[i] == '\n' || doc[i] == '\r' || doc[i] == '\t') {
 		i++
@@ -61,9 +62,8 @@ func spaces(doc []byte, i int) int {
 func scanString(doc []byte, i int) (int, fault) {
 	start, seen := i, uint64(0)
 	for {
-		var n int
-		n, seen = run(doc, i, seen)
-		i = n
+		end, more := run(doc, i)
+		i, seen = end, seen|more
 		switch c := at(doc, i); {
 		case c == '"':
 			if seen&highs != 0 && !utf8.Valid(doc[start:i]) {
@@ -83,8 +83,9 @@ func scanString(doc []byte, i int) (int, fault) {
 	}
 }
 
-// run passes over plain bytes and ors them into seen.
-func run(doc []byte, i int, seen uint64) (int, uint64) {
+// run passes over plain bytes and returns them or-ed together.
+func run(doc []byte, i int) (int, uint64) {
+	seen := uint64(0)
 	for i+8 <= len(doc) {
 		x := binary.LittleEndian.Uint64(doc[i:])
 		seen |= x
@@ -172,7 +173,7 @@ func scanName(doc []byte, i int) (start, end, value int, f fault) {
 		return 0, 0, i, unexpected(doc, i)
 	}
 	start = i + 1
-	end, seen := run(doc, start, 0)
+	end, seen := run(doc, start)
 	switch c := at(doc, end); {
 	case c == '"':
 	case c == '\\':

@@ -18,59 +18,62 @@ func (n *nest) object(depth int) bool { return n[depth>>6]>>(depth&63)&1 != 0 }
 func skip(doc []byte, i, depth int) (int, fault) {
 	var open nest
 	var f fault
+	object := false
 	for floor := depth; ; {
 		switch c := at(doc, i); c {
 		case '"':
-			i, f = scanString(doc, i+1)
+			end, seen := run(doc, i+1)
+			if at(doc, end) == '"' && seen&highs == 0 {
+				i = end + 1
+			} else if i, f = scanString(doc, i+1); f != none {
+				return i, f
+			}
 		case '{', '[':
 			if depth++; depth > maxDepth {
 				return i, tooDeep
 			}
-			open.set(depth, c == '{')
+			object = c == '{'
+			open.set(depth, object)
 			i = space(doc, i+1)
 			if at(doc, i) != c+2 { // '}' and ']' stand two behind '{' and '['
-				if c == '{' {
-					_, _, i, f = scanName(doc, i)
-				}
-				if f != none {
-					return i, f
-				}
-				continue
+				goto next
 			}
 			depth--
 			i++
+			object = open.object(depth)
 		default:
-			i, f = scanScalar(doc, i)
-		}
-		if f != none {
-			return i, f
-		}
-		if i, depth, f = ascend(doc, i, floor, depth, &open); f != none || depth < 0 {
-			return i, f
-		}
-	}
-}
-
-// ascend closes containers behind a value until one goes on, and returns the
-// start of its next value; the depth is -1 when the value at floor has ended.
-func ascend(doc []byte, i, floor, depth int, open *nest) (int, int, fault) {
-	for depth > floor {
-		i = space(doc, i)
-		object := open.object(depth)
-		switch c := at(doc, i); {
-		case c == ',':
-			i = space(doc, i+1)
-			if !object {
-				return i, depth, none
+			if i, f = scanScalar(doc, i); f != none {
+				return i, f
 			}
-			_, _, i, f := scanName(doc, i)
-			return i, depth, f
-		case c == '}' && object, c == ']' && !object:
+		}
+		for {
+			if depth == floor {
+				return i, none
+			}
+			i = space(doc, i)
+			c := at(doc, i)
+			if c == ',' {
+				break
+			}
+			if object && c != '}' || !object && c != ']' {
+				return i, unexpected(doc, i)
+			}
 			depth--
 			i++
-		default:
-			return i, depth, unexpected(doc, i)
+			object = open.object(depth)
+		}
+		i = space(doc, i+1)
+	next:
+		if object {
+			if at(doc, i) != '"' {
+				return i, unexpected(doc, i)
+			}
+			end, seen := run(doc, i+1)
+			if at(doc, end) == '"' && at(doc, end+1) == ':' && seen&highs == 0 {
+				i = space(doc, end+2)
+			} else if _, _, i, f = scanName(doc, i); f != none {
+				return i, f
+			}
 		}
 	}
-	return i, -1, none
 }

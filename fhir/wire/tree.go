@@ -139,7 +139,7 @@ func (t *Tree) member(i int) (Node, int, fault) {
 	}
 	top.count++
 	if top.count <= fewNames {
-		tag := tag(t.Doc[start:end])
+		tag := uint64(1) << (spread(key(t.Doc, start, end)) >> 58)
 		if top.seen&tag != 0 && t.sibling(int(top.node), t.Doc[start:end]) {
 			return Node{}, start, duplicateName
 		}
