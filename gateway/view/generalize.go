@@ -1,0 +1,142 @@
+package view
+
+import (
+	"encoding/binary"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// generalize leaves a coarser value.
+func (r *run) generalize(parent, i int, kind prim, m *method) bool {
+	switch m.to {
+	case "year", "month":
+		d, ok := parseDate(r.tree.Text(i))
+		if !kind.dated() || !ok || r.tooOld(d, m.maxAge) {
+			return false
+		}
+		return r.coarse(i, kind, d, map[string]int{"year": 4, "month": 7}[m.to])
+	case "zip":
+		return r.zip(i, m)
+	case "age":
+		return r.age(parent, i, m)
+	}
+	return false
+}
+
+var usZIP = regexp.MustCompile(`^[0-9]{5}(-[0-9]{4})?$`)
+
+// zip leaves the first digits of a US ZIP code, or 000 where so few people
+// live that they would single somebody out. Codes of other shapes go.
+func (r *run) zip(i int, m *method) bool {
+	code := r.tree.Text(i)
+	if !usZIP.MatchString(code) {
+		return false
+	}
+	prefix := code[:min(m.digits, 3)]
+	for _, list := range m.lists {
+		if strings.Contains(restrictedZIP[list], code[:3]) {
+			return r.quoted(i, "000"[:len(prefix)])
+		}
+	}
+	return r.quoted(i, prefix)
+}
+
+// restrictedZIP are three-digit prefixes with at most 20,000 people, by the
+// census they were counted in (HHS guidance on 45 CFR 164.514).
+var restrictedZIP = map[string]string{
+	"2000": "036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893",
+	"2010": "036 059 102 203 205 369 556 692 821 823 878 879 884 893",
+}
+
+// ageUnits are UCUM codes and words of units in which an age is told, and how
+// many make a year.
+var ageUnits = map[string]float64{
+	"a": 1, "year": 1, "years": 1, "yr": 1, "yrs": 1, "y": 1,
+	"mo": 12, "month": 12, "months": 12, "wk": 52.1775, "week": 52.1775, "weeks": 52.1775,
+	"d": 365.25, "day": 365.25, "days": 365.25, "h": 8766, "hour": 8766, "hours": 8766, "min": 525960, "s": 31557600,
+}
+
+// age pools ages above the bound: what is older reads as one year above it, in
+// its own unit. Quantities in other units are none.
+func (r *run) age(parent, i int, m *method) bool {
+	value, err := strconv.ParseFloat(string(r.tree.Raw(i)), 64)
+	if err != nil {
+		return false
+	}
+	perYear, isAge := 1.0, m.isAge
+	for _, name := range [...]string{"code", "unit"} {
+		if at := r.tree.Get(parent, name); at >= 0 {
+			if n, ok := ageUnits[strings.ToLower(r.tree.Text(at))]; ok {
+				perYear, isAge = n, true
+				break
+			}
+		}
+	}
+	if !isAge {
+		return true
+	}
+	if value < float64(m.maxAge+1)*perYear {
+		return true
+	}
+	return r.value(i, strconv.AppendInt(nil, int64(float64(m.maxAge+1)*perYear), 10))
+}
+
+// perturb adds noise that is the same each time it is asked for: noise drawn
+// anew would average out.
+func (r *run) perturb(i int, f *field, m *method) bool {
+	if f.kind != primDecimal && f.kind != primInteger {
+		return false
+	}
+	raw := string(r.tree.Raw(i))
+	v, ok := new(big.Float).SetString(raw)
+	if !ok {
+		return false
+	}
+	sum, err := r.view.codec.mac(r.ctx.Domain, "perturb:"+r.here.typ+"/"+r.here.id+"."+f.info.Name, raw)
+	if err != nil {
+		return r.fail("perturb", err)
+	}
+	unit := float64(binary.BigEndian.Uint64(sum)>>11)/(1<<53) - 0.5
+	value, _ := v.Float64()
+	noise := unit * m.span
+	if m.ratio {
+		noise *= value
+	}
+	digits := m.roundTo
+	if f.kind == primInteger {
+		digits = 0
+	}
+	value += noise
+	switch f.info.Type {
+	case "positiveInt":
+		value = max(value, 1)
+	case "unsignedInt":
+		value = max(value, 0)
+	}
+	return r.value(i, strconv.AppendFloat(nil, value, 'f', digits, 64))
+}
+
+var scrubbed = regexp.MustCompile(`(?i)[\w.+-]+@[\w-]+(\.[\w-]+)+|https?://\S+|\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()/.-]{5,}\d|\b\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b|\b\d{6,}\b`)
+
+// scrub blanks what looks like an address, a number or a date in free text,
+// and the names that the caller knows of the patient. It is a help, not a
+// guarantee.
+func (r *run) scrub(i int) bool {
+	text := scrubbed.ReplaceAllString(r.tree.Text(i), "***")
+	for _, known := range r.ctx.Known {
+		if len(known) > 2 {
+			text = replaceFold(text, known)
+		}
+	}
+	return r.quoted(i, text)
+}
+
+func replaceFold(text, known string) string {
+	re, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(known))
+	if err != nil {
+		return "***"
+	}
+	return re.ReplaceAllString(text, "***")
+}

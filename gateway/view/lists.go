@@ -1,0 +1,67 @@
+package view
+
+import (
+	"regexp"
+	"strings"
+
+	"gatehouse/fhir"
+)
+
+// builtInLists are what rules name as @list.
+var builtInLists = map[string]func(string) bool{
+	"standard-systems":  standardSystem,
+	"fhir-codes":        fhirCode,
+	"standard-profiles": standardProfile.MatchString,
+	"resource-types":    func(s string) bool { return fhir.R4.KnownType(s) },
+}
+
+// standardSystems are code systems published for everyone: a code of theirs
+// says what, never who.
+var standardSystems = map[string]bool{
+	"http://snomed.info/sct": true, "http://loinc.org": true, "http://unitsofmeasure.org": true,
+	"http://www.nlm.nih.gov/research/umls/rxnorm": true, "http://hl7.org/fhir/sid/cvx": true, "http://hl7.org/fhir/sid/mvx": true,
+	"http://hl7.org/fhir/sid/ndc": true, "http://hl7.org/fhir/sid/icd-10": true, "http://hl7.org/fhir/sid/icd-10-cm": true,
+	"http://www.cms.gov/Medicare/Coding/ICD10": true, "http://hl7.org/fhir/sid/icd-9-cm": true, "http://hl7.org/fhir/sid/icf-nl": true,
+	"http://hl7.org/fhir/sid/icd-9-cm/diagnosis": true, "http://hl7.org/fhir/sid/icd-9-cm/procedure": true,
+	"http://fhir.de/CodeSystem/bfarm/icd-10-gm": true, "http://fhir.de/CodeSystem/bfarm/ops": true, "http://fhir.de/CodeSystem/bfarm/atc": true,
+	"http://fhir.de/CodeSystem/dimdi/icd-10-gm": true, "http://fhir.de/CodeSystem/dimdi/ops": true, "http://fhir.de/CodeSystem/ifa/pzn": true,
+	"http://www.whocc.no/atc": true, "http://www.ama-assn.org/go/cpt": true, "http://ncimeta.nci.nih.gov": true,
+	"http://www.nubc.org/patient-discharge": true, "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": true,
+	"http://dicom.nema.org/resources/ontology/DCM": true, "http://www.genenames.org": true, "http://varnomen.hgvs.org": true,
+	"http://nucc.org/provider-taxonomy": true, "urn:iso:std:iso:4217": true, "urn:iso:std:iso:3166": true, "urn:ietf:bcp:47": true,
+	"urn:iso:std:iso:11073:10101": true, "urn:ietf:bcp:13": true, "http://id.who.int/icd/release/11/mms": true, "urn:oid:2.16.840.1.113883.6.238": true,
+	"http://hl7.org/fhir/us/core/CodeSystem/condition-category": true, "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category": true,
+}
+
+// hl7System matches the code systems that HL7 International publishes; sid/ is
+// not among them, since it also names numbers of people (us-ssn).
+var hl7System = regexp.MustCompile(`^http://(terminology\.hl7\.org/CodeSystem/(v[23]-)?|hl7\.org/fhir/)[A-Za-z0-9][A-Za-z0-9-]{0,60}$`)
+
+func standardSystem(s string) bool { return standardSystems[s] || hl7System.MatchString(s) }
+
+var standardProfile = regexp.MustCompile(`^http://hl7\.org/fhir/(us/core/)?StructureDefinition/[A-Za-z0-9-]{1,64}(\|[0-9.]{1,12})?$`)
+
+var fhirCodes = func() map[string]bool {
+	codes := map[string]bool{}
+	for _, c := range strings.Fields(requiredCodes) {
+		codes[c] = true
+	}
+	// Bound to lists outside of FHIR: the common media types.
+	for _, c := range strings.Fields(`text/plain text/html text/xml text/csv text/rtf application/pdf application/xml application/json
+		application/fhir+json application/fhir+xml application/hl7-v3+xml application/hl7-cda+xml application/dicom application/octet-stream
+		application/zip image/jpeg image/png image/gif image/tiff image/svg+xml image/bmp audio/mpeg audio/wav audio/basic video/mp4 video/mpeg`) {
+		codes[c] = true
+	}
+	return codes
+}()
+
+var (
+	languageTag = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$`)
+	currency    = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+// fhirCode reports a code that FHIR itself or the lists it points to define:
+// an element of type code can hold any word, and a name is one.
+func fhirCode(s string) bool {
+	return fhirCodes[s] || len(s) < 11 && (languageTag.MatchString(s) || currency.MatchString(s)) || fhir.R4.KnownType(s)
+}

@@ -1,0 +1,41 @@
+package view
+
+import (
+	"strings"
+
+	"gatehouse/fhir"
+)
+
+// patientOf is the one patient that a resource inside another is about.
+func (r *run) patientOf(i int, outer *resource) string {
+	if r.here.contained {
+		return outer.patient
+	}
+	n := r.nodes[i]
+	if p, ok := PatientOf(r.view.version, r.doc[n.Start:n.End], r.ctx.Own); ok {
+		return p
+	}
+	// In a Bundle not yet stored, urn:uuid names the patient; where it is the
+	// id too, as is the custom, both count as the same.
+	for _, member := range [...]string{"patient", "subject", "beneficiary"} {
+		if at := r.tree.Get(i, member); at >= 0 {
+			if ref := r.tree.Get(at, "reference"); ref >= 0 {
+				if uuid, ok := strings.CutPrefix(r.tree.Text(ref), "urn:uuid:"); ok {
+					return "Patient/" + uuid
+				}
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+// PatientOf is the one patient that a resource is about, as Context wants it.
+// ok is false where there is none, or several, or one that cannot be named.
+func PatientOf(v fhir.Version, resource []byte, own *fhir.BaseSet) (patient string, ok bool) {
+	f, err := v.ReadFacts(resource, own)
+	if err != nil || f.Unnamed || len(f.Patients) != 1 {
+		return "", false
+	}
+	return f.Patients[0], true
+}

@@ -1,0 +1,414 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"gatehouse/fhir/wire"
+)
+
+// run is one pass over one document. It copies what it keeps by the range: up
+// to `from` everything is decided, and bytes move only where something before
+// them was taken out or replaced.
+type run struct {
+	view   *View
+	ctx    Context
+	tree   wire.Tree
+	doc    []byte
+	nodes  []wire.Node
+	dst    []byte
+	from   int32
+	here   resource
+	over   map[int32]int // node → rule, from rules that needed FHIRPath
+	second bool          // an overlay's turn: what the first view mapped stays
+	err    error         // why the resource cannot be shown at all
+	frags  []string      // ids of contained resources, in order of appearance
+	text   []byte        // scratch
+}
+
+// resource is what methods need to know of the resource around a leaf.
+type resource struct {
+	typ                  string
+	id                   string
+	node                 int
+	patient              string // "Patient/1"; "" where there is none or several
+	offset               int    // days, once known
+	known                bool
+	labels               label
+	contained            bool
+	metaEnd, securityEnd int // where in dst labels can be put in; 0: not there
+}
+
+var runs = sync.Pool{New: func() any { return new(run) }}
+
+var (
+	errType    = errors.New("resource has no type that this release knows")
+	errRemoved = errors.New("the view removes this resource")
+)
+
+// mark is a point to go back to when what follows turns out to be empty.
+type mark struct {
+	dst  int
+	from int32
+}
+
+func (r *run) mark() mark     { return mark{len(r.dst), r.from} }
+func (r *run) restore(m mark) { r.dst, r.from = r.dst[:m.dst], m.from }
+
+// flush copies what is decided and untouched.
+func (r *run) flush(to int32) {
+	if to > r.from {
+		r.dst = append(r.dst, r.doc[r.from:to]...)
+		r.from = to
+	}
+}
+
+// value puts raw in the place of node i.
+func (r *run) value(i int, raw []byte) bool {
+	r.flush(r.nodes[i].Start)
+	r.dst = append(r.dst, raw...)
+	r.from = r.nodes[i].End
+	return true
+}
+
+// quoted puts a text in the place of node i.
+func (r *run) quoted(i int, text string) bool {
+	r.flush(r.nodes[i].Start)
+	r.dst = wire.Quote(r.dst, text)
+	r.from = r.nodes[i].End
+	return true
+}
+
+// resource walks a resource, nested or not. false: nothing of it is shown.
+func (r *run) resource(i int, inside *resource, contained bool) bool {
+	typ := r.tree.Text(max(r.tree.Get(i, "resourceType"), 0))
+	s := r.view.auto.starts[typ]
+	if s == nil || r.nodes[i].Kind != wire.Object {
+		if inside == nil {
+			r.err = errType
+		}
+		return false
+	}
+	if r.view.auto.rules[s.inherited].method.name == remove && s.dead {
+		return false
+	}
+	outer := r.here
+	r.here = resource{typ: typ, node: i, patient: r.ctx.Patient}
+	if id := r.tree.Get(i, "id"); id >= 0 {
+		r.here.id = r.tree.Text(id)
+	}
+	if inside != nil {
+		r.here.contained = contained
+		r.here.patient = r.patientOf(i, inside)
+	}
+	ok := r.object(i, s, true)
+	if inside != nil {
+		outer.labels |= r.here.labels
+		r.here = outer
+	}
+	return ok
+}
+
+// object walks the members of object i. false: nothing in it survives, and
+// nothing has been written.
+func (r *run) object(i int, s *state, root bool) bool {
+	start := r.mark()
+	var kept, gone, beside uint64 // required elements: there, taken out, there as "_name"
+	n := 0
+	prev := r.nodes[i].Start + 1
+	for c, end := i+1, int(r.nodes[i].Next); c < end && r.err == nil; c = int(r.nodes[c].Next) {
+		node := &r.nodes[c]
+		before := r.mark()
+		if n == 0 && r.from >= prev { // all before it were taken out, and so is the comma
+			r.from = node.NameStart - 1
+		}
+		f, side, ok := r.member(i, c, s, root)
+		if ok {
+			n++
+		} else {
+			r.restore(before)
+			r.flush(prev)
+			r.from = node.End
+		}
+		if f != nil && f.bit >= 0 {
+			bit := uint64(1) << f.bit
+			switch {
+			case ok && side:
+				beside |= bit
+			case ok:
+				kept |= bit
+			default:
+				gone |= bit
+			}
+		}
+		prev = node.End
+	}
+	if n == 0 && !root || s.typ == "Extension" && !r.wholeExtension(i, kept, n) {
+		r.restore(start)
+		return false
+	}
+	if missing := gone &^ kept &^ beside; missing != 0 {
+		n = r.absent(i, s, missing, n, prev)
+	}
+	if root && !r.here.contained {
+		r.label(i, prev)
+	}
+	return true
+}
+
+// member decides one member of object i.
+func (r *run) member(i, c int, s *state, root bool) (f *field, side, ok bool) {
+	name := r.doc[r.nodes[c].NameStart:r.nodes[c].NameEnd]
+	if root && string(name) == "resourceType" {
+		return nil, false, true
+	}
+	if len(name) > 0 && name[0] == '_' {
+		name, side = name[1:], true
+	}
+	at := s.table.find(name)
+	if at < 0 {
+		r.here.labels |= labelRedacted
+		return nil, side, false
+	}
+	f = s.fields[at]
+	switch {
+	case side:
+		ok = f.leaf && r.side(i, c, f)
+	case f.info.Array:
+		ok = r.array(i, c, f)
+	default:
+		ok = r.one(i, c, f)
+	}
+	if !ok {
+		r.here.labels |= labelRedacted
+	} else if root && string(name) == "meta" && !side {
+		r.flush(r.nodes[c].End - 1)
+		r.here.metaEnd = len(r.dst)
+	} else if s.typ == "Meta" && string(name) == "security" {
+		r.flush(r.nodes[c].End - 1)
+		r.here.securityEnd = len(r.dst)
+	}
+	return f, side, ok
+}
+
+// array walks the elements of a repeating element.
+func (r *run) array(parent, i int, f *field) bool {
+	if r.nodes[i].Kind != wire.Array {
+		return false
+	}
+	start := r.mark()
+	n, lost := 0, false
+	prev := r.nodes[i].Start + 1
+	for c, end := i+1, int(r.nodes[i].Next); c < end; c = int(r.nodes[c].Next) {
+		node := &r.nodes[c]
+		before := r.mark()
+		if n == 0 && r.from >= prev {
+			r.from = node.Start
+		}
+		ok := f.leaf && node.Kind == wire.Null || r.one(parent, c, f)
+		if ok {
+			n++
+		} else {
+			lost = true
+			r.restore(before)
+			r.flush(prev)
+			r.from = node.End
+		}
+		prev = node.End
+	}
+	// "_given" tells by position which name it is about: a list of primitives
+	// that lost some would shift the rest.
+	if n == 0 || lost && f.leaf && r.tree.Get(parent, "_"+f.info.Name) >= 0 {
+		r.restore(start)
+		return false
+	}
+	if lost {
+		r.here.labels |= labelRedacted
+	}
+	return true
+}
+
+// one decides a single value. parent is the object it belongs to.
+func (r *run) one(parent, i int, f *field) bool {
+	w := r.choose(parent, i, f)
+	switch kind := r.nodes[i].Kind; {
+	case f.nested:
+		return r.nested(i, f, w)
+	case f.leaf:
+		return f.kind.fits(kind) && r.leaf(parent, i, f, w.rule)
+	case kind != wire.Object:
+		return false
+	case w.rule.method.name == substitute:
+		return r.value(i, w.rule.method.with)
+	case w.rule.method.name == mask:
+		return r.masked(i)
+	case r.over == nil && w.next.dead:
+		return f.info.Type == "Extension" && r.absentReason(i)
+	}
+	if f.info.Type == "Extension" && r.absentReason(i) {
+		return true
+	}
+	return r.object(i, w.next, false)
+}
+
+// nested is a resource inside: judged by its own type, unless a rule about the
+// place takes it away.
+func (r *run) nested(i int, f *field, w way) bool {
+	if w.rule.at != nowhere && w.rule.method.hides() {
+		return false
+	}
+	outer := r.here
+	return r.resource(i, &outer, f.info.Name == "contained")
+}
+
+// choose picks the rule that governs value i.
+func (r *run) choose(parent, i int, f *field) way {
+	w := f.choices[len(f.choices)-1]
+	for k := range f.choices[:len(f.choices)-1] {
+		if r.holds(&f.choices[k].rule.when, parent, i) {
+			w = f.choices[k]
+			break
+		}
+	}
+	if r.over != nil {
+		if k, ok := r.over[int32(i)]; ok && k < w.rule.index {
+			auto := r.view.auto
+			w = way{auto.rules[k], auto.under(w.next, k), auto.under(w.side, k)}
+		}
+	}
+	return w
+}
+
+// holds evaluates a guard. Where a member is missing nothing is known of it,
+// so it is in no list.
+func (r *run) holds(g *guard, parent, i int) bool {
+	if g.member == "" {
+		return true
+	}
+	at := i
+	if g.member != "$this" {
+		if r.nodes[i].Kind != wire.Object {
+			i = parent
+		}
+		if at = r.tree.Get(i, g.member); at < 0 {
+			return g.not
+		}
+	}
+	return g.in.has(r.tree.Text(at)) != g.not
+}
+
+// side is the "_name" beside a primitive: its id and extensions, one object or
+// a list with nulls.
+func (r *run) side(parent, i int, f *field) bool {
+	if !f.info.Array {
+		w := r.choose(parent, i, f)
+		return r.nodes[i].Kind == wire.Object && r.object(i, w.side, false)
+	}
+	if r.nodes[i].Kind != wire.Array {
+		return false
+	}
+	start, any := r.mark(), false
+	for c, end := i+1, int(r.nodes[i].Next); c < end; c = int(r.nodes[c].Next) {
+		w := r.choose(parent, c, f)
+		if r.nodes[c].Kind == wire.Object && r.object(c, w.side, false) {
+			any = true
+			continue
+		}
+		r.value(c, []byte("null")) // keeps the place of those behind it
+	}
+	if !any {
+		r.restore(start)
+	}
+	return any
+}
+
+// wholeExtension: an extension without its url, or with nothing but it, says
+// nothing and is not valid.
+func (r *run) wholeExtension(i int, kept uint64, n int) bool {
+	more := n - 1
+	if r.tree.Get(i, "id") >= 0 {
+		more--
+	}
+	return kept != 0 && more > 0
+}
+
+const absentURL = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+
+var absentCodes = map[string]bool{
+	"unknown": true, "asked-unknown": true, "temp-unknown": true, "not-asked": true, "asked-declined": true, "masked": true,
+	"not-applicable": true, "unsupported": true, "as-text": true, "error": true, "not-a-number": true,
+	"negative-infinity": true, "positive-infinity": true, "not-performed": true, "not-permitted": true,
+}
+
+// absentReason reports a data-absent-reason with one of its codes and nothing
+// else: it says nothing about anybody, and takes the place of required values.
+func (r *run) absentReason(i int) bool {
+	url, code := r.tree.Get(i, "url"), r.tree.Get(i, "valueCode")
+	return url >= 0 && code >= 0 && int(r.nodes[i].Next) == i+3 &&
+		r.tree.Text(url) == absentURL && absentCodes[r.tree.Text(code)]
+}
+
+const absent = `{"extension":[{"url":"` + absentURL + `","valueCode":"masked"}]}`
+
+// absent writes data-absent-reason for required elements that were taken out,
+// so that the result is valid.
+func (r *run) absent(i int, s *state, missing uint64, n int, prev int32) int {
+	r.flush(prev)
+	for bit := range s.groups {
+		if missing&(1<<bit) == 0 {
+			continue
+		}
+		if n > 0 {
+			r.dst = append(r.dst, ',')
+		}
+		n++
+		f := r.present(i, s, bit)
+		r.dst = append(r.dst, '"')
+		if f.leaf {
+			r.dst = append(r.dst, '_')
+		}
+		r.dst = append(append(r.dst, f.info.Name...), '"', ':')
+		if f.info.Array {
+			r.dst = append(append(append(r.dst, '['), absent...), ']')
+		} else {
+			r.dst = append(r.dst, absent...)
+		}
+		r.here.labels |= labelMasked
+	}
+	r.from = r.nodes[i].End - 1
+	return n
+}
+
+// present is the field by which object i had a required element: of a choice
+// the one that was there.
+func (r *run) present(i int, s *state, bit int) *field {
+	for c := range r.tree.Children(i) {
+		name := r.tree.Name(c)
+		if len(name) > 0 && name[0] == '_' {
+			name = name[1:]
+		}
+		if at := s.table.find(name); at >= 0 && s.fields[at].bit == bit {
+			return s.fields[at]
+		}
+	}
+	return s.groups[bit] // not reached: it was there to be taken out
+}
+
+// masked replaces a complex value by the mark that it was there.
+func (r *run) masked(i int) bool {
+	r.here.labels |= labelMasked
+	return r.value(i, []byte(absent))
+}
+
+// fragment gives the contained resources of a document new local ids, in order
+// of appearance: not derived from the old ones, and short.
+func (r *run) fragment(id string) string {
+	for k, known := range r.frags {
+		if known == id {
+			return fmt.Sprintf("c%d", k+1)
+		}
+	}
+	r.frags = append(r.frags, id)
+	return fmt.Sprintf("c%d", len(r.frags))
+}

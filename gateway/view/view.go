@@ -1,0 +1,264 @@
+// Package view shows a client a transformed FHIR server: field rules compiled
+// against FHIR's types, pseudonyms in both directions, and the firewall that
+// keeps a search from telling what the view hides.
+package view
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/fhir"
+	"gatehouse/fhir/path"
+)
+
+// View is a compiled set of rules. It never changes and is safe for concurrent
+// use.
+type View struct {
+	name     string
+	version  fhir.Version
+	codec    *Codec
+	now      func() time.Time
+	auto     *automaton
+	dynamic  []*rule // those that need FHIRPath
+	random   bool    // pseudonyms are surrogates from the vault
+	mapsIDs  bool    // ids are pseudonyms: inbound they are opened
+	shifts   bool    // dates are shifted
+	revision string  // of the rules: what a version id is bound to
+	over     *View   // laid over this one
+	below    traits  // of the view that this one is laid over
+}
+
+// traits of a lower view that an overlay must not repeat.
+type traits struct{ mapsIDs, shifts bool }
+
+// Options are what a view needs besides its rules.
+type Options struct {
+	Codec *Codec           // nil where no rule needs keys
+	Now   func() time.Time // for ages; nil is the wall clock
+}
+
+// Context is what the caller knows of the resource and its reader.
+type Context struct {
+	Domain  string        // whose pseudonyms; "" only where the view makes none
+	Patient string        // "Patient/1", the one patient it is about; "" where none or several
+	Base    string        // public base URL: absolute references are written below it
+	Own     *fhir.BaseSet // bases under which absolute references are ours
+	Known   []string      // names and numbers of the patient, for scrub
+}
+
+// Load compiles the view that the configuration calls name. An error names
+// file, line and column.
+func Load(v fhir.Version, name string, c config.View, o Options) (*View, error) {
+	if c.Compat != "" {
+		return nil, fmt.Errorf("view %s: compat %s is not supported", name, c.Compat)
+	}
+	f, err := open(c)
+	if err != nil {
+		return nil, fmt.Errorf("view %s: %w", name, err)
+	}
+	return build(v, name, f, o)
+}
+
+func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
+	w := &View{name: name, version: v, codec: o.Codec, now: o.Now, random: f.random}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	hash := sha256.New()
+	fallback := method{name: redact}
+	if f.keepRest {
+		fallback.name = keep
+	}
+	rules := append(f.rules, &rule{method: fallback})
+	for i, r := range rules {
+		r.index = i
+		fmt.Fprintf(hash, "%s\x00%+v\x00%+v\n", r.path, r.method, r.when.member)
+		if err := w.check(r); err != nil {
+			return nil, err
+		}
+	}
+	w.revision = base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:9])
+	w.auto = newAutomaton(v, rules)
+	return w, nil
+}
+
+// check refuses rules that could never do what they say.
+func (w *View) check(r *rule) error {
+	switch m := r.method.name; {
+	case (m == pseudonymize || m == cryptoHash || m == dateShift || m == perturb || m == encrypt) && w.codec == nil:
+		return fmt.Errorf("%s: method %s needs a key (pseudonyms.key_file)", r.at, m)
+	case r.dynamic != nil:
+		w.dynamic = append(w.dynamic, r)
+	}
+	for _, p := range r.patterns {
+		if p.anchor != "" && !w.version.KnownType(p.anchor) {
+			return fmt.Errorf("%s: %s is not a resource type", r.at, p.anchor)
+		}
+		if len(p.steps) == 0 && r.when.member != "" {
+			return fmt.Errorf("%s: a rule about the whole resource cannot have a condition", r.at)
+		}
+		if p.anchor != "" && len(p.steps) > 0 && !p.steps[0].deep {
+			if _, ok := w.version.Element(p.anchor, p.steps[0].name); !ok {
+				return fmt.Errorf("%s: %s has no element %s", r.at, p.anchor, p.steps[0].name)
+			}
+		}
+		for _, s := range p.steps {
+			r.method.isAge = r.method.isAge || s.typ == "Age"
+			if s.typ != "" && w.version.Kind(s.typ) == fhir.Unknown {
+				return fmt.Errorf("%s: %s is not a type", r.at, s.typ)
+			}
+		}
+		ids := len(p.steps) == 1 && p.steps[0].name == "id" && !p.steps[0].deep
+		w.mapsIDs = w.mapsIDs || ids && r.method.name == pseudonymize
+	}
+	w.shifts = w.shifts || r.method.name == dateShift
+	return nil
+}
+
+// Name is what the configuration calls the view.
+func (w *View) Name() string { return w.name }
+
+// MapsIDs reports whether ids are pseudonyms, so that a domain is needed and
+// inbound ids must be opened.
+func (w *View) MapsIDs() bool { return w.mapsIDs || w.over != nil && w.over.mapsIDs }
+
+// Apply appends the resource as the view shows it. On error nothing of it may
+// be shown: the caller withholds the resource.
+func (w *View) Apply(dst []byte, resource []byte, c Context) ([]byte, error) {
+	r := runs.Get().(*run)
+	defer r.release()
+	out, err := r.apply(w, dst, resource, c)
+	if err != nil || w.over == nil {
+		return out, err
+	}
+	once := append([]byte(nil), out[len(dst):]...)
+	return r.apply(w.over, dst, once, c)
+}
+
+func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
+	if err := r.tree.Parse(doc); err != nil {
+		return dst, fmt.Errorf("read resource: %w", err)
+	}
+	r.view, r.ctx, r.doc, r.nodes, r.dst, r.from = w, c, doc, r.tree.Nodes, dst, 0
+	r.second, r.err, r.frags, r.over = w.below != traits{}, nil, r.frags[:0], nil
+	r.here = resource{}
+	if err := r.overrule(); err != nil {
+		return dst, err
+	}
+	if !r.resource(0, nil, false) && r.err == nil {
+		r.err = errRemoved
+	}
+	if r.err == nil {
+		// A pseudonym that leaves before it is kept could never be opened.
+		r.err = w.codec.sync()
+	}
+	if r.err != nil {
+		return dst, r.err
+	}
+	r.flush(int32(len(doc)))
+	return r.dst, nil
+}
+
+func (r *run) release() {
+	r.doc, r.dst, r.view, r.ctx, r.tree.Doc = nil, nil, nil, Context{}, nil
+	runs.Put(r)
+}
+
+// overrule evaluates the rules that need FHIRPath: which nodes do they name?
+func (r *run) overrule() error {
+	for _, ru := range r.view.dynamic {
+		items, err := ru.dynamic.Eval(&r.tree, 0)
+		if err != nil {
+			return fmt.Errorf("rule at %s: %w", ru.at, err)
+		}
+		for _, item := range items {
+			r.lay(item, ru.index)
+		}
+	}
+	return nil
+}
+
+func (r *run) lay(item path.Item, index int) {
+	if item.Node < 0 {
+		return
+	}
+	if r.over == nil {
+		r.over = map[int32]int{}
+	}
+	if old, ok := r.over[int32(item.Node)]; !ok || index < old {
+		r.over[int32(item.Node)] = index
+	}
+}
+
+// Overlay is the view that shows what both show: other is laid over w.
+func (w *View) Overlay(other *View) *View {
+	if other == nil || other == w {
+		return w
+	}
+	top := *other
+	top.below = traits{w.mapsIDs, w.shifts}
+	both := *w
+	if w.over != nil {
+		both.over = w.over.Overlay(&top)
+	} else {
+		both.over = &top
+	}
+	both.name = w.name + "+" + other.name
+	both.revision = w.revision + "+" + other.revision
+	return &both
+}
+
+// pseudonym is the view's kind of name for an id.
+func (w *View) pseudonym(domain, typ, id string) (string, error) {
+	if w.random {
+		return w.codec.Surrogate(domain, typ, id)
+	}
+	return w.codec.Pseudonym(domain, typ, id)
+}
+
+// Pseudonym is the name by which the view's readers in domain know typ/id: for
+// Location headers, fullUrls and links. Without MapsIDs it is the id.
+func (w *View) Pseudonym(domain, typ, id string) (string, error) {
+	if w.mapsIDs {
+		return w.pseudonym(domain, typ, id)
+	}
+	if w.over != nil {
+		return w.over.Pseudonym(domain, typ, id)
+	}
+	return id, nil
+}
+
+// Version is the version id under this view (DESIGN §10.6): it changes with
+// the version, the rules and the reader, and tells nothing.
+func (w *View) Version(domain, typ, id, version string) (string, error) {
+	if w.codec == nil || domain == "" {
+		return version, nil
+	}
+	return w.codec.Pseudonym(domain, w.versionLabel(typ, id), version)
+}
+
+// RealVersion undoes Version for the real typ/id.
+func (w *View) RealVersion(domain, typ, id, version string) (string, bool) {
+	if w.codec == nil || domain == "" {
+		return version, true
+	}
+	return w.codec.Real(domain, w.versionLabel(typ, id), version)
+}
+
+func (w *View) versionLabel(typ, id string) string {
+	return "version:" + w.revision + ":" + typ + "/" + id
+}
+
+// pseudonymousSystem begins the systems of mapped identifiers, so that nobody
+// takes them for real ones.
+const pseudonymousSystem = "urn:gatehouse:pseudonymous:"
+
+// PseudonymousSystem is the system under which a domain sees the mapped
+// identifiers of a real system.
+func (w *View) PseudonymousSystem(domain, system string) (string, error) {
+	p, err := w.codec.Text(domain, "system", system)
+	return pseudonymousSystem + p, err
+}
