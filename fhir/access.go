@@ -62,10 +62,16 @@ type Access struct {
 	IfNoneMatch     string
 	IfModifiedSince string
 	ReturnPref      string // Prefer: return=minimal|representation|OperationOutcome; "" when absent
+	Async           bool   // Prefer: respond-async
 
 	ContentType string   // of Body: application/fhir+json, application/json-patch+json
 	Body        []byte   // the resource, patch or Parameters that the client sent; JSON
 	Entries     []*Entry // of a batch or transaction
+
+	Filters []*Access // of $export: each _typeFilter, a search of its own
+
+	version Version
+	types   []string // _type
 }
 
 // Entry is one request of a batch or transaction.
@@ -82,8 +88,8 @@ type Param struct {
 	Modifier string   // without colon: "exact", "not", "identifier", or a type name; "" when absent
 	Chain    []Hop    // subject:Patient.organization.name → [{Patient organization} {Organization name}]
 	Has      *Has     // _has:Observation:patient:code=…
-	Values   []string // alternatives, FHIR escapes still in place (a\,b stays one value)
-	Type     string   // search parameter type: token, reference, date, string, number, quantity, uri, composite, special
+	Values   []string // alternatives, FHIR escapes still in place (a\,b stays one value); references to this server as "Type/id"; nil for a _has
+	Type     string   // search parameter type that the values have: token, reference, date, string, number, quantity, uri, composite, special
 }
 
 // Hop is one step of a chain: the parameter Name evaluated on resources of
@@ -111,8 +117,7 @@ type Results struct {
 	Summary    string // true, text, data, count, false
 	Total      string // none, estimate, accurate
 	Since, At  string // history
-	Pretty     bool
-	Contained, ContainedType string
+	Pretty     bool   // ours to do; never sent upstream
 }
 
 // SortKey is one key of _sort.
@@ -137,8 +142,8 @@ type Touch struct {
 // it holds nothing but what the client sent in names (never values) and what
 // to write instead.
 type Error struct {
-	Status int    // 400, 404, 405, 406, 415, 422
-	Code   string // stable, e.g. "request.parameter-unknown"; listed in docs/errors.md
+	Status int    // 400, 403, 405, 406, 413, 415
+	Code   string // stable, one of Codes
 	Text   string
 	Allow  string // for 405
 }

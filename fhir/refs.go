@@ -147,3 +147,17 @@ var idByte = func() (t [256]bool) {
 	}
 	return t
 }()
+
+// bare reports whether a base has no path, so that "/" is the base itself and
+// not a trailing slash.
+func (b *BaseSet) bare() bool {
+	if b == nil {
+		return false
+	}
+	for _, own := range b.bases {
+		if own.path == "" {
+			return true
+		}
+	}
+	return false
+}
