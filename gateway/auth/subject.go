@@ -7,6 +7,7 @@ import "time"
 type Subject struct {
 	Issuer, ID   string // iss and sub: the principal is the pair
 	Client       string // OAuth client id; never empty
+	Machine      bool   // no user stands behind the token: sub is the client itself
 	Roles        []string
 	Organization string // "Organization/2" or ""
 	FHIRUser     string // "Practitioner/7" or ""
@@ -18,9 +19,17 @@ type Subject struct {
 	ACR          string
 	AuthTime     time.Time // zero where unknown
 	TokenID      string    // jti, "" where absent
+	Session      string    // sid, "" where absent
+	Bound        bool      // the token is bound to a key that the caller has proved (DPoP, mTLS)
 	Expires      time.Time // never served after
 }
 
 // Key names the principal in handles, limits and audit: the issuer and subject,
-// joined so that no two principals share a key.
-func (s *Subject) Key() string { return s.Issuer + "\x00" + s.ID }
+// joined so that no two principals share a key. A client is never the user who
+// has its name (RFC 9068 §5).
+func (s *Subject) Key() string {
+	if s.Machine {
+		return s.Issuer + "\x00\x00" + s.ID
+	}
+	return s.Issuer + "\x00" + s.ID
+}
