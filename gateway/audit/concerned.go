@@ -1,0 +1,115 @@
+package audit
+
+import "slices"
+
+// concerned are the patients of one record and where its entries and consents
+// belong among them.
+type concerned struct {
+	patients []*patientKey
+	names    []string
+	index    map[string]int // name → place in patients; used beyond a few
+	groups   [][]int        // patients of entries that are about several
+
+	place     []int // part of each entry: a patient, then a group; -1: about nobody
+	consentOf []int // patient of each consent
+
+	entries, consents chain
+}
+
+// chain lists, for each part, what belongs to it, so that a page of a hundred
+// patients is walked once and not a hundred times.
+type chain struct{ head, next []int }
+
+func (c *chain) link(parts int, place []int) {
+	c.head, c.next = slices.Grow(c.head[:0], parts)[:parts], slices.Grow(c.next[:0], len(place))[:len(place)]
+	for i := range c.head {
+		c.head[i] = -1
+	}
+	for i, p := range slices.Backward(place) {
+		if p >= 0 {
+			c.next[i], c.head[p] = c.head[p], i
+		}
+	}
+}
+
+func (c *concerned) gather(k *keyring, r *Record) error {
+	c.patients, c.names, c.groups = c.patients[:0], c.names[:0], c.groups[:0]
+	c.place, c.consentOf = c.place[:0], c.consentOf[:0]
+	clear(c.index)
+	if r.Type == "Patient" && r.ID != "" {
+		if _, err := c.patient(k, "Patient/"+r.ID); err != nil {
+			return err
+		}
+	}
+	for _, p := range r.Patients {
+		if _, err := c.patient(k, p); err != nil {
+			return err
+		}
+	}
+	for i := range r.Consents {
+		p, err := c.patient(k, r.Consents[i].Patient)
+		if err != nil {
+			return err
+		}
+		c.consentOf = append(c.consentOf, p)
+	}
+	for i := range r.Entries {
+		for _, p := range r.Entries[i].Patients {
+			if _, err := c.patient(k, p); err != nil {
+				return err
+			}
+		}
+	}
+	// Groups come after all patients: only now is it known where they start.
+	for i := range r.Entries {
+		c.place = append(c.place, c.placeOf(r.Entries[i].Patients))
+	}
+	return nil
+}
+
+// patient gives the place of a patient, adding a new one.
+func (c *concerned) patient(k *keyring, name string) (int, error) {
+	if i := c.find(name); i >= 0 {
+		return i, nil
+	}
+	p, err := k.patient(name)
+	if err != nil {
+		return 0, err
+	}
+	c.patients, c.names = append(c.patients, p), append(c.names, name)
+	c.index[name] = len(c.names) - 1
+	return len(c.names) - 1, nil
+}
+
+func (c *concerned) find(name string) int {
+	if len(c.names) <= 4 {
+		return slices.Index(c.names, name)
+	}
+	if i, ok := c.index[name]; ok {
+		return i
+	}
+	return -1
+}
+
+func (c *concerned) placeOf(patients []string) int {
+	switch len(patients) {
+	case 0:
+		return -1
+	case 1:
+		return c.find(patients[0])
+	}
+	group := make([]int, 0, len(patients))
+	for _, p := range patients {
+		group = append(group, c.find(p))
+	}
+	slices.Sort(group)
+	group = slices.Compact(group)
+	if len(group) == 1 {
+		return group[0]
+	}
+	i := slices.IndexFunc(c.groups, func(g []int) bool { return slices.Equal(g, group) })
+	if i < 0 {
+		i, c.groups = len(c.groups), append(c.groups, group)
+	}
+	return len(c.patients) + i
+}

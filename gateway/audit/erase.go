@@ -1,0 +1,68 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Erase makes what the log holds of a patient ("Patient/1") unreadable for good,
+// by cutting the patient's keys out of every key file; segments and tree stay as
+// they are and verify as before. What the log records of the patient from now on
+// is sealed under new keys.
+//
+// Copies of the key files (backups, snapshots, blocks that the disk has not
+// reused) are beyond its reach: to make those worthless too, change the audit
+// key and destroy the old one.
+func (l *Log) Erase(ctx context.Context, patient string) error {
+	if err := l.newSegment(ctx); err != nil {
+		return fmt.Errorf("erase patient: %w", err)
+	}
+	numbers, err := numbered(filepath.Join(l.o.Dir, "keys"), ".key")
+	if err != nil {
+		return fmt.Errorf("erase patient: %w", err)
+	}
+	current := l.current.Load()
+	for _, n := range numbers {
+		if n >= current {
+			break
+		}
+		if err := eraseFrom(l.o.Dir, l.o.Key, n, patient); err != nil {
+			return fmt.Errorf("erase patient: %w", err)
+		}
+	}
+	return l.Append(&Record{Kind: Notice, Code: "audit.erased"}).Wait(ctx)
+}
+
+// newSegment has the writer begin a segment, so that no key in use is cut.
+func (l *Log) newSegment(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case l.rolls <- done:
+		return <-done
+	case <-l.written:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func eraseFrom(dir string, master []byte, number uint64, patient string) error {
+	s, err := loadSecrets(dir, master, number)
+	if err != nil {
+		return err
+	}
+	if !s.erase(newKeyring(s).tag(patient)) {
+		return nil // erased before
+	}
+	return replace(keyPath(dir, number), wrap(master, number, s))
+}
+
+func loadSecrets(dir string, master []byte, number uint64) (*secrets, error) {
+	b, err := os.ReadFile(keyPath(dir, number))
+	if err != nil {
+		return nil, fmt.Errorf("read key file: %w", err)
+	}
+	return unwrap(master, number, b)
+}
