@@ -20,6 +20,7 @@ var messy = []string{
 	`{"entry":[{"resource":{"id":"1","subject":{"reference":"Patient/1"}}},{"resource":{"id":"2","id":"3"}}]}`,
 	`{"a":[[{"b":1}],{"b":[1,2]}],"id":"x"}`, `{"id":{"id":[{"id":1}]}}`, `{"a":{"b":1,"c":{"b":2,"b":2}},"a.b":3}`,
 	`{"resourceType":"Bundle","entry":[{"a":1},{"b":[2]}],"total":2}`,
+	`{"resourceType":"Bundle","entry":[{"a":1},{"b":[2]}`,
 	`{"entry":[{"a":1}],"link":[],"resourceType":"Bundle"}`,
 }
 

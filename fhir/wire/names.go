@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -39,7 +38,10 @@ func spread(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 }
 // distinct sorts the names and reports whether no two are the same.
 func distinct(doc []byte, names []span) bool {
 	slices.SortFunc(names, func(a, b span) int {
-		return cmp.Or(cmp.Compare(a.end-a.start, b.end-b.start), bytes.Compare(a.of(doc), b.of(doc)))
+		if d := (a.end - a.start) - (b.end - b.start); d != 0 {
+			return int(d)
+		}
+		return bytes.Compare(a.of(doc), b.of(doc))
 	})
 	for i := 1; i < len(names); i++ {
 		if bytes.Equal(names[i-1].of(doc), names[i].of(doc)) {

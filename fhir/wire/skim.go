@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"math"
+	"sync"
 )
 
 // Hit is one value that a path of the plan led to: doc[Start:End], with quotes
@@ -24,19 +25,24 @@ func (p *Plan) Skim(doc []byte, hits []Hit) ([]Hit, error) {
 	if len(doc) > math.MaxInt32 {
 		return hits, tooLong.at(math.MaxInt32)
 	}
-	var names [2 * fewNames]span
-	s := skim{doc: doc, hits: hits, names: names[:0]}
+	s := skims.Get().(*skim)
+	s.begin(doc, hits)
 	i, f := s.value(space(doc, 0), 0, p.root, 0)
+	hits = s.hits
+	s.begin(nil, nil) // the pool keeps nobody's record
+	skims.Put(s)
 	if f == none {
 		if i = space(doc, i); i != len(doc) {
 			f = trailing
 		}
 	}
 	if f != none {
-		return s.hits, f.at(i)
+		return hits, f.at(i)
 	}
-	return s.hits, nil
+	return hits, nil
 }
+
+var skims = sync.Pool{New: func() any { return new(skim) }}
 
 // skim is one run of a plan over a document.
 type skim struct {
@@ -44,6 +50,10 @@ type skim struct {
 	hits   []Hit
 	names  []span // of the open objects, one behind the other
 	groups int32
+}
+
+func (s *skim) begin(doc []byte, hits []Hit) {
+	s.doc, s.hits, s.names, s.groups = doc, hits, s.names[:0], 0
 }
 
 // value reads the value at i, of which the plan wants n.
