@@ -12,6 +12,9 @@ import (
 // In a batch an entry that cannot be named is answered by itself; in a
 // transaction it refuses the whole (FHIR-15).
 func (p *parser) bundleBody(a *Access, r *Request) *Error {
+	if p.entry {
+		return refuse(codeEntry, "A batch or transaction cannot stand in another.")
+	}
 	if err := p.mediaType(r.ContentType, jsonFHIR, "application/json"); err != nil {
 		return err
 	}

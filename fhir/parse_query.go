@@ -96,9 +96,6 @@ func (p *parser) query(a *Access, r *Request) *Error {
 	if len(r.Body) > 0 && isSearch(a.Interaction) {
 		form = string(r.Body)
 	}
-	if len(r.Query) > maxQuery || len(form) > maxForm {
-		return refuse(codeTooLarge, "The query is too large; a search form may have %d KiB.", maxForm>>10)
-	}
 	var room [8]pair
 	list, err := p.pairs(room[:0], r.Query)
 	if err != nil {
@@ -106,6 +103,9 @@ func (p *parser) query(a *Access, r *Request) *Error {
 	}
 	if list, err = p.pairs(list, form); err != nil {
 		return err
+	}
+	if len(r.Query) > maxQuery || len(form) > maxForm {
+		return refuse(codeTooLarge, "The query is too large; a search form may have %d KiB.", maxForm>>10)
 	}
 	if a.Interaction == Operation {
 		return p.operationParams(a, list)
