@@ -100,7 +100,7 @@ type TLS struct {
 // KeyFile names a key made by `gatehouse keys new`.
 type KeyFile struct {
 	// Readable by its owner alone.
-	KeyFile string `yaml:"key_file" required:"keys/audit.key" path:"key"`
+	KeyFile string `yaml:"key_file" required:"keys/NAME.key" path:"key"`
 }
 
 // Client is what one OAuth client gets.
@@ -163,7 +163,7 @@ type Audit struct {
 	// Directory of the log, made when missing.
 	Dir string `yaml:"dir" required:"var/audit" path:"made"`
 	// Encrypts the records.
-	KeyFile string `yaml:"key_file" required:"keys/audit.key" path:"key"`
+	KeyFile string `yaml:"key_file" required:"keys/NAME.key" path:"key"`
 	// Signs checkpoints; left out: derived from the sealing key.
 	SigningKeyFile string `yaml:"signing_key_file" path:"key"`
 	// What becomes of a request that cannot be recorded.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -181,8 +182,8 @@ func (l *loader) decodeInt(n ast.Node, v reflect.Value, key string) {
 func (l *loader) claimPath(n ast.Node, key string, alternatives bool) ClaimPath {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
-		text, _ := l.scalar(n, key, "a claim, a dotted path or a list of names")
-		return ClaimPath{strings.Split(text, ".")}
+		text, ok := l.scalar(n, key, "a claim, a dotted path or a list of names")
+		return ClaimPath{l.dotted(text, key, ok)}
 	}
 	if len(list.Values) == 0 {
 		l.report(key, "is an empty list; name a claim, or leave the key out")
@@ -196,7 +197,7 @@ func (l *loader) claimPath(n ast.Node, key string, alternatives bool) ClaimPath 
 		}
 		paths := make(ClaimPath, len(names))
 		for i, name := range names {
-			paths[i] = strings.Split(name, ".")
+			paths[i] = l.dotted(name, index(key, i), true)
 		}
 		return paths
 	}
@@ -209,9 +210,23 @@ func (l *loader) claimPath(n ast.Node, key string, alternatives bool) ClaimPath 
 	return paths
 }
 
+// dotted splits a path; what is no text (not ok) was reported already.
+func (l *loader) dotted(text, key string, ok bool) []string {
+	names := strings.Split(text, ".")
+	if ok && slices.Contains(names, "") {
+		l.report(key, "has an empty name; write a claim, or names with dots between them")
+	}
+	return names
+}
+
 // names reads a list of texts.
 func (l *loader) names(n ast.Node, key string) []string {
 	var names []string
 	l.decodeList(n, reflect.ValueOf(&names).Elem(), key)
+	for i, name := range names {
+		if name == "" {
+			l.report(index(key, i), "is empty; write the name of a claim")
+		}
+	}
 	return names
 }

@@ -91,6 +91,10 @@ func (l *loader) checkTags(v reflect.Value, key string) {
 			l.checkTags(item, join(key, k.String()))
 			v.SetMapIndex(k, item)
 		}
+	case reflect.String:
+		if v.Len() == 0 && l.has(key) {
+			l.report(key, "is empty; write a value or remove it")
+		}
 	case reflect.Slice:
 		for i := range v.Len() {
 			l.checkTags(v.Index(i), index(key, i))
@@ -111,9 +115,6 @@ func (l *loader) checkField(v reflect.Value, key, section string, f field) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		if v.Len() == 0 && l.has(key) {
-			l.report(key, "is empty; write a value or remove the key")
-		}
 		l.checkOneOf(v.String(), key, f)
 		if kind := f.tag.Get("path"); kind != "" && v.String() != "" {
 			v.SetString(l.absolute(v.String()))

@@ -42,7 +42,11 @@ func (l *loader) name(value *ast.MappingValueNode, key string) (string, bool) {
 	if !ok {
 		token := value.Key.GetToken().Value
 		l.mark(join(key, token), value.Key)
-		l.report(join(key, token), "is %s as a key; write it in quotes", describe(value.Key))
+		advice := "write it in quotes"
+		if _, merge := value.Key.(*ast.MergeKeyNode); merge {
+			advice = "write the keys out"
+		}
+		l.report(join(key, token), "is %s, as a key; %s", describe(value.Key), advice)
 		return "", false
 	}
 	name := text.Value
@@ -148,7 +152,7 @@ func describe(n ast.Node) string {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return "a mapping"
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		return "a YAML anchor or alias, which is not supported"
+		return "a YAML anchor, alias or merge, which is not supported"
 	case *ast.TagNode:
 		return "a YAML tag, which is not supported"
 	case *ast.NullNode:

@@ -52,9 +52,9 @@ type UpstreamAuth struct {
 	KeyFile string `yaml:"key_file" path:"private"`
 	// mtls: PEM certificate of key_file.
 	CertFile string `yaml:"cert_file" path:"certificates"`
-	// private_key_jwt: the assertion's kid and alg.
+	// private_key_jwt: the assertion's kid and alg; alg left out: RS384.
 	KeyID     string `yaml:"key_id"`
-	Algorithm string `yaml:"algorithm" default:"RS384" oneof:"RS256 RS384 ES256 ES384"`
+	Algorithm string `yaml:"algorithm" oneof:"RS256 RS384 ES256 ES384"`
 	// Asked for at the token endpoint.
 	Scopes []string `yaml:"scopes"`
 }

@@ -26,12 +26,6 @@ func (l *loader) checkRules(c *Config) {
 	l.checkPolicyData(&c.Policy)
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)
-	if len(c.Audit.Sinks) > 0 {
-		l.report("audit.sinks", "this version copies records nowhere; leave it empty")
-	}
-	if c.Limits.Window < c.Limits.Resource/8 {
-		l.report("limits.window", "is less than an eighth of limits.resource; write at least %s", c.Limits.Resource/8)
-	}
 }
 
 func (l *loader) checkListeners(c *Config) {
@@ -40,7 +34,7 @@ func (l *loader) checkListeners(c *Config) {
 	if c.Listen == c.Admin && !l.failed("admin") && !strings.HasSuffix(c.Listen, ":0") {
 		l.report("admin", "is the public listener; write another address, such as 127.0.0.1:9090")
 	}
-	if c.TLS == nil && !c.InsecureHTTP {
+	if c.TLS == nil && !c.InsecureHTTP && !l.failed("tls") && !l.failed("insecure_http") {
 		l.report("listen", "would serve plain http; write tls: {cert_file: …, key_file: …}, or insecure_http: true behind a proxy that terminates TLS or on loopback")
 	}
 	if c.TLS != nil && c.InsecureHTTP {
@@ -89,8 +83,9 @@ func (l *loader) checkURL(key, text string) *url.URL {
 		return wrong("is no http or https URL; write https://host/path")
 	case u.Hostname() == "":
 		return wrong("names no host; write https://host/path")
-	case u.User != nil:
-		return wrong("holds credentials; name them by their own keys, in files")
+	case u.User != nil: // not quoted: it is a secret
+		l.report(key, "holds credentials; name them by their own keys, in files")
+		return nil
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
 		return wrong("has a query or fragment; leave it out")
 	case len(u.Path) > 1 && strings.HasSuffix(u.Path, "/"):

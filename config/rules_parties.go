@@ -80,6 +80,9 @@ func (l *loader) checkUpstreamAuth(a *UpstreamAuth, insecure bool) {
 	if u := l.checkEndpoint(section+".token_url", a.TokenURL); u != nil {
 		l.checkPlain(section+".token_url", u, insecure)
 	}
+	if a.Type == "private_key_jwt" && a.Algorithm == "" {
+		a.Algorithm = "RS384" // SMART Backend Services asks every server for it
+	}
 	l.checkUpstreamKey(a)
 }
 
@@ -109,7 +112,7 @@ func or(names []string) string {
 // certificate.
 func (l *loader) checkUpstreamKey(a *UpstreamAuth) {
 	const key = "upstream.auth.key_file"
-	if a.KeyFile == "" || l.failed(key) {
+	if a.KeyFile == "" || l.failed(key) || l.failed("upstream.auth.algorithm") {
 		return
 	}
 	if a.Type == "mtls" && a.CertFile != "" && !l.failed("upstream.auth.cert_file") {
@@ -139,8 +142,12 @@ func (l *loader) checkEndpoint(key, text string) *url.URL {
 		return nil
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.Contains(text, "#") {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.Contains(text, "#") {
 		l.report(key, "%q is no http or https URL; write https://host/path", l.show(key, text))
+		return nil
+	}
+	if u.User != nil {
+		l.report(key, "holds credentials; name them by their own keys, in files")
 		return nil
 	}
 	return u

@@ -71,7 +71,14 @@ func (d Duration) String() string {
 	if d > 0 && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)
 	}
-	return time.Duration(d).String()
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = text[:len(text)-2]
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = text[:len(text)-2]
+	}
+	return text
 }
 
 var longUnits = map[byte]time.Duration{
