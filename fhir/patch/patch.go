@@ -1,0 +1,206 @@
+// Package patch applies FHIR's patches to a resource's bytes: JSON Patch (RFC
+// 6902). What no operation touches keeps its bytes.
+package patch
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+
+	"gatehouse/fhir/wire"
+)
+
+// Error is a patch that cannot be applied; Op is the operation's place in the
+// list. Its text names neither paths nor values of the resource.
+type Error struct {
+	Op     int
+	Reason string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("operation %d: %s", e.Op+1, e.Reason) }
+
+// ErrMediaType is a patch of a form that is not applied here.
+var ErrMediaType = errors.New("patches are application/json-patch+json")
+
+// maxOps bounds the operations of one patch: each reads the resource again.
+const maxOps = 200
+
+// Apply applies a patch to doc, a JSON object, and returns the patched form.
+// doc is not changed. Errors are *Error, *wire.Error or ErrMediaType.
+func Apply(doc, body []byte, contentType string) ([]byte, error) {
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/json-patch+json" {
+		return nil, ErrMediaType
+	}
+	ops, err := readOps(body)
+	if err != nil {
+		return nil, err
+	}
+	for i, op := range ops {
+		if doc, err = op.apply(doc); err != nil {
+			return nil, &Error{i, err.Error()}
+		}
+	}
+	return doc, nil
+}
+
+type op struct {
+	name       string
+	path, from pointer
+	value      []byte
+}
+
+func readOps(body []byte) ([]op, error) {
+	var t wire.Tree
+	if err := t.Parse(body); err != nil {
+		return nil, err
+	}
+	if t.Nodes[0].Kind != wire.Array {
+		return nil, &Error{0, "a JSON Patch is a list of operations"}
+	}
+	var ops []op
+	for i := range t.Children(0) {
+		if len(ops) == maxOps {
+			return nil, &Error{len(ops), "too many operations"}
+		}
+		o, err := readOp(&t, i)
+		if err != nil {
+			return nil, &Error{len(ops), err.Error()}
+		}
+		ops = append(ops, o)
+	}
+	return ops, nil
+}
+
+func readOp(t *wire.Tree, node int) (op, error) {
+	if t.Nodes[node].Kind != wire.Object {
+		return op{}, errors.New("it is not an object")
+	}
+	var o op
+	var err error
+	if i := t.Get(node, "op"); i >= 0 {
+		o.name = t.Text(i)
+	}
+	if o.path, err = member(t, node, "path"); err != nil {
+		return op{}, err
+	}
+	switch o.name {
+	case "add", "replace", "test":
+		i := t.Get(node, "value")
+		if i < 0 {
+			return op{}, errors.New("it needs a value")
+		}
+		o.value = t.Raw(i)
+	case "move", "copy":
+		if o.from, err = member(t, node, "from"); err != nil {
+			return op{}, err
+		}
+		if len(o.from) == 0 || o.name == "move" && o.path.within(o.from) {
+			return op{}, errors.New("from is a part of path, or the whole")
+		}
+	case "remove":
+	default:
+		return op{}, errors.New("op is one of add, remove, replace, move, copy, test")
+	}
+	if len(o.path) == 0 && o.name != "test" {
+		return op{}, errors.New("the whole resource cannot be the path: send it with PUT")
+	}
+	return o, nil
+}
+
+func (o *op) apply(doc []byte) ([]byte, error) {
+	var t wire.Tree
+	if err := t.Parse(doc); err != nil {
+		return nil, errors.New("the resource is not valid JSON")
+	}
+	switch o.name {
+	case "add":
+		return add(&t, o.path, o.value)
+	case "remove":
+		return remove(&t, o.path)
+	case "replace":
+		return replace(&t, o.path, o.value)
+	case "test":
+		return doc, test(&t, o.path, o.value)
+	}
+	from, err := o.from.find(&t)
+	if err != nil {
+		return nil, err
+	}
+	value := append([]byte(nil), t.Raw(from)...)
+	if o.name == "copy" {
+		return add(&t, o.path, value)
+	}
+	if doc, err = remove(&t, o.from); err != nil {
+		return nil, err
+	}
+	if err := t.Parse(doc); err != nil {
+		return nil, errors.New("the resource is not valid JSON")
+	}
+	return add(&t, o.path, value)
+}
+
+func add(t *wire.Tree, p pointer, value []byte) ([]byte, error) {
+	parent, last, err := p.parent(t)
+	if err != nil {
+		return nil, err
+	}
+	var e wire.Edits
+	e.Reset(t)
+	if t.Nodes[parent].Kind == wire.Object {
+		if i := t.Get(parent, last); i >= 0 {
+			e.Replace(i, value)
+		} else {
+			e.Append(parent, last, value)
+		}
+		return e.Apply(nil), nil
+	}
+	i, err := index(t, parent, last, true)
+	if err != nil {
+		return nil, err
+	}
+	if i < 0 {
+		e.AppendElement(parent, value)
+	} else {
+		e.Replace(i, append(append(append([]byte(nil), value...), ','), t.Raw(i)...)) // before the element that is there
+	}
+	return e.Apply(nil), nil
+}
+
+func remove(t *wire.Tree, p pointer) ([]byte, error) {
+	i, err := p.find(t)
+	if err != nil {
+		return nil, err
+	}
+	var e wire.Edits
+	e.Reset(t)
+	e.Remove(i)
+	e.Prune() // FHIR allows no empty list and no empty object
+	return e.Apply(nil), nil
+}
+
+func replace(t *wire.Tree, p pointer, value []byte) ([]byte, error) {
+	i, err := p.find(t)
+	if err != nil {
+		return nil, err
+	}
+	var e wire.Edits
+	e.Reset(t)
+	e.Replace(i, value)
+	return e.Apply(nil), nil
+}
+
+func test(t *wire.Tree, p pointer, value []byte) error {
+	i, err := p.find(t)
+	if err != nil {
+		return err
+	}
+	var want wire.Tree
+	if err := want.Parse(value); err != nil {
+		return errors.New("the value is not valid JSON")
+	}
+	if !equal(t, i, &want, 0) {
+		return errors.New("the test does not hold")
+	}
+	return nil
+}
