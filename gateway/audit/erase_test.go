@@ -1,0 +1,115 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Issue 7.3: erasing a patient takes all that names them, keeps all else, and
+// leaves the tree whole; what comes later is readable again.
+func TestEraseForgetsOnePatient(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.SegmentBytes = 8 << 10
+	l := mustOpen(t, o)
+	both := smallRead(1)
+	both.Request, both.ID, both.Query = "both", "", []byte("/Observation?patient=p1,p2")
+	both.Entries = []Entry{
+		{Effect: Released, Type: "Observation", ID: "of-p1", Patients: []string{"Patient/p1"}},
+		{Effect: Released, Type: "Observation", ID: "of-p2", Patients: []string{"Patient/p2"}},
+		{Effect: Released, Type: "Group", ID: "of-both", Patients: []string{"Patient/p1", "Patient/p2"}},
+	}
+	for i := range 100 {
+		mustAppend(t, l, smallRead(i)) // all of p1
+	}
+	mustAppend(t, l, both)
+	if err := l.Erase(context.Background(), "Patient/p1"); err != nil {
+		t.Fatal(err)
+	}
+	later := smallRead(7)
+	later.Request = "later"
+	mustAppend(t, l, later)
+	mustClose(t, l)
+	checkVerified(t, o.Dir)
+
+	for _, r := range mustRead(t, o.Dir) {
+		if r.Request == "later" {
+			if r.Erased || r.Entries[0].Patients[0] != "Patient/p1" {
+				t.Errorf("after the erasure: %+v", r)
+			}
+			continue
+		}
+		if !r.Erased || r.Caller.Subject != "f9b1c3" || r.Status != 200 || len(r.Entries) == 0 || r.Entries[0].Type != "Observation" {
+			t.Fatalf("record lost more or less than the patient: %+v", r)
+		}
+		if text := fmt.Sprintf("%+v", r); bytes.Contains([]byte(text), []byte("p1")) || bytes.Contains([]byte(text), []byte("o-1")) {
+			t.Fatalf("still names the patient: %s", text)
+		}
+		if r.Request == "both" && (r.Entries[1].ID != "of-p2" || r.Entries[1].Patients[0] != "Patient/p2" || r.Entries[2].ID != "" || r.Query != nil) {
+			t.Errorf("record of two patients: %+v", r)
+		}
+	}
+}
+
+func TestErasedKeyIsGoneAndTheOthersStay(t *testing.T) {
+	s := newSecrets()
+	tags := []uint64{0, 1, 15, 16, 1 << 60, 0x123456789abcdef0, 0x123456789abcdef1, ^uint64(0), ^uint64(0) - 1}
+	want := make(map[uint64][32]byte)
+	for _, tag := range tags {
+		want[tag], _ = s.key(tag)
+	}
+	for i, gone := range tags {
+		if !s.erase(gone) || s.erase(gone) {
+			t.Fatalf("erase %x", gone)
+		}
+		b := s.marshal()
+		s, _ = parseSecrets(b)
+		for j, tag := range tags {
+			k, err := s.key(tag)
+			if j <= i && !errors.Is(err, errNoKey) {
+				t.Errorf("key of %x after its erasure: %v", tag, err)
+			}
+			if j > i && (err != nil || k != want[tag]) {
+				t.Errorf("key of %x changed with the erasure of %x: %v", tag, gone, err)
+			}
+		}
+	}
+}
+
+// At rest nothing of a patient is in the clear, nor does the wrong key open it.
+func TestNothingInTheClear(t *testing.T) {
+	o := testOptions(t.TempDir())
+	l := mustOpen(t, o)
+	r := smallRead(1)
+	r.Query = []byte("/Patient?identifier=urn:oid:2.16.840.1.113883.4.1|999-99-9999")
+	mustAppend(t, l, r)
+	mustClose(t, l)
+	err := filepath.WalkDir(o.Dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, secret := range []string{"999-99", "Patient/", "f9b1c3", "Observation", "ward-app"} {
+			if bytes.Contains(b, []byte(secret)) {
+				t.Errorf("%s holds %q in the clear", path, secret)
+			}
+		}
+		if info, _ := d.Info(); info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, _ := OpenReader(o.Dir, bytes.Repeat([]byte{8}, 32))
+	for rec, err := range wrong.All() {
+		if err == nil {
+			t.Errorf("another key opened %+v", rec)
+		}
+	}
+}
