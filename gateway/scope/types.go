@@ -1,0 +1,44 @@
+package scope
+
+import "gatehouse/fhir"
+
+// neverByWildcard are types that "*" does not reach: they tell what others did,
+// or decide who may do what, and need a scope that names them (DESIGN §10.12).
+var neverByWildcard = set("AuditEvent", "Consent", "Provenance", "Subscription")
+
+// off are types that no scope opens: a Subscription's deliveries would pass
+// the gateway by (DESIGN §10.12).
+var off = set("Subscription")
+
+// neverByPatient are types that change what access means; a patient scope reads
+// them at most (DESIGN §6, W-13).
+var neverByPatient = set("AuditEvent", "CompartmentDefinition", "Consent", "Group", "Provenance", "SearchParameter",
+	"StructureDefinition", "Subscription")
+
+// shared is reference data that belongs to no patient, and that a patient scope
+// may read (FHIR-24). Every other type without a compartment rule is closed to
+// patient scopes (B-04).
+var shared = set(
+	"ActivityDefinition", "CapabilityStatement", "CodeSystem", "ConceptMap", "HealthcareService", "ImplementationGuide", "InsurancePlan",
+	"Library", "Location", "Measure", "Medication", "MedicationKnowledge", "NamingSystem", "OperationDefinition", "Organization",
+	"OrganizationAffiliation", "PlanDefinition", "Practitioner", "PractitionerRole", "Questionnaire", "SearchParameter",
+	"StructureDefinition", "StructureMap", "Substance", "ValueSet",
+)
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// inCompartment reports whether resources of typ can belong to a patient. A
+// Binary belongs to whom its security context says.
+func inCompartment(v fhir.Version, typ string) bool {
+	if typ == "Binary" {
+		return true
+	}
+	_, in := v.Compartment("Patient", typ)
+	return in
+}
