@@ -24,7 +24,7 @@ const (
 	CodeInvalid     = "token.invalid"      // 401: not a token that this gateway takes
 	CodeExpired     = "token.expired"      // 401
 	CodeAudience    = "token.audience"     // 401: meant for another service
-	CodeRevoked     = "token.revoked"      // 401: ended before its time
+	CodeRevoked     = "token.revoked"      // 401: ended before its time, or not active at its issuer
 	CodeBinding     = "token.binding"      // 401: bound to a key that was not proved, or not bound where it must be
 	CodeProof       = "token.proof"        // 401: the DPoP proof is not accepted
 	CodeUnavailable = "issuer.unavailable" // 503: its keys or its answer cannot be had
@@ -36,7 +36,7 @@ var texts = map[string]string{
 	CodeInvalid:     "The access token is not accepted. Get a new one from your authorization server.",
 	CodeExpired:     "The access token has expired. Get a new one.",
 	CodeAudience:    "The access token is meant for another service. Ask for one with this server as audience.",
-	CodeRevoked:     "The access token has been revoked. Sign in again.",
+	CodeRevoked:     "The access token is not active any more. Sign in again.",
 	CodeBinding:     "The access token is bound to a key. Send the matching proof with it.",
 	CodeProof:       "The DPoP proof is not accepted. Make a new one for this request.",
 	CodeUnavailable: "The authorization server cannot be reached to check the token. Try again later.",

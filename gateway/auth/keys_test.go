@@ -120,7 +120,9 @@ func TestNoKeyID(t *testing.T) {
 	r := newRig(t, nil)
 	anonymous := r.issuer.SigningKey()
 	anonymous.KeyID = ""
-	token := func() string { return authtest.Sign(anonymous, map[jose.HeaderKey]any{"typ": "at+jwt"}, r.payload(nil)) }
+	token := func() string {
+		return authtest.Sign(anonymous, map[jose.HeaderKey]any{"typ": "at+jwt"}, r.payload(nil))
+	}
 	r.want("one key", token(), "")
 	r.issuer.Rotate(jose.RS256)
 	r.auth = r.start(r.config)
