@@ -70,7 +70,7 @@ type Access struct {
 
 	Filters []*Access // of $export: each _typeFilter, a search of its own
 
-	version Version
+	Version Version
 	types   []string // _type
 }
 

@@ -19,21 +19,15 @@ func (p *parser) headers(h map[string][]string) *Error {
 	if len(h) == 0 {
 		return nil
 	}
-	for _, one := range [...]struct {
-		name string
-		to   *string
-	}{
-		{"If-Match", &p.cond.ifMatch}, {"If-Modified-Since", &p.cond.ifModifiedSince}, {"If-None-Exist", &p.ifNone},
-	} {
-		v := h[one.name]
-		if len(v) > 1 {
-			return refuse(codeRepeated, "The header %s may stand once.", one.name)
-		}
-		if len(v) == 1 {
-			if *one.to = v[0]; v[0] == "" {
-				return refuse(codeHeader, "The header %s is empty.", one.name)
-			}
-		}
+	var err *Error
+	if p.cond.ifMatch, err = single(h, "If-Match"); err != nil {
+		return err
+	}
+	if p.cond.ifModifiedSince, err = single(h, "If-Modified-Since"); err != nil {
+		return err
+	}
+	if p.ifNone, err = single(h, "If-None-Exist"); err != nil {
+		return err
 	}
 	p.cond.ifNoneMatch = strings.Join(h["If-None-Match"], ", ")
 	if len(h["If-Unmodified-Since"]) > 0 {
@@ -48,6 +42,20 @@ func (p *parser) headers(h map[string][]string) *Error {
 		}
 	}
 	return nil
+}
+
+// single is the value of a header that may stand once; "" if it does not.
+func single(h map[string][]string, name string) (string, *Error) {
+	v := h[name]
+	switch {
+	case len(v) == 0:
+		return "", nil
+	case len(v) > 1:
+		return "", refuse(codeRepeated, "The header %s may stand once.", name)
+	case v[0] == "":
+		return "", refuse(codeHeader, "The header %s is empty.", name)
+	}
+	return v[0], nil
 }
 
 // prefer reads one Prefer header (RFC 7240). Preferences may be ignored by

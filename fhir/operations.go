@@ -235,7 +235,7 @@ func (p *parser) typeFilter(a *Access, value string) *Error {
 		if err := p.typeOf(typ); err != nil {
 			return err
 		}
-		f := &Access{Interaction: SearchType, Type: typ, version: p.o.Version}
+		f := &Access{Interaction: SearchType, Type: typ, Version: p.o.Version}
 		list, err := p.pairs(nil, strings.ReplaceAll(query, " ", "%20"))
 		if err != nil {
 			return err
@@ -290,13 +290,13 @@ func (op *operation) owns(name string) bool {
 func (a *Access) operationTypes() []string {
 	switch op := operationNamed(a.Operation); {
 	case op == nil:
-		return a.version.ResourceTypes()
+		return a.Version.ResourceTypes()
 	case op.returns != "":
 		return strings.Fields(op.returns)
 	case a.types != nil:
 		return a.types
 	case op.name == "$everything" || op.name == "$export" || op.name == "$document" || op.name == "$summary" || a.Type == "":
-		return a.version.ResourceTypes()
+		return a.Version.ResourceTypes()
 	}
 	return []string{a.Type}
 }

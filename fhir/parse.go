@@ -81,7 +81,7 @@ type parser struct {
 }
 
 func (p *parser) access(r Request) (*Access, *Error) {
-	a := &Access{ReturnPref: p.cond.returnPref, Async: p.async, version: p.o.Version}
+	a := &Access{ReturnPref: p.cond.returnPref, Async: p.async, Version: p.o.Version}
 	if err := p.route(a, r.Method, r.Path); err != nil {
 		return nil, err
 	}

@@ -18,20 +18,23 @@ func (p *parser) bundleBody(a *Access, r *Request) *Error {
 	if err := p.mediaType(r.ContentType, jsonFHIR, "application/json"); err != nil {
 		return err
 	}
-	return walk(r.Body, func(t *wire.Tree) *Error {
-		switch kind := member(t, 0, "type"); {
-		case member(t, 0, "resourceType") != "Bundle":
-			return refuse(codeBundleType, "What is posted to the base is a Bundle; post a resource to its type.")
-		case kind == "transaction":
-			a.Interaction = Transaction
-		case kind != "batch":
-			return refuse(codeBundleType, "A Bundle posted to the base is a batch or a transaction; post others to Bundle.")
-		}
-		if err := onlyMembers(t, 0, "resourceType", "type", "entry", "id", "meta", "language", "identifier", "timestamp", "link", "total"); err != nil {
-			return err
-		}
-		return p.entries(a, t)
-	})
+	t, err := walk(r.Body)
+	if err != nil {
+		return err
+	}
+	defer done(t)
+	switch kind := member(t, 0, "type"); {
+	case member(t, 0, "resourceType") != "Bundle":
+		return refuse(codeBundleType, "What is posted to the base is a Bundle; post a resource to its type.")
+	case kind == "transaction":
+		a.Interaction = Transaction
+	case kind != "batch":
+		return refuse(codeBundleType, "A Bundle posted to the base is a batch or a transaction; post others to Bundle.")
+	}
+	if err := onlyMembers(t, 0, "resourceType", "type", "entry", "id", "meta", "language", "identifier", "timestamp", "link", "total"); err != nil {
+		return err
+	}
+	return p.entries(a, t)
 }
 
 func onlyMembers(t *wire.Tree, node int, names ...string) *Error {

@@ -67,20 +67,22 @@ func (p *parser) mediaType(got string, want ...string) *Error {
 
 var trees = sync.Pool{New: func() any { return new(wire.Tree) }}
 
-// walk reads a JSON body and hands its tree on.
-func walk(body []byte, do func(t *wire.Tree) *Error) *Error {
+// walk reads a JSON body; done gives its tree back.
+func walk(body []byte) (*wire.Tree, *Error) {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return refuse(codeBody, "The request needs a body.")
+		return nil, refuse(codeBody, "The request needs a body.")
 	}
 	t := trees.Get().(*wire.Tree)
-	defer func() {
-		t.Doc = nil // the pool must not keep somebody's record
-		trees.Put(t)
-	}()
 	if err := t.Parse(body); err != nil {
-		return notStrict(err)
+		done(t)
+		return nil, notStrict(err)
 	}
-	return do(t)
+	return t, nil
+}
+
+func done(t *wire.Tree) {
+	t.Doc = nil // the pool must not keep somebody's record
+	trees.Put(t)
 }
 
 func notStrict(err error) *Error {
@@ -96,19 +98,22 @@ func (p *parser) resourceBody(a *Access, r *Request) *Error {
 		return err
 	}
 	a.Body, a.ContentType = r.Body, jsonFHIR
-	return walk(r.Body, func(t *wire.Tree) *Error {
-		if got := member(t, 0, "resourceType"); got != a.Type {
-			return refuse(codeBody, "The body's resourceType must be %s, as in the URL.", a.Type)
-		}
-		id := t.Get(0, "id")
-		if id >= 0 && !ValidID(t.Text(id)) {
-			return refuse(codeBody, "The body's id is no FHIR id.")
-		}
-		if a.Interaction == Update && a.ID != "" && (id < 0 || t.Text(id) != a.ID) {
-			return refuse(codeBody, "The body's id must be the one in the URL.")
-		}
-		return nil
-	})
+	t, err := walk(r.Body)
+	if err != nil {
+		return err
+	}
+	defer done(t)
+	if got := member(t, 0, "resourceType"); got != a.Type {
+		return refuse(codeBody, "The body's resourceType must be %s, as in the URL.", a.Type)
+	}
+	id := t.Get(0, "id")
+	if id >= 0 && !ValidID(t.Text(id)) {
+		return refuse(codeBody, "The body's id is no FHIR id.")
+	}
+	if a.Interaction == Update && a.ID != "" && (id < 0 || t.Text(id) != a.ID) {
+		return refuse(codeBody, "The body's id must be the one in the URL.")
+	}
+	return nil
 }
 
 // member is the text of a string member, and "" if there is none.
@@ -128,15 +133,18 @@ func (p *parser) patchBody(a *Access, r *Request) *Error {
 	} else if p.mediaType(r.ContentType, jsonFHIR) != nil {
 		return refuse(codeContentType, "A patch is sent as %s or as %s with a Parameters resource.", jsonPatch, jsonFHIR)
 	}
-	return walk(r.Body, func(t *wire.Tree) *Error {
-		if a.ContentType == jsonPatch && t.Nodes[0].Kind != wire.Array {
-			return refuse(codeBody, "A JSON Patch is an array of operations.")
-		}
-		if a.ContentType == jsonFHIR && member(t, 0, "resourceType") != "Parameters" {
-			return refuse(codeBody, "A FHIRPath Patch is a Parameters resource.")
-		}
-		return nil
-	})
+	t, err := walk(r.Body)
+	if err != nil {
+		return err
+	}
+	defer done(t)
+	if a.ContentType == jsonPatch && t.Nodes[0].Kind != wire.Array {
+		return refuse(codeBody, "A JSON Patch is an array of operations.")
+	}
+	if a.ContentType == jsonFHIR && member(t, 0, "resourceType") != "Parameters" {
+		return refuse(codeBody, "A FHIRPath Patch is a Parameters resource.")
+	}
+	return nil
 }
 
 // operationBody keeps the body of an operation that takes a resource. For the
@@ -152,19 +160,22 @@ func (p *parser) operationBody(a *Access, r *Request) *Error {
 	if err := p.mediaType(r.ContentType, jsonFHIR, "application/json"); err != nil {
 		return err
 	}
-	return walk(r.Body, func(t *wire.Tree) *Error {
-		if p.op.body {
-			a.Body, a.ContentType = r.Body, jsonFHIR
-			if t.Nodes[0].Kind != wire.Object {
-				return refuse(codeBody, "The body of %s is an object.", a.Operation)
-			}
-			return nil
+	t, err := walk(r.Body)
+	if err != nil {
+		return err
+	}
+	defer done(t)
+	if p.op.body {
+		a.Body, a.ContentType = r.Body, jsonFHIR
+		if t.Nodes[0].Kind != wire.Object {
+			return refuse(codeBody, "The body of %s is an object.", a.Operation)
 		}
-		if member(t, 0, "resourceType") != "Parameters" {
-			return refuse(codeBody, "The body of %s is a Parameters resource.", a.Operation)
-		}
-		return p.simpleParameters(a, t)
-	})
+		return nil
+	}
+	if member(t, 0, "resourceType") != "Parameters" {
+		return refuse(codeBody, "The body of %s is a Parameters resource.", a.Operation)
+	}
+	return p.simpleParameters(a, t)
 }
 
 // simpleParameters reads Parameters of primitive values and references.

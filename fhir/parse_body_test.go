@@ -261,6 +261,22 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+func TestLimitTypes(t *testing.T) { // S-11, BULK-02
+	a, err := Parse(Request{Method: "GET", Path: "/$export", Query: "_type=Patient,Condition&_since=2026-01-01T00:00:00Z"}, options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, ok := a.LimitTypes([]string{"Patient", "Observation"}); !ok || b.Target() != "$export?_type=Patient&_since=2026-01-01T00:00:00Z" {
+		t.Error(b.Target(), ok)
+	}
+	if _, ok := a.LimitTypes([]string{"Observation"}); ok {
+		t.Error("a search of no type is ok")
+	}
+	if a.Target() != "$export?_type=Patient,Condition&_since=2026-01-01T00:00:00Z" {
+		t.Error("the original has changed")
+	}
+}
+
 // A text repeats names and never values (law 12).
 func TestTextsHoldNoValues(t *testing.T) {
 	for _, q := range []string{

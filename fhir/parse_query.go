@@ -110,12 +110,8 @@ func (p *parser) query(a *Access, r *Request) *Error {
 	if a.Interaction == Operation {
 		return p.operationParams(a, list)
 	}
-	types, err := p.searched(a, list)
-	if err != nil {
-		return err
-	}
-	for _, one := range list {
-		if err := p.parameter(a, types, one); err != nil {
+	if len(list) > 0 {
+		if err := p.parameters(a, list); err != nil {
 			return err
 		}
 	}
@@ -124,6 +120,19 @@ func (p *parser) query(a *Access, r *Request) *Error {
 	}
 	if a.Conditional && len(a.Criteria) == 0 {
 		return refuse(codeID, "Without an id in the path this needs search criteria that select the resource.")
+	}
+	return nil
+}
+
+func (p *parser) parameters(a *Access, list []pair) *Error {
+	types, err := p.searched(a, list)
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		if err := p.parameter(a, types, one); err != nil {
+			return err
+		}
 	}
 	return nil
 }

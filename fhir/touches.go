@@ -8,7 +8,7 @@ import "slices"
 // type) and the searches of a _typeFilter. What selects a compartment search
 // is its compartment, not a touch.
 func (a *Access) Touches() []Touch {
-	t := touches{v: a.version}
+	t := touches{v: a.Version}
 	types := a.Types()
 	for i := range a.Criteria {
 		if a.Criteria[i].Name == "_type" || a.Interaction == Operation && operationNamed(a.Operation).owns(a.Criteria[i].Name) {
@@ -85,18 +85,29 @@ func (a *Access) Types() []string {
 	}
 	types := a.types
 	if types == nil {
-		types = a.version.ResourceTypes()
+		types = a.Version.ResourceTypes()
 	}
 	if a.Interaction != SearchCompartment {
 		return types
 	}
 	var in []string
 	for _, t := range types {
-		if _, ok := a.version.Compartment(a.Compartment.Type, t); ok {
+		if _, ok := a.Version.Compartment(a.Compartment.Type, t); ok {
 			in = append(in, t)
 		}
 	}
 	return in
+}
+
+// LimitTypes gives a copy of a search or operation at system or compartment
+// level that asks for no type but these, of those that it asked for; not ok if
+// none is left, for "no type" would read as "every type" upstream (S-11).
+func (a *Access) LimitTypes(types []string) (limited *Access, ok bool) {
+	b := *a
+	b.types = slices.DeleteFunc(slices.Clone(a.Types()), func(t string) bool { return !slices.Contains(types, t) })
+	b.Criteria = slices.DeleteFunc(slices.Clone(a.Criteria), func(p Param) bool { return p.Name == "_type" })
+	b.Criteria = append(b.Criteria, Param{Name: "_type", Type: "special", Values: b.types})
+	return &b, len(b.types) > 0
 }
 
 // Included lists the types that _include and _revinclude may add.
@@ -120,7 +131,7 @@ func (a *Access) targetsOf(inc Include) []string {
 		return a.anyIfNone(inc.Source, inc.Param)
 	}
 	var types []string
-	for p := range a.version.SearchParams(inc.Source) {
+	for p := range a.Version.SearchParams(inc.Source) {
 		if p.Type == "reference" {
 			types = append(types, a.anyIfNone(inc.Source, p.Code)...)
 		}
@@ -129,9 +140,9 @@ func (a *Access) targetsOf(inc Include) []string {
 }
 
 func (a *Access) anyIfNone(typ, code string) []string {
-	def, _ := a.version.SearchParam(typ, code)
+	def, _ := a.Version.SearchParam(typ, code)
 	if len(def.Targets) == 0 {
-		return a.version.ResourceTypes()
+		return a.Version.ResourceTypes()
 	}
 	return def.Targets
 }
