@@ -18,8 +18,8 @@ import (
 // their arguments all the same: to the clock, a random source, or the log.
 var banned = map[string]bool{
 	"print": true, "internal.print": true, "trace": true,
-	"io.jwt.decode_verify":                      true, // asks the clock unless told the time
-	"crypto.x509.parse_and_verify_certificates": true, // clock
+	"io.jwt.decode_verify":                                   true, // asks the clock unless told the time
+	"crypto.x509.parse_and_verify_certificates":              true, // clock
 	"crypto.x509.parse_and_verify_certificates_with_options": true,
 	"providers.aws.sign_req":                                 true,
 	"rego.parse_module":                                      true,

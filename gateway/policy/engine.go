@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // Options name the policy to load.
@@ -25,13 +27,21 @@ type Options struct {
 // Engine is one loaded policy. It never changes; what it remembers goes with
 // it.
 type Engine struct {
-	revision string
-	rules    []Rule
-	reads    reads
-	compiler *ast.Compiler
-	store    storage.Store
-	whole    rego.PreparedEvalQuery
-	timeout  time.Duration
+	revision    string
+	rules       []Rule
+	reads       reads
+	known       []*field  // request input that residuals are made with
+	unknown     []ast.Ref // and without, the resource aside
+	typed       bool      // a residual may know the resource's type
+	compiler    *ast.Compiler
+	store       storage.Store
+	data        ast.Value
+	whole       rego.PreparedEvalQuery
+	torn        []ast.Ref                     // rules whose values may conflict
+	negatesVars bool                          // some rule says `not x` of a variable
+	partials    [3]*rego.PreparedPartialQuery // by set
+	callers     cache
+	timeout     time.Duration
 }
 
 // Load reads, compiles and checks a policy. The error is a Problems with file
@@ -54,45 +64,62 @@ func Load(o Options) (*Engine, error) {
 	if len(ps) > 0 {
 		return nil, ps.err()
 	}
+	data, err := dataOf(tables)
+	if err != nil {
+		return nil, err
+	}
 	e := &Engine{
 		revision: revisionOf(rules, shipped, own),
 		rules:    contract,
 		reads:    readsOf(compiler),
 		compiler: compiler,
-		store:    inmem.NewFromObjectWithOpts(dataOf(tables), inmem.OptReturnASTValuesOnRead(true)),
+		store:    inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true)),
+		data:     ast.MustInterfaceToValue(data),
 		timeout:  o.Timeout,
 	}
-	if e.whole, err = e.prepare(); err != nil {
-		return nil, fmt.Errorf("prepare policy: %w", err)
-	}
-	return e, nil
+	e.known, e.unknown = divide(compiler, &e.reads)
+	e.torn = mayConflict(compiler)
+	e.negatesVars = negatesVars(compiler)
+	e.typed = e.reads.onlyBelow(ast.MustParseRef("input.resource.type"))
+	return e, e.prepare()
 }
 
-func dataOf(tables map[string]table) map[string]any {
+// dataOf is the document under `data`, of JSON's types alone.
+func dataOf(tables map[string]table) (map[string]any, error) {
 	data := map[string]any{}
 	for key, t := range tables {
 		data[key] = t.value
 	}
-	return data
+	var x any = data
+	if err := util.RoundTrip(&x); err != nil {
+		return nil, fmt.Errorf("read policy data: %w", err)
+	}
+	return x.(map[string]any), nil
 }
 
-// prepare compiles the question that asks for all three sets. A set without
-// any rule is left out: to OPA it would be undefined, not empty.
-func (e *Engine) prepare() (rego.PreparedEvalQuery, error) {
+func (e *Engine) has(set string) bool {
+	return slices.ContainsFunc(e.rules, func(r Rule) bool { return r.Set == set })
+}
+
+// prepare compiles the question that asks for all three sets, and those for
+// each. A set without any rule is left out: to OPA it would be undefined, not
+// empty.
+func (e *Engine) prepare() (err error) {
 	query := ""
 	for _, set := range setNames {
-		for _, r := range e.rules {
-			if r.Set == set {
-				query += set + " = data.gatehouse." + set + "\n"
-				break
-			}
+		if e.has(set) {
+			query += set + " = data.gatehouse." + set + "\n"
 		}
 	}
-	return rego.New(
+	e.whole, err = rego.New(
 		rego.Compiler(e.compiler), rego.Store(e.store), rego.Query(query),
 		rego.StrictBuiltinErrors(true),
 		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
 	).PrepareForEval(context.Background())
+	if err != nil {
+		return fmt.Errorf("prepare policy: %w", err)
+	}
+	return e.preparePartials()
 }
 
 // Revision names the policy by all its files: what decided is found again by
@@ -117,6 +144,10 @@ func (e *Engine) ask(ctx context.Context, r *Request, res *Resource) Decision {
 	if err != nil {
 		return Decision{Err: err}
 	}
+	return e.askWith(ctx, input)
+}
+
+func (e *Engine) askWith(ctx context.Context, input ast.Object) Decision {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	results, err := e.whole.Eval(ctx, rego.EvalParsedInput(input))

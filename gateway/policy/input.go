@@ -34,44 +34,28 @@ func fullInput(r *Request, res *Resource, withContent bool) (ast.Object, error) 
 // not say is left undefined, so that no rule takes two absent organizations
 // for the same one.
 func requestInput(r *Request) ast.Object {
-	s := r.Subject
-	subject := object{}.
-		text("id", s.ID).text("issuer", s.Issuer).
-		list("roles", s.Roles).list("purpose", s.Purpose).list("scopes", s.Scopes).
-		given("organization", s.Organization).given("fhir_user", s.FHIRUser).
-		given("patient", s.Patient).given("acr", s.ACR).given("auth_time", instant(s.AuthTime))
-	context := object{}.text("now", instant(r.Now)).text("address", r.Address)
-	emergency := ast.NullTerm()
-	if e := r.Emergency; e != nil {
-		emergency = ast.NewTerm(object{}.text("patient", e.Patient).text("reason", e.Reason).text("until", instant(e.Until)).value())
-	}
-	request := object{}.text("type", r.Type).text("id", r.ID).text("operation", r.Operation)
-	return object{}.
-		text("action", r.Action).text("interaction", r.Interaction).
-		term("subject", ast.NewTerm(subject.value())).
-		term("client", clientInput(r.Client)).
-		term("request", ast.NewTerm(request.term("parameters", parametersInput(r.Parameters)).value())).
-		term("context", ast.NewTerm(context.term("emergency", emergency).value())).
-		value()
+	return inputOf(allFields, r)
 }
 
-func clientInput(c ClientInfo) *ast.Term {
-	o := object{}.text("id", c.ID)
-	for _, name := range []string{"view", "domain", "purposes", "limits"} {
-		if x, ok := c.Config[name]; ok {
-			// A value that is no JSON would be a mistake of the gateway: the
-			// rule that reads it then finds nothing.
-			if v, err := ast.InterfaceToValue(x); err == nil {
-				o = o.term(name, ast.NewTerm(v))
-			}
-		}
+var allFields = func() []*field {
+	all := make([]*field, len(fields))
+	for i := range fields {
+		all[i] = &fields[i]
 	}
-	return ast.NewTerm(o.value())
+	return all
+}()
+
+func emergencyInput(r *Request) *ast.Term {
+	e := r.Emergency
+	if e == nil {
+		return ast.NullTerm()
+	}
+	return ast.NewTerm(object{}.text("patient", e.Patient).text("reason", e.Reason).text("until", instant(e.Until)).value())
 }
 
-func parametersInput(params map[string][]string) *ast.Term {
+func parametersInput(r *Request) *ast.Term {
 	o := object{}
-	for name, values := range params {
+	for name, values := range r.Parameters {
 		o = o.list(name, values)
 	}
 	return ast.NewTerm(o.value())
@@ -145,18 +129,14 @@ func (o object) term(name string, t *ast.Term) object {
 
 func (o object) text(name, s string) object { return o.term(name, ast.StringTerm(s)) }
 
-// given is text that is undefined when it is empty.
-func (o object) given(name, s string) object {
-	if s == "" {
-		return o
-	}
-	return o.text(name, s)
+func (o object) list(name string, values []string) object {
+	return o.term(name, listTerm(values))
 }
 
-func (o object) list(name string, values []string) object {
+func listTerm(values []string) *ast.Term {
 	terms := make([]*ast.Term, len(values))
 	for i, s := range values {
 		terms[i] = ast.StringTerm(s)
 	}
-	return o.term(name, ast.ArrayTerm(terms...))
+	return ast.ArrayTerm(terms...)
 }

@@ -36,3 +36,14 @@ func (r *reads) mentions(path string) bool {
 	}
 	return false
 }
+
+// onlyBelow tells that path is read by its own name and never by way of
+// something that holds it.
+func (r *reads) onlyBelow(path ast.Ref) bool {
+	for _, p := range r.paths {
+		if len(p) < len(path) && path.HasPrefix(p) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,308 @@
+package policy
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gatehouse/fhir"
+	"gatehouse/gateway/auth"
+)
+
+// zoo are rule bodies that have broken evaluators: undefined against false,
+// negation, wildcards, walks over lists, rules that err. Each stands alone as
+// permit, forbid and oblige.
+var zoo = []string{
+	`input.resource.status == "final"`,
+	`input.resource.status != "final"`,
+	`not input.resource.status == "final"`,
+	`input.resource.organization == input.subject.organization`,
+	`input.resource.organization != input.subject.organization`,
+	`not input.resource.organization == input.subject.organization`,
+	`not input.resource.organization != input.subject.organization`,
+	`input.resource.author == input.subject.fhir_user`,
+	`not input.resource.author == input.subject.fhir_user`,
+	`input.subject.fhir_user in input.resource.practitioners`,
+	`not input.subject.fhir_user in input.resource.practitioners`,
+	`input.subject.patient`,
+	`not input.subject.patient`,
+	`"R" in input.resource.labels`,
+	`not "R" in input.resource.labels`,
+	`"R" in input.resource.labels; not "TREAT" in input.subject.purpose`,
+	`input.resource.labels[_] == "R"`,
+	`not count(input.resource.labels) == 1`,
+	`not lower(input.subject.fhir_user) == "x"`,
+	`not startswith(input.subject.fhir_user, "Pr")`,
+	`x := input.subject.fhir_user; not x == "Practitioner/7"`,
+	`x := input.subject.fhir_user; not x in input.resource.practitioners`,
+	`x := input.resource.labels[0]; not x == "R"`,
+	`x := input.subject.patient; every p in input.resource.patients { p == x }`,
+	`x := input.resource.labels[1]; every p in input.resource.patients { p != x }`,
+	`input.subject.patient; every p in input.resource.patients { p == input.subject.patient }`,
+	`input.subject.patient != ""; not input.subject.patient == "Patient/1"`,
+	`x := input.subject.patient; not helped(x)`,
+	`x := input.subject.patient; not helped(x); not input.subject.patient == "Patient/1"`,
+	`unhelped(input.subject.patient)`, `unhelped(input.resource.labels[0])`,
+	`x := input.relation.practitioners; not x == []`,
+	`not input.relation.practitioners == []`,
+	`every p in input.resource.patients { p in input.relation.care_teams }`,
+	`x := input.relation.care_teams; every p in input.resource.patients { p in x }`,
+	`every p in input.resource.patients { not p == input.subject.patient }`,
+	`some e in input.relation.encounters; some p in e.participants; not p == input.subject.fhir_user`,
+	`some i; not input.resource.labels[i] == input.resource.codes[0]; input.resource.labels[i]`,
+	`not count(input.relation.care_teams) == 1`,
+	`some l in input.resource.labels; not l == "R"`,
+	`some l in input.resource.labels; l in {"R", "V", 3}`,
+	`some i, l in input.resource.labels; i > 0; l == "R"`,
+	`some i; input.resource.labels[i] == input.resource.codes[i]`,
+	`some l in input.resource.labels; some c in input.resource.codes; l == c`,
+	`input.resource.labels[0] == "R"`,
+	`input.resource.labels[1]`,
+	`not input.resource.labels[1]`,
+	`input.resource.labels == ["R"]`,
+	`input.resource.labels == []`,
+	`input.resource.labels != ["R", "V"]`,
+	`input.resource.labels == input.resource.codes`,
+	`count(input.resource.patients) == 1`,
+	`count(input.resource.patients) > 0; every p in input.resource.patients { p == input.subject.patient }`,
+	`every p in input.resource.patients { p == input.subject.patient }`,
+	`not all_mine`,
+	`every i, p in input.resource.patients { i < 1; startswith(p, "Patient/") }`,
+	`every p in input.resource.patients { some l in input.resource.labels; l == p }`,
+	`some p in input.resource.patients; p != input.subject.patient`,
+	`startswith(input.resource.status, "f")`,
+	`not endswith(input.resource.status, "l")`,
+	`contains(input.resource.status, "in")`,
+	`some c in input.resource.codes; startswith(c, "R"); not endswith(c, "R")`,
+	`lower(input.resource.status) == "final"`,
+	`upper(input.resource.status) == input.resource.status`,
+	`substring(input.resource.date, 0, 4) == "2026"`,
+	`substring(input.resource.status, 1, -1) == "inal"`,
+	`substring(input.resource.status, 2, 2) != "na"`,
+	`substring(input.resource.status, -1, 2) == "x"`,
+	`split(input.resource.status, "n")[0] == "fi"`,
+	`split(input.resource.status, "n")[_] == "al"`,
+	`count(input.resource.status) == 5`,
+	`trim_prefix(input.resource.status, "fi") == "nal"`,
+	`trim_suffix(input.resource.status, "al") != input.resource.status`,
+	`regex.match("^f.*l$", input.resource.status)`,
+	`regex.match("(", input.resource.status)`,
+	`regex.match(input.resource.date, input.resource.status)`,
+	`input.resource.date < "2026-06"`,
+	`input.resource.date >= input.context.now`,
+	`input.context.now <= "2026-12-31"`,
+	`substring(input.context.now, 0, 10) <= "2026-12-31"`,
+	`time.parse_rfc3339_ns(input.context.now) > time.parse_rfc3339_ns("2026-01-01T00:00:00Z")`,
+	`time.parse_rfc3339_ns(input.resource.date) > 0`,
+	`to_number(input.resource.status) > 3`,
+	`to_number(input.resource.date) > 3`,
+	`to_number(input.subject.acr) > 1`,
+	`input.resource.type == "Device"; to_number(input.subject.acr) > 1`,
+	`input.resource.status == "final"; to_number(input.resource.date) > 3`,
+	`not to_number(input.resource.date) > 3`,
+	`to_number(input.resource.date) > 3; "admin" in input.subject.roles`,
+	`input.request.id == input.resource.id`,
+	`input.request.type != input.resource.type`,
+	`input.request.parameters.code[_] == input.resource.codes[_]`,
+	`input.consent.decision != "deny"`,
+	`input.consent.decision in {"permit", "none"}`,
+	`input.context.emergency.patient in input.resource.patients`,
+	`input.context.emergency`,
+	`input.context.emergency == null`,
+	`not input.relation.practitioners`,
+	`input.subject.fhir_user in input.relation.practitioners`,
+	`not input.subject.fhir_user in input.relation.practitioners`,
+	`some e in input.relation.encounters; e.status == "in-progress"; input.subject.fhir_user in e.participants`,
+	`some e in input.relation.encounters; not e.status == "in-progress"`,
+	`some e in input.relation.encounters; e.period.start <= input.context.now; not ended(e)`,
+	`every e in input.relation.encounters { e.status == "finished" }`,
+	`count(input.relation.encounters) == 0`,
+	`input.relation.encounters[0].locations[_] == "Location/3"`,
+	`data.grants[input.subject.roles[_]][_] == input.resource.type`,
+	`input.resource.type in data.grants[input.subject.roles[_]]`,
+	`data.codes[input.resource.codes[_]].level == "high"`,
+	`some c in input.resource.codes; not data.codes[c]`,
+	`some c in input.resource.codes; c in data.list`,
+	`data.wards[input.resource.organization].open`,
+	`not data.wards[input.resource.organization].open`,
+	`data.staff[input.subject.fhir_user].level > 2`,
+	`helper`, `not helper`, `negated`, `not negated`,
+	`fallback`, `not fallback`, `fallback == false`, `level == "high"`, `not level == "low"`,
+	`near(input.resource.status)`, `not near(input.resource.status)`,
+	`"a" in tags`, `not "a" in tags`, `count(tags) > 1`,
+	`tags & {"R", "V"} != set()`,
+	`{l | some l in input.resource.labels} == {"R"}`,
+	`count([l | some l in input.resource.labels; l == "R"]) > 1`,
+	`object.get(input.resource, "status", "") == "final"`,
+	`x := input.resource; x.status == "final"`,
+	`x := input.resource.status; y := x; y == "final"`,
+	`some k; input.resource[k] == "final"`,
+	`input.subject.roles[0] == "clinician"`,
+	`some r in input.subject.roles; r in {"clinician", "admin"}; some p in input.resource.patients; p != ""`,
+	`picked == "R"`, `not picked == "R"`, `table.R == 1`, `first == "R"`, `chosen(input.resource.status) == 1`,
+	`conflict == 1`,
+	`not conflict == 1`,
+	`input.resource.status < 5`,
+	`input.resource.content.status == "final"`,
+	`startswith(input.resource.content.name, "a")`,
+	`input.client.view == "research"`,
+	`not input.client.view`,
+	`"HRESCH" in input.client.purposes`,
+	`walk(input, [path, value]); value == "final"; count(path) > 1`,
+	`input.subject[_] == input.resource.author`,
+	`print_like(input.resource.status) == "<final>"`,
+	`sprintf("%s|%s", [input.resource.type, input.resource.status]) == "Observation|final"`,
+	`concat("|", [input.resource.type, input.resource.status]) == "Observation|final"`,
+	`input.resource.status == input.subject.roles[_]`,
+	`[a, b] = input.resource.labels; a == b`,
+	`input.resource.status == "final" with input.resource.status as "final"`,
+	`input.resource.type == "Observation"; input.resource.type != "Observation"`,
+	`true`, `false`, `1 == 1; input.resource.id != ""`,
+}
+
+const zooHelpers = `
+all_mine if { every p in input.resource.patients { p == input.subject.patient } }
+helper if input.resource.status == "final"
+helper if { some l in input.resource.labels; l == "R"; not "V" in input.resource.labels }
+negated if not helper
+default fallback := false
+fallback if input.resource.status == "final"
+level := "high" if input.resource.status == "final" else := "low" if input.resource.status != ""
+near(s) if { startswith(s, "f"); s != "final" }
+near(s) if s == "amended"
+ended(e) if e.period.end != ""
+helped(x) if x == "Patient/1"
+unhelped(x) if not x == "Patient/1"
+tags contains l if some l in input.resource.labels
+tags contains "a" if input.resource.status == "final"
+conflict := 1 if input.resource.status == "final"
+conflict := 2 if "R" in input.resource.labels
+picked := l if some l in input.resource.labels
+table[l] := i if some i, l in input.resource.labels
+first := input.resource.labels[0]
+chosen(s) := 1 if startswith(s, "f")
+chosen(s) := 2 if endswith(s, "l")
+print_like(s) := sprintf("<%s>", [s])
+`
+
+const zooData = `
+grants: {clinician: [Observation, Condition], admin: [Device]}
+codes: {R: {level: high}, "s|1": {level: low}, V: {level: high}}
+list: [R, 5, "s|1"]
+wards: {Organization/2: {open: true}, Organization/3: {open: false}}
+staff: {Practitioner/7: {level: 3}, Practitioner/8: {level: 1}}
+`
+
+// same tells whether two decisions are the same but for the text of an error.
+func same(a, b Decision) bool {
+	if a.Err != nil || b.Err != nil {
+		return a.Err != nil && b.Err != nil && !a.Allow && !b.Allow
+	}
+	return a.Allow == b.Allow && reflect.DeepEqual(a.Permits, b.Permits) && reflect.DeepEqual(a.Forbids, b.Forbids) &&
+		reflect.DeepEqual(a.Obligations, b.Obligations)
+}
+
+func drawSubject(t *rapid.T) *auth.Subject {
+	some := func(label string, from ...string) []string {
+		return rapid.SliceOfN(rapid.SampledFrom(from), 0, 2).Draw(t, label)
+	}
+	one := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	return &auth.Subject{Issuer: "https://idp.test", ID: one("id", "ann", "bob"), Client: "c",
+		Roles:        some("roles", "clinician", "admin", "researcher", "patient"),
+		Organization: one("organization", "", "Organization/2", "Organization/3"),
+		FHIRUser:     one("user", "", "Practitioner/7", "Practitioner/8", "Patient/1"),
+		Patient:      one("patient", "", "Patient/1", "Patient/2"),
+		Purpose:      some("purpose", "TREAT", "HRESCH"),
+		ACR:          one("acr", "", "1", "2", "loa"),
+	}
+}
+
+func drawRequest(t *rapid.T) *Request {
+	r := reading(rapid.SampledFrom([]string{"", "Observation", "Device", "Patient"}).Draw(t, "type"), drawSubject(t))
+	r.Action = rapid.SampledFrom([]string{"read", "search", "update", "operation"}).Draw(t, "action")
+	r.ID = rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "request id")
+	r.Now = time.Unix(rapid.Int64Range(1_700_000_000, 1_900_000_000).Draw(t, "now"), 0)
+	if rapid.Bool().Draw(t, "parameters") {
+		r.Parameters = map[string][]string{"code": {"R", "s|1"}}
+	}
+	if rapid.Bool().Draw(t, "grant") {
+		r.Emergency = &Emergency{Patient: "Patient/1", Reason: "collapsed", Until: r.Now.Add(time.Hour)}
+	}
+	if rapid.Bool().Draw(t, "configured") {
+		r.Client.Config = map[string]any{"view": "research", "purposes": []string{"HRESCH"}}
+	}
+	return r
+}
+
+func drawResource(t *rapid.T) *Resource {
+	some := func(label string, from ...string) []string {
+		return rapid.SliceOfN(rapid.SampledFrom(from), 0, 3).Draw(t, label)
+	}
+	one := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	res := &Resource{
+		Facts: &fhir.Facts{
+			Type: one("rtype", "Observation", "Device", "Patient", "Condition"), ID: one("rid", "", "1", "2"),
+			Patients:      some("patients", "Patient/1", "Patient/2"),
+			Organization:  one("rorg", "", "Organization/2", "Organization/3"),
+			Practitioners: some("practitioners", "Practitioner/7", "Practitioner/8"),
+			Labels:        some("labels", "R", "V", "HIV", "a"),
+			Codes:         some("codes", "R", "s|1", "zz", "V"),
+			Categories:    some("categories", "s|lab"),
+			Status:        one("status", "", "final", "amended", "fünal", "FINAL", "clinician"),
+			Author:        one("author", "", "Practitioner/7", "ann"),
+			Date:          one("date", "", "2026", "2026-05-05", "2026-05-05T10:00:00Z", "4"),
+			Unnamed:       one("unnamed", "", "", "x") == "x",
+		},
+		Consent: ConsentResult{Decision: one("consent", "permit", "none", "n/a"), Provision: "p", Source: "Consent/1"},
+		Content: []byte(one("content", `{"status":"final","name":"ann"}`, `{"name":5}`, `{}`)),
+	}
+	if rapid.Bool().Draw(t, "related") {
+		res.Relation = &Relation{
+			Practitioners: some("related", "Practitioner/7", "Practitioner/9"),
+			CareTeams:     some("teams", "CareTeam/1"),
+			Encounters:    rapid.SliceOfN(rapid.Custom(drawEncounter), 0, 2).Draw(t, "encounters"),
+		}
+	}
+	return res
+}
+
+func drawEncounter(t *rapid.T) Encounter {
+	one := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	return Encounter{ID: "1", Status: one("estatus", "in-progress", "finished"), Start: one("start", "", "2026-01-01"),
+		End: one("end", "", "2027"), Locations: []string{one("location", "Location/3", "Location/4")},
+		Participants: []string{one("participant", "Practitioner/7", "Practitioner/8")}}
+}
+
+// differ draws callers and resources and holds the compiled policy to OPA's.
+// What Possible says must be true of every resource.
+func differ(t *testing.T, name string, e *Engine) {
+	t.Helper()
+	rapid.Check(t, func(t *rapid.T) {
+		r, res := drawRequest(t), drawResource(t)
+		v := e.For(background, r)
+		got, want := v.Decide(background, res), e.ask(background, r, res)
+		if !same(got, want) {
+			t.Fatalf("%s: compiled %+v, OPA %+v\nrequest %+v %+v\nfacts %+v\n%+v", name, got, want, r, r.Subject, res.Facts, res)
+		}
+		possible, outlook := v.Possible()
+		typed := r.Action != "operation" && r.Type == res.Facts.Type
+		if !possible && want.Allow && (r.Type == "" || typed) {
+			t.Fatalf("%s: said impossible (%+v), OPA %+v", name, outlook, want)
+		}
+	})
+}
+
+func TestCompiledDecidesAsOPA(t *testing.T) {
+	for i, body := range zoo {
+		rule := fmt.Sprintf("permit contains \"p\" if { %s }\nforbid contains \"f\" if { input.resource.type != \"Patient\"; %s }\noblige contains {\"view\": \"v\"} if { %s }", body, body, body)
+		e, err := loadText(t, map[string]string{"a.rego": "package gatehouse\npermit contains \"always\" if input.action != \"none\"\n" + rule + zooHelpers, "t.yaml": zooData})
+		if err != nil {
+			t.Errorf("%d %s: %v", i, body, err)
+			continue
+		}
+		t.Run(fmt.Sprint(i), func(t *testing.T) { differ(t, body, e) })
+	}
+}

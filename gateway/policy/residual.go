@@ -1,0 +1,227 @@
+package policy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+// residual is what is left of the policy once caller, request and perhaps the
+// resource's type are known: a list of ways into the three sets.
+type residual struct {
+	ways    []way
+	values  []member // what the ways put into the sets, each once
+	memo    atomic.Pointer[map[string]*Decision]
+	writing sync.Mutex
+	broken  bool // partial evaluation met an error: OPA judges every resource
+}
+
+// member is one value of one set.
+type member struct {
+	set   int // index in setNames
+	value ast.Value
+}
+
+// way is one conjunction of conditions under which a value is in its set.
+type way struct {
+	steps  []step
+	member int // index in values, -1 where unknown
+	set    int
+	toOPA  bool // not all conditions compiled: where these hold, OPA decides
+}
+
+// partial evaluates the policy with the known input. It fails only where the
+// time ran out.
+func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Ref) (*residual, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	terms := make([]*ast.Term, len(unknown))
+	for i, r := range unknown {
+		terms[i] = ast.NewTerm(r)
+	}
+	r := &residual{}
+	r.memo.Store(&map[string]*Decision{})
+	for set, question := range e.partials {
+		if question == nil {
+			continue
+		}
+		answer, err := question.Partial(ctx, rego.EvalParsedInput(known), rego.EvalParsedUnknowns(terms), rego.EvalDisableInlining(e.torn))
+		if ctx.Err() != nil {
+			return nil, errTimeout
+		}
+		if err != nil {
+			return &residual{broken: true}, nil
+		}
+		support := supportRules(answer.Support)
+		for _, q := range answer.Queries {
+			l := &lowering{known: known, unknown: unknown, data: e.data, compiler: e.compiler, support: support, negatesVars: e.negatesVars, scope: map[ast.Var]expr{}}
+			r.add(set, l, q)
+		}
+	}
+	return r, nil
+}
+
+// memberVar is the variable of the questions `data.gatehouse.permit[member]`.
+const memberVar = ast.Var("member")
+
+func (r *residual) add(set int, l *lowering, q ast.Body) {
+	steps, whole := l.body(q)
+	w := way{steps: steps, set: set, member: -1, toOPA: !whole}
+	if head, ok := l.scope[memberVar]; ok && whole && head.typ == constant && head.value != nil {
+		w.member = r.number(set, head.value)
+	} else {
+		w.toOPA = true
+	}
+	r.ways = append(r.ways, w)
+}
+
+func (r *residual) number(set int, v ast.Value) int {
+	for i, m := range r.values {
+		if m.set == set && m.value.Compare(v) == 0 {
+			return i
+		}
+	}
+	r.values = append(r.values, member{set, v})
+	return len(r.values) - 1
+}
+
+func supportRules(modules []*ast.Module) map[string][]*ast.Rule {
+	all := map[string][]*ast.Rule{}
+	for _, m := range modules {
+		for _, r := range m.Rules {
+			name := m.Package.Path.Extend(r.Head.Ref()).String()
+			all[name] = append(all[name], r)
+		}
+	}
+	return all
+}
+
+// decide judges one resource; false tells that OPA must.
+func (r *residual) decide(f *frame) (Decision, bool) {
+	if r.broken {
+		return Decision{}, false
+	}
+	var space [32]byte
+	found := space[:0]
+	if n := (len(r.values) + 7) / 8; n <= len(space) {
+		found = space[:n]
+	} else {
+		found = make([]byte, n)
+	}
+	for i := range r.ways {
+		w := &r.ways[i]
+		if !w.toOPA && found[w.member/8]&(1<<(w.member%8)) != 0 {
+			continue
+		}
+		if !match(w.steps, f) {
+			continue
+		}
+		if w.toOPA {
+			return Decision{}, false
+		}
+		found[w.member/8] |= 1 << (w.member % 8)
+	}
+	if d, ok := (*r.memo.Load())[string(found)]; ok {
+		return *d, true
+	}
+	return r.remember(found), true
+}
+
+// maxDecisions bounds what one residual remembers; as many reasons can hold in
+// as many combinations.
+const maxDecisions = 512
+
+func (r *residual) remember(found []byte) Decision {
+	d := r.decisionOf(found)
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	old := *r.memo.Load()
+	if len(old) >= maxDecisions {
+		return d
+	}
+	grown := make(map[string]*Decision, len(old)+1)
+	for k, v := range old {
+		grown[k] = v
+	}
+	grown[string(bytes.Clone(found))] = &d
+	r.memo.Store(&grown)
+	return d
+}
+
+func (r *residual) decisionOf(found []byte) Decision {
+	var sets [3][]ast.Value
+	for i, b := range found {
+		for ; b != 0; b &= b - 1 {
+			m := r.values[i*8+bits.TrailingZeros8(b)]
+			sets[m.set] = append(sets[m.set], m.value)
+		}
+	}
+	return decide(sets[0], sets[1], sets[2])
+}
+
+// possible is what the request alone settles: ok is false where no resource
+// can be allowed, and the decision then has the forbids that always hold. It
+// holds the obligations that no resource changes.
+func (r *residual) possible(f *frame) (bool, Decision) {
+	if r.broken {
+		return true, Decision{}
+	}
+	found := make([]byte, (len(r.values)+7)/8)
+	permitted, forbidden := false, false
+	for i := range r.ways {
+		w := &r.ways[i]
+		can, must := w.outlook(f)
+		permitted = permitted || can && w.set == 0
+		if !must {
+			continue
+		}
+		forbidden = forbidden || w.set == 1
+		if w.set > 0 {
+			found[w.member/8] |= 1 << (w.member % 8)
+		}
+	}
+	d := r.decisionOf(found)
+	return permitted && !forbidden && d.Err == nil, d
+}
+
+// outlook tells whether the way can hold for some resource, and whether it
+// must for each.
+func (w *way) outlook(f *frame) (can, must bool) {
+	must = !w.toOPA
+	for i := range w.steps {
+		s := &w.steps[i]
+		if s.test == nil || s.uses&usesResource != 0 {
+			must = false
+			continue
+		}
+		if !s.test(f) {
+			return false, false
+		}
+	}
+	return true, must
+}
+
+// preparePartials compiles the question for the members of each set, nil for a
+// set without rules.
+func (e *Engine) preparePartials() error {
+	for i, set := range setNames {
+		if !e.has(set) {
+			continue
+		}
+		q, err := rego.New(
+			rego.Compiler(e.compiler), rego.Store(e.store), rego.StrictBuiltinErrors(true),
+			rego.Query(fmt.Sprintf("data.gatehouse.%s[%s]", set, memberVar)),
+		).PrepareForPartial(context.Background())
+		if err != nil {
+			return fmt.Errorf("prepare policy: %w", err)
+		}
+		e.partials[i] = &q
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package policy
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// term lowers one term; walks over lists that it needs go before it, to steps.
+func (l *lowering) term(t *ast.Term, steps *[]step) (expr, error) {
+	switch v := t.Value.(type) {
+	case ast.Ref:
+		return l.ref(v, steps)
+	case ast.Var:
+		e, ok := l.scope[v]
+		if !ok {
+			return expr{}, errNotYet
+		}
+		return e, nil
+	case ast.Call:
+		return l.call(v[0].String(), v[1:], steps)
+	case ast.Null, ast.Boolean, ast.Number, ast.String:
+		return constExpr(v), nil
+	case *ast.Array, ast.Object, ast.Set:
+		if t.IsGround() && isPlain(t) {
+			return constExpr(v), nil
+		}
+	}
+	return expr{}, errNotCompiled
+}
+
+// isPlain tells a constant from a composite that holds references or
+// comprehensions, which are ground too.
+func isPlain(t *ast.Term) bool {
+	plain := true
+	ast.WalkTerms(t, func(x *ast.Term) bool {
+		switch x.Value.(type) {
+		case ast.Ref, ast.Call, *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+			plain = false
+		}
+		return !plain
+	})
+	return plain
+}
+
+func (l *lowering) ref(r ast.Ref, steps *[]step) (expr, error) {
+	head, ok := r[0].Value.(ast.Var)
+	if !ok {
+		return expr{}, errNotCompiled
+	}
+	switch {
+	case head == ast.InputRootDocument.Value:
+		e, err := l.inputRef(r, steps)
+		if l.inside && e.partial && !l.assured[r.String()] {
+			return expr{}, errNotCompiled
+		}
+		return e, err
+	case head == ast.DefaultRootDocument.Value:
+		if len(r) < 2 || !r.IsGround() || find(l.data, r[1:2]).value == nil {
+			return expr{}, errNotCompiled // a rule, or a look-up by what is not known
+		}
+		return find(l.data, r[1:]), nil
+	}
+	e, ok := l.scope[head]
+	if !ok {
+		return expr{}, errNotYet
+	}
+	return l.walk(e, r[1:], steps)
+}
+
+// inputRef is a fact, or a part of the input that was known and that partial
+// evaluation left in place (inside `every`).
+func (l *lowering) inputRef(r ast.Ref, steps *[]step) (expr, error) {
+	for _, u := range l.unknown {
+		if r.HasPrefix(u) {
+			if e, ok := unknowns[r[:min(3, len(r))].String()]; ok {
+				return l.walk(e, r[3:], steps)
+			}
+			return expr{}, errNotCompiled
+		}
+		if u.HasPrefix(r) {
+			return expr{}, errNotCompiled
+		}
+	}
+	if !r.IsGround() {
+		return expr{}, errNotCompiled
+	}
+	return find(l.known, r[1:]), nil
+}
+
+func find(v ast.Value, path ast.Ref) expr {
+	found, err := v.Find(path)
+	if err != nil {
+		return constExpr(nil)
+	}
+	return constExpr(found)
+}
+
+// walk follows a path into an expression. A new variable in it walks the list.
+func (l *lowering) walk(e expr, path ast.Ref, steps *[]step) (expr, error) {
+	for _, t := range path {
+		var err error
+		if e, err = l.into(e, t, steps); err != nil {
+			return expr{}, err
+		}
+	}
+	return e, nil
+}
+
+func (l *lowering) into(e expr, t *ast.Term, steps *[]step) (expr, error) {
+	switch e.typ {
+	case constant:
+		if e.value == nil {
+			return e, nil
+		}
+		if !t.IsGround() {
+			return expr{}, errNotCompiled
+		}
+		return find(e.value, ast.Ref{t}), nil
+	case list, encounters:
+		return l.index(e, t, steps)
+	case encounter, period:
+		name, ok := t.Value.(ast.String)
+		field := encounterFields[string(name)]
+		if !ok || field == nil || (e.typ == period) != (name == "start" || name == "end") {
+			return expr{}, errNotCompiled
+		}
+		return field(e), nil
+	}
+	return expr{}, errNotCompiled
+}
+
+func (l *lowering) index(e expr, t *ast.Term, steps *[]step) (expr, error) {
+	if l.unbound(t) {
+		loop, at, err := l.newLoop()
+		if err != nil {
+			return expr{}, err
+		}
+		*steps = append(*steps, step{size: e.size(), loop: loop, uses: e.uses})
+		l.scope[t.Value.(ast.Var)] = at
+		return e.element(at).maybe(false), nil
+	}
+	at, err := l.term(t, steps)
+	if err != nil {
+		return expr{}, err
+	}
+	if n, ok := at.asNumber(); ok {
+		return e.element(n), nil
+	}
+	return expr{}, errNotCompiled
+}
+
+// named are the rules behind a reference without arguments or further path,
+// nil where the term is no such thing.
+func (l *lowering) named(t *ast.Term) []*ast.Rule {
+	r, ok := t.Value.(ast.Ref)
+	if !ok || !r.HasPrefix(ast.DefaultRootRef) || !r.IsGround() {
+		return nil
+	}
+	if made := l.support[r.String()]; made != nil {
+		return made
+	}
+	return l.compiler.GetRulesExact(r)
+}
+
+// either is a rule as a condition: one of its bodies holds. A default of false
+// and an undefined rule are the same to a condition, negated or not.
+func (l *lowering) either(rules []*ast.Rule) ([]step, error) {
+	if l.depth > 16 {
+		return nil, errNotCompiled
+	}
+	l.depth++
+	defer func() { l.depth-- }()
+	var ways [][]step
+	var u uses
+	for _, r := range rules {
+		steps, ok := l.way(r)
+		if !ok {
+			return nil, errNotCompiled
+		}
+		if !r.Default {
+			ways, u = append(ways, steps), u|usesOf(steps)
+		}
+	}
+	test := func(f *frame) bool {
+		for _, w := range ways {
+			if match(w, f) {
+				return true
+			}
+		}
+		return false
+	}
+	return []step{{test: test, uses: u}}, nil
+}
+
+// way lowers one rule whose value is true (or whose default is false).
+func (l *lowering) way(r *ast.Rule) ([]step, bool) {
+	if len(r.Head.Args) > 0 || r.Else != nil || r.Head.RuleKind() != ast.SingleValue || r.Head.Value == nil {
+		return nil, false
+	}
+	if want := ast.Boolean(!r.Default); r.Head.Value.Value.Compare(want) != 0 {
+		return nil, false
+	}
+	if r.Default {
+		return nil, true
+	}
+	outer, inside := l.scope, l.inside
+	l.scope, l.inside = map[ast.Var]expr{}, false
+	defer func() { l.scope, l.inside = outer, inside }()
+	return l.body(r.Body)
+}
