@@ -50,7 +50,7 @@ func (v Version) ReadFacts(resource []byte, base *BaseSet) (Facts, error) {
 	if err := r.collect(); err != nil {
 		return Facts{}, fmt.Errorf("read facts of a %s: %w", r.plan.typ, err)
 	}
-	return r.facts(), nil
+	return r.facts()
 }
 
 // fact is one of the facts that rows of the table give.
@@ -120,7 +120,7 @@ type factPlan struct {
 	skim     *wire.Plan
 	paths    []factPath
 	elements []factElement
-	self     []fact
+	self     uint16 // bit by fact that its own id gives
 }
 
 type factPath struct {
@@ -133,6 +133,7 @@ type factPath struct {
 type factElement struct {
 	form   form
 	strict bool
+	gives  uint16           // bit by fact
 	ranks  [factCount]uint8 // 0: does not give it
 }
 
@@ -162,7 +163,7 @@ func newFactPlan(t *typeFacts) *factPlan {
 	var ranks [factCount]uint8
 	for _, row := range t.rows {
 		if row.form == formSelf {
-			p.self = append(p.self, row.fact)
+			p.self |= 1 << row.fact
 			continue
 		}
 		i, known := at[row.path]
@@ -173,6 +174,7 @@ func newFactPlan(t *typeFacts) *factPlan {
 			row.paths(func(of part, path string) { add(i, of, path) })
 		}
 		ranks[row.fact]++
+		p.elements[i].gives |= 1 << row.fact
 		p.elements[i].ranks[row.fact] = ranks[row.fact]
 		p.elements[i].strict = p.elements[i].strict || row.strict
 	}

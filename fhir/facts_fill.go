@@ -1,82 +1,82 @@
 package fhir
 
 import (
+	"errors"
+	"math/bits"
 	"slices"
 	"strings"
 
 	"gatehouse/fhir/wire"
 )
 
+// listFacts have many values, the others one.
+const listFacts uint16 = 1<<factPatients | 1<<factPractitioners | 1<<factLabels | 1<<factCategories | 1<<factCodes
+
 // facts turns the items into facts. Everything they keep is one copied string
 // and, for the lists, one array.
-func (r *factReader) facts() Facts {
+func (r *factReader) facts() (Facts, error) {
 	text := string(r.text)
 	f := Facts{Type: r.plan.typ, ID: text[r.id.start:r.id.end], VersionID: text[r.ver.start:r.ver.end]}
-	count := len(r.plan.self)
+	if f.ID != "" && !ValidID(f.ID) {
+		return Facts{}, errors.New("read facts: malformed id")
+	}
+	values := bits.OnesCount16(r.plan.self)
 	for i := range r.items {
 		it := &r.items[i]
 		e := &r.plan.elements[it.element]
 		it.value = text[it.text.start:it.text.end]
 		if e.form == formReference {
-			r.resolve(it, text[it.typ.start:it.typ.end])
-			f.Unnamed = f.Unnamed || e.ranks[factPatients] > 0 && r.unnamed(it, e.strict, text[it.typ.start:it.typ.end])
+			typ := text[it.typ.start:it.typ.end]
+			r.resolve(it, typ)
+			f.Unnamed = f.Unnamed || e.ranks[factPatients] > 0 && r.unnamed(it, e.strict, typ)
 		}
-		for _, rank := range e.ranks {
-			count += int(min(rank, 1))
-		}
+		r.given |= e.gives
+		values += bits.OnesCount16(e.gives & listFacts)
 	}
-	all := make([]string, 0, count)
-	self := r.selves(f.ID)
-	for _, l := range [...]struct {
-		fact fact
-		into *[]string
-	}{{factPatients, &f.Patients}, {factPractitioners, &f.Practitioners}, {factLabels, &f.Labels}, {factCategories, &f.Categories}, {factCodes, &f.Codes}} {
-		start := len(all)
-		if self != "" && slices.Contains(r.plan.self, l.fact) {
-			all = append(all, self)
-		}
-		all = r.list(all, start, l.fact)
-		if *l.into = all[start:len(all):len(all)]; len(*l.into) == 0 {
-			*l.into = nil
-		}
+	all := make([]string, 0, values)
+	self := ""
+	if f.ID != "" {
+		self = text[int(r.id.start)-len(f.Type)-1 : r.id.end]
 	}
-	f.Organization, f.Author, f.Encounter = r.first(factOrganization), r.first(factAuthor), r.first(factEncounter)
-	f.Status, f.Date = r.first(factStatus), r.first(factDate)
-	for _, own := range r.plan.self {
-		switch own {
-		case factOrganization:
-			f.Organization = self
-		case factEncounter:
-			f.Encounter = self
-		}
-	}
-	return f
+	all, f.Patients = r.list(all, factPatients, self)
+	all, f.Practitioners = r.list(all, factPractitioners, self)
+	all, f.Labels = r.list(all, factLabels, self)
+	all, f.Categories = r.list(all, factCategories, self)
+	_, f.Codes = r.list(all, factCodes, self)
+	f.Organization, f.Author, f.Encounter = r.first(factOrganization, self), r.first(factAuthor, self), r.first(factEncounter, self)
+	f.Status, f.Date = r.first(factStatus, self), r.first(factDate, self)
+	return f, nil
 }
 
-// selves is the resource's own reference where its type gives a fact by it.
-func (r *factReader) selves(id string) string {
-	if id == "" || len(r.plan.self) == 0 {
-		return ""
+// list appends the values of one fact to all, each once, and gives them.
+func (r *factReader) list(all []string, f fact, self string) (rest, values []string) {
+	start := len(all)
+	if self != "" && r.plan.self&(1<<f) != 0 {
+		all = append(all, self)
 	}
-	return r.plan.typ + "/" + id
-}
-
-// list appends to all the values of one fact, each once.
-func (r *factReader) list(all []string, start int, f fact) []string {
 	for i := range r.items {
 		it := &r.items[i]
-		if r.plan.elements[it.element].ranks[f] == 0 {
+		if r.given&(1<<f) == 0 || r.plan.elements[it.element].gives&(1<<f) == 0 {
 			continue
 		}
 		if s := it.as(f); s != "" && !slices.Contains(all[start:], s) {
 			all = append(all, s)
 		}
 	}
-	return all
+	if len(all) == start {
+		return all, nil
+	}
+	return all, all[start:len(all):len(all)]
 }
 
 // first is the value of the best row of a fact with one value.
-func (r *factReader) first(f fact) string {
+func (r *factReader) first(f fact, self string) string {
+	if r.plan.self&(1<<f) != 0 {
+		return self
+	}
+	if r.given&(1<<f) == 0 {
+		return ""
+	}
 	best, value := uint8(0), ""
 	for i := range r.items {
 		it := &r.items[i]

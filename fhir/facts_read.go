@@ -23,6 +23,7 @@ type factReader struct {
 	hits    []wire.Hit
 	text    []byte // what the facts keep of the document, copied out once
 	items   []item
+	given   uint16 // bit by fact that some item may give
 	id      extent
 	ver     extent
 }
@@ -47,7 +48,7 @@ var factReaders = sync.Pool{New: func() any { return new(factReader) }}
 func (r *factReader) release() {
 	clear(r.items) // they hold strings that would outlive the resource
 	r.items, r.text = r.items[:0], r.text[:0]
-	r.doc, r.base, r.plan, r.id, r.ver = nil, nil, nil, extent{}, extent{}
+	r.doc, r.base, r.plan, r.id, r.ver, r.given = nil, nil, nil, extent{}, extent{}, 0
 	factReaders.Put(r)
 }
 
@@ -72,8 +73,10 @@ func (r *factReader) resourceType() ([]byte, error) {
 
 func leadingType(doc []byte) ([]byte, bool) {
 	for _, token := range [...]string{"{", `"resourceType"`, ":", `"`} {
-		doc = bytes.TrimLeft(doc, " \t\r\n")
-		if !bytes.HasPrefix(doc, []byte(token)) {
+		for len(doc) > 0 && (doc[0] == ' ' || doc[0] == '\n' || doc[0] == '\r' || doc[0] == '\t') {
+			doc = doc[1:]
+		}
+		if len(doc) < len(token) || string(doc[:len(token)]) != token {
 			return nil, false
 		}
 		doc = doc[len(token):]
@@ -91,7 +94,8 @@ func (r *factReader) collect() error {
 		switch p.part {
 		case partType:
 			i++
-		case partID:
+		case partID: // behind its type, so that both are a reference to it
+			r.text = append(append(r.text, r.plan.typ...), '/')
 			r.id, err = r.copy(h)
 			i++
 		case partVersion:
@@ -108,9 +112,6 @@ func (r *factReader) collect() error {
 		if err != nil {
 			return err
 		}
-	}
-	if id := r.text[r.id.start:r.id.end]; len(id) > 0 && !ValidID(string(id)) {
-		return errID
 	}
 	return nil
 }
