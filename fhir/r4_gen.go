@@ -1563,532 +1563,532 @@ var r4Types = [...]typeRow{
 	{165, Backbone, 2001, 421},   // DataRequirement.dateFilter
 	{166, Backbone, 2009, 421},   // DataRequirement.sort
 	{167, Resource, 2013, 421},   // DetectedIssue
-	{168, Backbone, 2035, 428},   // DetectedIssue.evidence
-	{169, Backbone, 2040, 428},   // DetectedIssue.mitigation
-	{170, Resource, 2046, 428},   // Device
-	{171, Backbone, 2080, 440},   // Device.deviceName
-	{172, Backbone, 2085, 440},   // Device.property
-	{173, Backbone, 2091, 440},   // Device.specialization
-	{174, Backbone, 2096, 440},   // Device.udiCarrier
-	{175, Backbone, 2105, 440},   // Device.version
-	{176, Resource, 2111, 440},   // DeviceDefinition
-	{177, Backbone, 2145, 444},   // DeviceDefinition.capability
-	{178, Backbone, 2150, 444},   // DeviceDefinition.classification
-	{179, Backbone, 2155, 444},   // DeviceDefinition.deviceName
-	{180, Backbone, 2160, 444},   // DeviceDefinition.material
-	{181, Backbone, 2166, 444},   // DeviceDefinition.property
-	{182, Backbone, 2172, 444},   // DeviceDefinition.specialization
-	{183, Backbone, 2177, 444},   // DeviceDefinition.udiDeviceIdentifier
-	{184, Resource, 2183, 444},   // DeviceMetric
-	{185, Backbone, 2201, 449},   // DeviceMetric.calibration
-	{186, Resource, 2207, 449},   // DeviceRequest
-	{187, Backbone, 2244, 467},   // DeviceRequest.parameter
-	{188, Resource, 2253, 467},   // DeviceUseStatement
-	{189, Resource, 2277, 471},   // DiagnosticReport
-	{190, Backbone, 2305, 487},   // DiagnosticReport.media
-	{191, Complex, 2310, 487},    // Distance
-	{192, Resource, 2317, 487},   // DocumentManifest
-	{193, Backbone, 2337, 500},   // DocumentManifest.related
-	{194, Resource, 2342, 500},   // DocumentReference
-	{195, Backbone, 2366, 525},   // DocumentReference.content
-	{196, Backbone, 2371, 525},   // DocumentReference.context
-	{197, Backbone, 2381, 525},   // DocumentReference.relatesTo
-	{198, Abstract, 2386, 525},   // DomainResource
-	{199, Complex, 2394, 526},    // Dosage
-	{200, Backbone, 2412, 526},   // Dosage.doseAndRate
-	{201, Complex, 2422, 526},    // Duration
-	{202, Resource, 2429, 526},   // EffectEvidenceSynthesis
-	{203, Backbone, 2470, 542},   // EffectEvidenceSynthesis.certainty
-	{204, Backbone, 2476, 542},   // EffectEvidenceSynthesis.certainty.certaintySubcomponent
-	{205, Backbone, 2482, 542},   // EffectEvidenceSynthesis.effectEstimate
-	{206, Backbone, 2491, 542},   // EffectEvidenceSynthesis.effectEstimate.precisionEstimate
-	{207, Backbone, 2498, 542},   // EffectEvidenceSynthesis.resultsByExposure
-	{208, Backbone, 2505, 542},   // EffectEvidenceSynthesis.sampleSize
-	{209, Complex, 2511, 542},    // Element
-	{210, Complex, 2513, 542},    // ElementDefinition
-	{211, Backbone, 2718, 542},   // ElementDefinition.base
-	{212, Backbone, 2723, 542},   // ElementDefinition.binding
-	{213, Backbone, 2728, 542},   // ElementDefinition.constraint
-	{214, Backbone, 2737, 542},   // ElementDefinition.example
-	{215, Backbone, 2791, 542},   // ElementDefinition.mapping
-	{216, Backbone, 2797, 542},   // ElementDefinition.slicing
-	{217, Backbone, 2803, 542},   // ElementDefinition.slicing.discriminator
-	{218, Backbone, 2807, 542},   // ElementDefinition.type
-	{219, Resource, 2814, 542},   // Encounter
-	{220, Backbone, 2845, 565},   // Encounter.classHistory
-	{221, Backbone, 2850, 565},   // Encounter.diagnosis
-	{222, Backbone, 2856, 565},   // Encounter.hospitalization
-	{223, Backbone, 2868, 565},   // Encounter.location
-	{224, Backbone, 2875, 565},   // Encounter.participant
-	{225, Backbone, 2881, 565},   // Encounter.statusHistory
-	{226, Resource, 2886, 565},   // Endpoint
-	{227, Resource, 2905, 571},   // EnrollmentRequest
-	{228, Resource, 2920, 575},   // EnrollmentResponse
-	{229, Resource, 2936, 578},   // EpisodeOfCare
-	{230, Backbone, 2956, 587},   // EpisodeOfCare.diagnosis
-	{231, Backbone, 2962, 587},   // EpisodeOfCare.statusHistory
-	{232, Resource, 2967, 587},   // EventDefinition
-	{233, Resource, 3005, 609},   // Evidence
-	{234, Resource, 3041, 631},   // EvidenceVariable
-	{235, Backbone, 3076, 653},   // EvidenceVariable.characteristic
-	{236, Backbone, 3097, 653},   // EvidenceVariable.characteristic.definitionByCombination
-	{237, Backbone, 3103, 653},   // EvidenceVariable.characteristic.definitionByTypeAndValue
-	{238, Backbone, 3117, 653},   // EvidenceVariable.characteristic.timeFromEvent
-	{239, Resource, 3129, 653},   // ExampleScenario
-	{240, Backbone, 3154, 666},   // ExampleScenario.actor
-	{241, Backbone, 3161, 666},   // ExampleScenario.instance
-	{242, Backbone, 3170, 666},   // ExampleScenario.instance.containedInstance
-	{243, Backbone, 3175, 666},   // ExampleScenario.instance.version
-	{244, Backbone, 3180, 666},   // ExampleScenario.process
-	{245, Backbone, 3188, 666},   // ExampleScenario.process.step
-	{246, Backbone, 3195, 666},   // ExampleScenario.process.step.alternative
-	{247, Backbone, 3201, 666},   // ExampleScenario.process.step.operation
-	{248, Resource, 3214, 666},   // ExplanationOfBenefit
-	{249, Backbone, 3265, 683},   // ExplanationOfBenefit.accident
-	{250, Backbone, 3273, 683},   // ExplanationOfBenefit.addItem
-	{251, Backbone, 3299, 683},   // ExplanationOfBenefit.addItem.detail
-	{252, Backbone, 3311, 683},   // ExplanationOfBenefit.addItem.detail.subDetail
-	{253, Backbone, 3322, 683},   // ExplanationOfBenefit.benefitBalance
-	{254, Backbone, 3333, 683},   // ExplanationOfBenefit.benefitBalance.financial
-	{255, Backbone, 3344, 683},   // ExplanationOfBenefit.careTeam
-	{256, Backbone, 3352, 683},   // ExplanationOfBenefit.diagnosis
-	{257, Backbone, 3362, 683},   // ExplanationOfBenefit.insurance
-	{258, Backbone, 3368, 683},   // ExplanationOfBenefit.item
-	{259, Backbone, 3399, 683},   // ExplanationOfBenefit.item.adjudication
-	{260, Backbone, 3406, 683},   // ExplanationOfBenefit.item.detail
-	{261, Backbone, 3423, 683},   // ExplanationOfBenefit.item.detail.subDetail
-	{262, Backbone, 3439, 683},   // ExplanationOfBenefit.payee
-	{263, Backbone, 3444, 683},   // ExplanationOfBenefit.payment
-	{264, Backbone, 3453, 683},   // ExplanationOfBenefit.procedure
-	{265, Backbone, 3463, 683},   // ExplanationOfBenefit.processNote
-	{266, Backbone, 3470, 683},   // ExplanationOfBenefit.related
-	{267, Backbone, 3476, 683},   // ExplanationOfBenefit.supportingInfo
-	{268, Backbone, 3492, 683},   // ExplanationOfBenefit.total
-	{269, Complex, 3497, 683},    // Expression
-	{270, Complex, 3504, 683},    // Extension
-	{271, Resource, 3558, 683},   // FamilyMemberHistory
-	{272, Backbone, 3595, 692},   // FamilyMemberHistory.condition
-	{273, Resource, 3607, 692},   // Flag
-	{274, Resource, 3623, 698},   // Goal
-	{275, Backbone, 3649, 706},   // Goal.target
-	{276, Resource, 3664, 706},   // GraphDefinition
-	{277, Backbone, 3687, 720},   // GraphDefinition.link
-	{278, Backbone, 3696, 720},   // GraphDefinition.link.target
-	{279, Backbone, 3704, 720},   // GraphDefinition.link.target.compartment
-	{280, Resource, 3712, 720},   // Group
-	{281, Backbone, 3730, 730},   // Group.characteristic
-	{282, Backbone, 3742, 730},   // Group.member
-	{283, Resource, 3748, 730},   // GuidanceResponse
-	{284, Resource, 3774, 734},   // HealthcareService
-	{285, Backbone, 3806, 746},   // HealthcareService.availableTime
-	{286, Backbone, 3813, 746},   // HealthcareService.eligibility
-	{287, Backbone, 3818, 746},   // HealthcareService.notAvailable
-	{288, Complex, 3823, 746},    // HumanName
-	{289, Complex, 3832, 746},    // Identifier
-	{290, Resource, 3840, 746},   // ImagingStudy
-	{291, Backbone, 3868, 763},   // ImagingStudy.series
-	{292, Backbone, 3883, 763},   // ImagingStudy.series.instance
-	{293, Backbone, 3890, 763},   // ImagingStudy.series.performer
-	{294, Resource, 3895, 763},   // Immunization
-	{295, Backbone, 3933, 779},   // Immunization.education
-	{296, Backbone, 3940, 779},   // Immunization.performer
-	{297, Backbone, 3945, 779},   // Immunization.protocolApplied
-	{298, Backbone, 3957, 779},   // Immunization.reaction
-	{299, Resource, 3963, 779},   // ImmunizationEvaluation
-	{300, Resource, 3988, 786},   // ImmunizationRecommendation
-	{301, Backbone, 4001, 794},   // ImmunizationRecommendation.recommendation
-	{302, Backbone, 4020, 794},   // ImmunizationRecommendation.recommendation.dateCriterion
-	{303, Resource, 4025, 794},   // ImplementationGuide
-	{304, Backbone, 4053, 812},   // ImplementationGuide.definition
-	{305, Backbone, 4061, 812},   // ImplementationGuide.definition.grouping
-	{306, Backbone, 4066, 812},   // ImplementationGuide.definition.page
-	{307, Backbone, 4075, 812},   // ImplementationGuide.definition.parameter
-	{308, Backbone, 4080, 812},   // ImplementationGuide.definition.resource
-	{309, Backbone, 4091, 812},   // ImplementationGuide.definition.template
-	{310, Backbone, 4097, 812},   // ImplementationGuide.dependsOn
-	{311, Backbone, 4103, 812},   // ImplementationGuide.global
-	{312, Backbone, 4108, 812},   // ImplementationGuide.manifest
-	{313, Backbone, 4116, 812},   // ImplementationGuide.manifest.page
-	{314, Backbone, 4122, 812},   // ImplementationGuide.manifest.resource
-	{315, Resource, 4130, 812},   // InsurancePlan
-	{316, Backbone, 4152, 826},   // InsurancePlan.contact
-	{317, Backbone, 4159, 826},   // InsurancePlan.coverage
-	{318, Backbone, 4165, 826},   // InsurancePlan.coverage.benefit
-	{319, Backbone, 4171, 826},   // InsurancePlan.coverage.benefit.limit
-	{320, Backbone, 4176, 826},   // InsurancePlan.plan
-	{321, Backbone, 4185, 826},   // InsurancePlan.plan.generalCost
-	{322, Backbone, 4192, 826},   // InsurancePlan.plan.specificCost
-	{323, Backbone, 4197, 826},   // InsurancePlan.plan.specificCost.benefit
-	{324, Backbone, 4202, 826},   // InsurancePlan.plan.specificCost.benefit.cost
-	{325, Resource, 4209, 826},   // Invoice
-	{326, Backbone, 4233, 839},   // Invoice.lineItem
-	{327, Backbone, 4241, 839},   // Invoice.lineItem.priceComponent
-	{328, Backbone, 4248, 839},   // Invoice.participant
-	{329, Resource, 4253, 839},   // Library
-	{330, Resource, 4294, 863},   // Linkage
-	{331, Backbone, 4305, 866},   // Linkage.item
-	{332, Resource, 4310, 866},   // List
-	{333, Backbone, 4331, 878},   // List.entry
-	{334, Resource, 4338, 878},   // Location
-	{335, Backbone, 4363, 893},   // Location.hoursOfOperation
-	{336, Backbone, 4370, 893},   // Location.position
-	{337, Complex, 4376, 893},    // MarketingStatus
-	{338, Resource, 4384, 893},   // Measure
-	{339, Backbone, 4435, 915},   // Measure.group
-	{340, Backbone, 4442, 915},   // Measure.group.population
-	{341, Backbone, 4448, 915},   // Measure.group.stratifier
-	{342, Backbone, 4455, 915},   // Measure.group.stratifier.component
-	{343, Backbone, 4461, 915},   // Measure.supplementalData
-	{344, Resource, 4468, 915},   // MeasureReport
-	{345, Backbone, 4487, 924},   // MeasureReport.group
-	{346, Backbone, 4494, 924},   // MeasureReport.group.population
-	{347, Backbone, 4500, 924},   // MeasureReport.group.stratifier
-	{348, Backbone, 4505, 924},   // MeasureReport.group.stratifier.stratum
-	{349, Backbone, 4512, 924},   // MeasureReport.group.stratifier.stratum.component
-	{350, Backbone, 4517, 924},   // MeasureReport.group.stratifier.stratum.population
-	{351, Resource, 4523, 924},   // Media
-	{352, Resource, 4555, 937},   // Medication
-	{353, Backbone, 4571, 946},   // Medication.batch
-	{354, Backbone, 4576, 946},   // Medication.ingredient
-	{355, Resource, 4584, 946},   // MedicationAdministration
-	{356, Backbone, 4615, 959},   // MedicationAdministration.dosage
-	{357, Backbone, 4626, 959},   // MedicationAdministration.performer
-	{358, Resource, 4631, 959},   // MedicationDispense
-	{359, Backbone, 4667, 974},   // MedicationDispense.performer
-	{360, Backbone, 4672, 974},   // MedicationDispense.substitution
-	{361, Resource, 4679, 974},   // MedicationKnowledge
-	{362, Backbone, 4709, 987},   // MedicationKnowledge.administrationGuidelines
-	{363, Backbone, 4717, 987},   // MedicationKnowledge.administrationGuidelines.dosage
-	{364, Backbone, 4722, 987},   // MedicationKnowledge.administrationGuidelines.patientCharacteristics
-	{365, Backbone, 4729, 987},   // MedicationKnowledge.cost
-	{366, Backbone, 4735, 987},   // MedicationKnowledge.drugCharacteristic
-	{367, Backbone, 4744, 987},   // MedicationKnowledge.ingredient
-	{368, Backbone, 4752, 987},   // MedicationKnowledge.kinetics
-	{369, Backbone, 4758, 987},   // MedicationKnowledge.medicineClassification
-	{370, Backbone, 4763, 987},   // MedicationKnowledge.monitoringProgram
-	{371, Backbone, 4768, 987},   // MedicationKnowledge.monograph
-	{372, Backbone, 4773, 987},   // MedicationKnowledge.packaging
-	{373, Backbone, 4778, 987},   // MedicationKnowledge.regulatory
-	{374, Backbone, 4785, 987},   // MedicationKnowledge.regulatory.maxDispense
-	{375, Backbone, 4790, 987},   // MedicationKnowledge.regulatory.schedule
-	{376, Backbone, 4794, 987},   // MedicationKnowledge.regulatory.substitution
-	{377, Backbone, 4799, 987},   // MedicationKnowledge.relatedMedicationKnowledge
-	{378, Resource, 4804, 987},   // MedicationRequest
-	{379, Backbone, 4848, 1003},  // MedicationRequest.dispenseRequest
-	{380, Backbone, 4858, 1003},  // MedicationRequest.dispenseRequest.initialFill
-	{381, Backbone, 4863, 1003},  // MedicationRequest.substitution
-	{382, Resource, 4870, 1003},  // MedicationStatement
-	{383, Resource, 4899, 1014},  // MedicinalProduct
-	{384, Backbone, 4927, 1017},  // MedicinalProduct.manufacturingBusinessOperation
-	{385, Backbone, 4936, 1017},  // MedicinalProduct.name
-	{386, Backbone, 4942, 1017},  // MedicinalProduct.name.countryLanguage
-	{387, Backbone, 4948, 1017},  // MedicinalProduct.name.namePart
-	{388, Backbone, 4953, 1017},  // MedicinalProduct.specialDesignation
-	{389, Resource, 4965, 1017},  // MedicinalProductAuthorization
-	{390, Backbone, 4989, 1022},  // MedicinalProductAuthorization.jurisdictionalAuthorization
-	{391, Backbone, 4997, 1022},  // MedicinalProductAuthorization.procedure
-	{392, Resource, 5006, 1022},  // MedicinalProductContraindication
-	{393, Backbone, 5021, 1023},  // MedicinalProductContraindication.otherTherapy
-	{394, Resource, 5028, 1023},  // MedicinalProductIndication
-	{395, Backbone, 5045, 1024},  // MedicinalProductIndication.otherTherapy
-	{396, Resource, 5052, 1024},  // MedicinalProductIngredient
-	{397, Backbone, 5066, 1024},  // MedicinalProductIngredient.specifiedSubstance
-	{398, Backbone, 5073, 1024},  // MedicinalProductIngredient.specifiedSubstance.strength
-	{399, Backbone, 5083, 1024},  // MedicinalProductIngredient.specifiedSubstance.strength.referenceStrength
-	{400, Backbone, 5091, 1024},  // MedicinalProductIngredient.substance
-	{401, Resource, 5096, 1024},  // MedicinalProductInteraction
-	{402, Backbone, 5111, 1025},  // MedicinalProductInteraction.interactant
-	{403, Resource, 5117, 1025},  // MedicinalProductManufactured
-	{404, Resource, 5132, 1025},  // MedicinalProductPackaged
-	{405, Backbone, 5149, 1027},  // MedicinalProductPackaged.batchIdentifier
-	{406, Backbone, 5154, 1027},  // MedicinalProductPackaged.packageItem
-	{407, Resource, 5169, 1027},  // MedicinalProductPharmaceutical
-	{408, Backbone, 5184, 1030},  // MedicinalProductPharmaceutical.characteristics
-	{409, Backbone, 5189, 1030},  // MedicinalProductPharmaceutical.routeOfAdministration
-	{410, Backbone, 5199, 1030},  // MedicinalProductPharmaceutical.routeOfAdministration.targetSpecies
-	{411, Backbone, 5204, 1030},  // MedicinalProductPharmaceutical.routeOfAdministration.targetSpecies.withdrawalPeriod
-	{412, Resource, 5210, 1030},  // MedicinalProductUndesirableEffect
-	{413, Resource, 5223, 1031},  // MessageDefinition
-	{414, Backbone, 5257, 1050},  // MessageDefinition.allowedResponse
-	{415, Backbone, 5262, 1050},  // MessageDefinition.focus
-	{416, Resource, 5269, 1050},  // MessageHeader
-	{417, Backbone, 5290, 1064},  // MessageHeader.destination
-	{418, Backbone, 5297, 1064},  // MessageHeader.response
-	{419, Backbone, 5303, 1064},  // MessageHeader.source
-	{420, Complex, 5311, 1064},   // Meta
-	{421, Resource, 5325, 1064},  // MolecularSequence
-	{422, Backbone, 5349, 1077},  // MolecularSequence.quality
-	{423, Backbone, 5367, 1077},  // MolecularSequence.quality.roc
-	{424, Backbone, 5377, 1077},  // MolecularSequence.referenceSeq
-	{425, Backbone, 5389, 1077},  // MolecularSequence.repository
-	{426, Backbone, 5398, 1077},  // MolecularSequence.structureVariant
-	{427, Backbone, 5406, 1077},  // MolecularSequence.structureVariant.inner
-	{428, Backbone, 5411, 1077},  // MolecularSequence.structureVariant.outer
-	{429, Backbone, 5416, 1077},  // MolecularSequence.variant
-	{430, Complex, 5425, 1077},   // Money
-	{431, Resource, 5429, 1077},  // NamingSystem
-	{432, Backbone, 5450, 1096},  // NamingSystem.uniqueId
-	{433, Complex, 5458, 1096},   // Narrative
-	{434, Resource, 5462, 1096},  // NutritionOrder
-	{435, Backbone, 5487, 1108},  // NutritionOrder.enteralFormula
-	{436, Backbone, 5499, 1108},  // NutritionOrder.enteralFormula.administration
-	{437, Backbone, 5507, 1108},  // NutritionOrder.oralDiet
-	{438, Backbone, 5516, 1108},  // NutritionOrder.oralDiet.nutrient
-	{439, Backbone, 5521, 1108},  // NutritionOrder.oralDiet.texture
-	{440, Backbone, 5526, 1108},  // NutritionOrder.supplement
-	{441, Resource, 5534, 1108},  // Observation
-	{442, Backbone, 5581, 1146},  // Observation.component
-	{443, Backbone, 5600, 1146},  // Observation.referenceRange
-	{444, Resource, 5609, 1146},  // ObservationDefinition
-	{445, Backbone, 5631, 1146},  // ObservationDefinition.qualifiedInterval
-	{446, Backbone, 5642, 1146},  // ObservationDefinition.quantitativeDetails
-	{447, Resource, 5649, 1146},  // OperationDefinition
-	{448, Backbone, 5683, 1168},  // OperationDefinition.overload
-	{449, Backbone, 5688, 1168},  // OperationDefinition.parameter
-	{450, Backbone, 5702, 1168},  // OperationDefinition.parameter.binding
-	{451, Backbone, 5707, 1168},  // OperationDefinition.parameter.referencedFrom
-	{452, Resource, 5712, 1168},  // OperationOutcome
-	{453, Backbone, 5721, 1168},  // OperationOutcome.issue
-	{454, Resource, 5730, 1168},  // Organization
-	{455, Backbone, 5748, 1181},  // Organization.contact
-	{456, Resource, 5755, 1181},  // OrganizationAffiliation
-	{457, Complex, 5775, 1195},   // ParameterDefinition
-	{458, Resource, 5784, 1195},  // Parameters
-	{459, Backbone, 5789, 1195},  // Parameters.parameter
-	{460, Resource, 5846, 1195},  // Patient
-	{461, Backbone, 5874, 1218},  // Patient.communication
-	{462, Backbone, 5879, 1218},  // Patient.contact
-	{463, Backbone, 5889, 1218},  // Patient.link
-	{464, Resource, 5894, 1218},  // PaymentNotice
-	{465, Resource, 5914, 1225},  // PaymentReconciliation
-	{466, Backbone, 5937, 1233},  // PaymentReconciliation.detail
-	{467, Backbone, 5950, 1233},  // PaymentReconciliation.processNote
-	{468, Complex, 5955, 1233},   // Period
-	{469, Resource, 5959, 1233},  // Person
-	{470, Backbone, 5977, 1252},  // Person.link
-	{471, Resource, 5982, 1252},  // PlanDefinition
-	{472, Backbone, 6023, 1276},  // PlanDefinition.action
-	{473, Backbone, 6063, 1276},  // PlanDefinition.action.condition
-	{474, Backbone, 6068, 1276},  // PlanDefinition.action.dynamicValue
-	{475, Backbone, 6073, 1276},  // PlanDefinition.action.participant
-	{476, Backbone, 6078, 1276},  // PlanDefinition.action.relatedAction
-	{477, Backbone, 6086, 1276},  // PlanDefinition.goal
-	{478, Backbone, 6096, 1276},  // PlanDefinition.goal.target
-	{479, Complex, 6105, 1276},   // Population
-	{480, Resource, 6114, 1276},  // Practitioner
-	{481, Backbone, 6132, 1293},  // Practitioner.qualification
-	{482, Resource, 6139, 1293},  // PractitionerRole
-	{483, Backbone, 6161, 1306},  // PractitionerRole.availableTime
-	{484, Backbone, 6168, 1306},  // PractitionerRole.notAvailable
-	{485, Resource, 6173, 1306},  // Procedure
-	{486, Backbone, 6214, 1322},  // Procedure.focalDevice
-	{487, Backbone, 6219, 1322},  // Procedure.performer
-	{488, Complex, 6225, 1322},   // ProdCharacteristic
-	{489, Complex, 6239, 1322},   // ProductShelfLife
-	{490, Resource, 6246, 1322},  // Provenance
-	{491, Backbone, 6266, 1332},  // Provenance.agent
-	{492, Backbone, 6273, 1332},  // Provenance.entity
-	{493, Complex, 6279, 1332},   // Quantity
-	{494, Resource, 6286, 1332},  // Questionnaire
-	{495, Backbone, 6316, 1351},  // Questionnaire.item
-	{496, Backbone, 6335, 1351},  // Questionnaire.item.answerOption
-	{497, Backbone, 6346, 1351},  // Questionnaire.item.enableWhen
-	{498, Backbone, 6362, 1351},  // Questionnaire.item.initial
-	{499, Resource, 6378, 1351},  // QuestionnaireResponse
-	{500, Backbone, 6397, 1362},  // QuestionnaireResponse.item
-	{501, Backbone, 6405, 1362},  // QuestionnaireResponse.item.answer
-	{502, Complex, 6422, 1362},   // Range
-	{503, Complex, 6426, 1362},   // Ratio
-	{504, Complex, 6430, 1362},   // Reference
-	{505, Complex, 6436, 1362},   // RelatedArtifact
-	{506, Resource, 6445, 1362},  // RelatedPerson
-	{507, Backbone, 6465, 1379},  // RelatedPerson.communication
-	{508, Resource, 6470, 1379},  // RequestGroup
-	{509, Backbone, 6496, 1393},  // RequestGroup.action
-	{510, Backbone, 6524, 1393},  // RequestGroup.action.condition
-	{511, Backbone, 6529, 1393},  // RequestGroup.action.relatedAction
-	{512, Resource, 6537, 1393},  // ResearchDefinition
-	{513, Resource, 6581, 1415},  // ResearchElementDefinition
-	{514, Backbone, 6624, 1437},  // ResearchElementDefinition.characteristic
-	{515, Resource, 6651, 1437},  // ResearchStudy
-	{516, Backbone, 6696, 1450},  // ResearchStudy.arm
-	{517, Backbone, 6702, 1450},  // ResearchStudy.associatedParty
-	{518, Backbone, 6710, 1450},  // ResearchStudy.comparisonGroup
-	{519, Backbone, 6719, 1450},  // ResearchStudy.label
-	{520, Backbone, 6724, 1450},  // ResearchStudy.objective
-	{521, Backbone, 6730, 1450},  // ResearchStudy.outcomeMeasure
-	{522, Backbone, 6737, 1450},  // ResearchStudy.progressStatus
-	{523, Backbone, 6743, 1450},  // ResearchStudy.recruitment
-	{524, Resource, 6750, 1450},  // ResearchSubject
-	{525, Abstract, 6766, 1456},  // Resource
-	{526, Resource, 6770, 1464},  // RiskAssessment
-	{527, Backbone, 6797, 1474},  // RiskAssessment.prediction
-	{528, Resource, 6810, 1474},  // RiskEvidenceSynthesis
-	{529, Backbone, 6849, 1490},  // RiskEvidenceSynthesis.certainty
-	{530, Backbone, 6855, 1490},  // RiskEvidenceSynthesis.certainty.certaintySubcomponent
-	{531, Backbone, 6861, 1490},  // RiskEvidenceSynthesis.riskEstimate
-	{532, Backbone, 6871, 1490},  // RiskEvidenceSynthesis.riskEstimate.precisionEstimate
-	{533, Backbone, 6878, 1490},  // RiskEvidenceSynthesis.sampleSize
-	{534, Complex, 6884, 1490},   // SampledData
-	{535, Resource, 6893, 1490},  // Schedule
-	{536, Resource, 6909, 1497},  // SearchParameter
-	{537, Backbone, 6943, 1516},  // SearchParameter.component
-	{538, Resource, 6948, 1516},  // ServiceRequest
-	{539, Complex, 6997, 1538},   // Signature
-	{540, Resource, 7006, 1538},  // Slot
-	{541, Resource, 7025, 1546},  // Specimen
-	{542, Backbone, 7046, 1558},  // Specimen.collection
-	{543, Backbone, 7060, 1558},  // Specimen.container
-	{544, Backbone, 7071, 1558},  // Specimen.processing
-	{545, Resource, 7080, 1558},  // SpecimenDefinition
-	{546, Backbone, 7094, 1561},  // SpecimenDefinition.typeTested
-	{547, Backbone, 7105, 1561},  // SpecimenDefinition.typeTested.container
-	{548, Backbone, 7118, 1561},  // SpecimenDefinition.typeTested.container.additive
-	{549, Backbone, 7124, 1561},  // SpecimenDefinition.typeTested.handling
-	{550, Resource, 7131, 1561},  // StructureDefinition
-	{551, Backbone, 7166, 1587},  // StructureDefinition.context
-	{552, Backbone, 7171, 1587},  // StructureDefinition.differential
-	{553, Backbone, 7175, 1587},  // StructureDefinition.mapping
-	{554, Backbone, 7182, 1587},  // StructureDefinition.snapshot
-	{555, Resource, 7186, 1587},  // StructureMap
-	{556, Backbone, 7212, 1602},  // StructureMap.group
-	{557, Backbone, 7221, 1602},  // StructureMap.group.input
-	{558, Backbone, 7228, 1602},  // StructureMap.group.rule
-	{559, Backbone, 7237, 1602},  // StructureMap.group.rule.dependent
-	{560, Backbone, 7242, 1602},  // StructureMap.group.rule.source
-	{561, Backbone, 7306, 1602},  // StructureMap.group.rule.target
-	{562, Backbone, 7317, 1602},  // StructureMap.group.rule.target.parameter
-	{563, Backbone, 7326, 1602},  // StructureMap.structure
-	{564, Resource, 7333, 1602},  // Subscription
-	{565, Backbone, 7348, 1608},  // Subscription.channel
-	{566, Resource, 7355, 1608},  // Substance
-	{567, Backbone, 7370, 1616},  // Substance.ingredient
-	{568, Backbone, 7377, 1616},  // Substance.instance
-	{569, Complex, 7383, 1616},   // SubstanceAmount
-	{570, Backbone, 7393, 1616},  // SubstanceAmount.referenceRange
-	{571, Resource, 7397, 1616},  // SubstanceNucleicAcid
-	{572, Backbone, 7410, 1616},  // SubstanceNucleicAcid.subunit
-	{573, Backbone, 7421, 1616},  // SubstanceNucleicAcid.subunit.linkage
-	{574, Backbone, 7428, 1616},  // SubstanceNucleicAcid.subunit.sugar
-	{575, Resource, 7434, 1616},  // SubstancePolymer
-	{576, Backbone, 7448, 1616},  // SubstancePolymer.monomerSet
-	{577, Backbone, 7453, 1616},  // SubstancePolymer.monomerSet.startingMaterial
-	{578, Backbone, 7460, 1616},  // SubstancePolymer.repeat
-	{579, Backbone, 7467, 1616},  // SubstancePolymer.repeat.repeatUnit
-	{580, Backbone, 7475, 1616},  // SubstancePolymer.repeat.repeatUnit.degreeOfPolymerisation
-	{581, Backbone, 7480, 1616},  // SubstancePolymer.repeat.repeatUnit.structuralRepresentation
-	{582, Resource, 7486, 1616},  // SubstanceProtein
-	{583, Backbone, 7498, 1616},  // SubstanceProtein.subunit
-	{584, Resource, 7509, 1616},  // SubstanceReferenceInformation
-	{585, Backbone, 7522, 1616},  // SubstanceReferenceInformation.classification
-	{586, Backbone, 7529, 1616},  // SubstanceReferenceInformation.gene
-	{587, Backbone, 7535, 1616},  // SubstanceReferenceInformation.geneElement
-	{588, Backbone, 7541, 1616},  // SubstanceReferenceInformation.target
-	{589, Resource, 7555, 1616},  // SubstanceSourceMaterial
-	{590, Backbone, 7576, 1616},  // SubstanceSourceMaterial.fractionDescription
-	{591, Backbone, 7581, 1616},  // SubstanceSourceMaterial.organism
-	{592, Backbone, 7592, 1616},  // SubstanceSourceMaterial.organism.author
-	{593, Backbone, 7597, 1616},  // SubstanceSourceMaterial.organism.hybrid
-	{594, Backbone, 7605, 1616},  // SubstanceSourceMaterial.organism.organismGeneral
-	{595, Backbone, 7612, 1616},  // SubstanceSourceMaterial.partDescription
-	{596, Resource, 7617, 1616},  // SubstanceSpecification
-	{597, Backbone, 7644, 1617},  // SubstanceSpecification.code
-	{598, Backbone, 7652, 1617},  // SubstanceSpecification.moiety
-	{599, Backbone, 7664, 1617},  // SubstanceSpecification.name
-	{600, Backbone, 7678, 1617},  // SubstanceSpecification.name.official
-	{601, Backbone, 7684, 1617},  // SubstanceSpecification.property
-	{602, Backbone, 7696, 1617},  // SubstanceSpecification.relationship
-	{603, Backbone, 7712, 1617},  // SubstanceSpecification.structure
-	{604, Backbone, 7723, 1617},  // SubstanceSpecification.structure.isotope
-	{605, Backbone, 7731, 1617},  // SubstanceSpecification.structure.isotope.molecularWeight
-	{606, Backbone, 7737, 1617},  // SubstanceSpecification.structure.representation
-	{607, Resource, 7743, 1617},  // SupplyDelivery
-	{608, Backbone, 7765, 1622},  // SupplyDelivery.suppliedItem
-	{609, Resource, 7772, 1622},  // SupplyRequest
-	{610, Backbone, 7800, 1629},  // SupplyRequest.parameter
-	{611, Resource, 7809, 1629},  // Task
-	{612, Backbone, 7848, 1648},  // Task.input
-	{613, Backbone, 7903, 1648},  // Task.output
-	{614, Backbone, 7958, 1648},  // Task.restriction
-	{615, Resource, 7964, 1648},  // TerminologyCapabilities
-	{616, Backbone, 7996, 1662},  // TerminologyCapabilities.closure
-	{617, Backbone, 8000, 1662},  // TerminologyCapabilities.codeSystem
-	{618, Backbone, 8006, 1662},  // TerminologyCapabilities.codeSystem.version
-	{619, Backbone, 8015, 1662},  // TerminologyCapabilities.codeSystem.version.filter
-	{620, Backbone, 8020, 1662},  // TerminologyCapabilities.expansion
-	{621, Backbone, 8028, 1662},  // TerminologyCapabilities.expansion.parameter
-	{622, Backbone, 8033, 1662},  // TerminologyCapabilities.implementation
-	{623, Backbone, 8038, 1662},  // TerminologyCapabilities.software
-	{624, Backbone, 8043, 1662},  // TerminologyCapabilities.translation
-	{625, Backbone, 8047, 1662},  // TerminologyCapabilities.validateCode
-	{626, Resource, 8051, 1662},  // TestReport
-	{627, Backbone, 8071, 1668},  // TestReport.participant
-	{628, Backbone, 8077, 1668},  // TestReport.setup
-	{629, Backbone, 8081, 1668},  // TestReport.setup.action
-	{630, Backbone, 8086, 1668},  // TestReport.setup.action.assert
-	{631, Backbone, 8092, 1668},  // TestReport.setup.action.operation
-	{632, Backbone, 8098, 1668},  // TestReport.teardown
-	{633, Backbone, 8102, 1668},  // TestReport.teardown.action
-	{634, Backbone, 8106, 1668},  // TestReport.test
-	{635, Backbone, 8112, 1668},  // TestReport.test.action
-	{636, Resource, 8117, 1668},  // TestScript
-	{637, Backbone, 8149, 1684},  // TestScript.destination
-	{638, Backbone, 8154, 1684},  // TestScript.fixture
-	{639, Backbone, 8160, 1684},  // TestScript.metadata
-	{640, Backbone, 8165, 1684},  // TestScript.metadata.capability
-	{641, Backbone, 8175, 1684},  // TestScript.metadata.link
-	{642, Backbone, 8180, 1684},  // TestScript.origin
-	{643, Backbone, 8185, 1684},  // TestScript.setup
-	{644, Backbone, 8189, 1684},  // TestScript.setup.action
-	{645, Backbone, 8194, 1684},  // TestScript.setup.action.assert
-	{646, Backbone, 8219, 1684},  // TestScript.setup.action.operation
-	{647, Backbone, 8239, 1684},  // TestScript.setup.action.operation.requestHeader
-	{648, Backbone, 8244, 1684},  // TestScript.teardown
-	{649, Backbone, 8248, 1684},  // TestScript.teardown.action
-	{650, Backbone, 8252, 1684},  // TestScript.test
-	{651, Backbone, 8258, 1684},  // TestScript.test.action
-	{652, Backbone, 8263, 1684},  // TestScript.variable
-	{653, Complex, 8274, 1684},   // Timing
-	{654, Backbone, 8280, 1684},  // Timing.repeat
-	{655, Complex, 8300, 1684},   // TriggerDefinition
-	{656, Complex, 8311, 1684},   // UsageContext
-	{657, Resource, 8319, 1684},  // ValueSet
-	{658, Backbone, 8345, 1702},  // ValueSet.compose
-	{659, Backbone, 8352, 1702},  // ValueSet.compose.include
-	{660, Backbone, 8360, 1702},  // ValueSet.compose.include.concept
-	{661, Backbone, 8366, 1702},  // ValueSet.compose.include.concept.designation
-	{662, Backbone, 8372, 1702},  // ValueSet.compose.include.filter
-	{663, Backbone, 8378, 1702},  // ValueSet.expansion
-	{664, Backbone, 8387, 1702},  // ValueSet.expansion.contains
-	{665, Backbone, 8398, 1702},  // ValueSet.expansion.parameter
-	{666, Resource, 8410, 1702},  // VerificationResult
-	{667, Backbone, 8432, 1703},  // VerificationResult.attestation
-	{668, Backbone, 8443, 1703},  // VerificationResult.primarySource
-	{669, Backbone, 8453, 1703},  // VerificationResult.validator
-	{670, Resource, 8459, 1703},  // VisionPrescription
-	{671, Backbone, 8475, 1709},  // VisionPrescription.lensSpecification
-	{672, Backbone, 8492, 1709},  // VisionPrescription.lensSpecification.prism
-	{673, Primitive, 8497, 1709}, // base64Binary
-	{674, Primitive, 8500, 1709}, // boolean
-	{675, Primitive, 8503, 1709}, // canonical
-	{676, Primitive, 8506, 1709}, // code
-	{677, Primitive, 8509, 1709}, // date
-	{678, Primitive, 8512, 1709}, // dateTime
-	{679, Primitive, 8515, 1709}, // decimal
-	{680, Primitive, 8518, 1709}, // id
-	{681, Primitive, 8521, 1709}, // instant
-	{682, Primitive, 8524, 1709}, // integer
-	{683, Primitive, 8527, 1709}, // markdown
-	{684, Primitive, 8530, 1709}, // oid
-	{685, Primitive, 8533, 1709}, // positiveInt
-	{686, Primitive, 8536, 1709}, // string
-	{687, Primitive, 8539, 1709}, // time
-	{688, Primitive, 8542, 1709}, // unsignedInt
-	{689, Primitive, 8545, 1709}, // uri
-	{690, Primitive, 8548, 1709}, // url
-	{691, Primitive, 8551, 1709}, // uuid
-	{692, Primitive, 8554, 1709}, // xhtml
-	{0, 0, 8557, 1709},
+	{168, Backbone, 2035, 427},   // DetectedIssue.evidence
+	{169, Backbone, 2040, 427},   // DetectedIssue.mitigation
+	{170, Resource, 2046, 427},   // Device
+	{171, Backbone, 2080, 439},   // Device.deviceName
+	{172, Backbone, 2085, 439},   // Device.property
+	{173, Backbone, 2091, 439},   // Device.specialization
+	{174, Backbone, 2096, 439},   // Device.udiCarrier
+	{175, Backbone, 2105, 439},   // Device.version
+	{176, Resource, 2111, 439},   // DeviceDefinition
+	{177, Backbone, 2145, 442},   // DeviceDefinition.capability
+	{178, Backbone, 2150, 442},   // DeviceDefinition.classification
+	{179, Backbone, 2155, 442},   // DeviceDefinition.deviceName
+	{180, Backbone, 2160, 442},   // DeviceDefinition.material
+	{181, Backbone, 2166, 442},   // DeviceDefinition.property
+	{182, Backbone, 2172, 442},   // DeviceDefinition.specialization
+	{183, Backbone, 2177, 442},   // DeviceDefinition.udiDeviceIdentifier
+	{184, Resource, 2183, 442},   // DeviceMetric
+	{185, Backbone, 2201, 447},   // DeviceMetric.calibration
+	{186, Resource, 2207, 447},   // DeviceRequest
+	{187, Backbone, 2244, 465},   // DeviceRequest.parameter
+	{188, Resource, 2253, 465},   // DeviceUseStatement
+	{189, Resource, 2277, 469},   // DiagnosticReport
+	{190, Backbone, 2305, 485},   // DiagnosticReport.media
+	{191, Complex, 2310, 485},    // Distance
+	{192, Resource, 2317, 485},   // DocumentManifest
+	{193, Backbone, 2337, 498},   // DocumentManifest.related
+	{194, Resource, 2342, 498},   // DocumentReference
+	{195, Backbone, 2366, 523},   // DocumentReference.content
+	{196, Backbone, 2371, 523},   // DocumentReference.context
+	{197, Backbone, 2381, 523},   // DocumentReference.relatesTo
+	{198, Abstract, 2386, 523},   // DomainResource
+	{199, Complex, 2394, 524},    // Dosage
+	{200, Backbone, 2412, 524},   // Dosage.doseAndRate
+	{201, Complex, 2422, 524},    // Duration
+	{202, Resource, 2429, 524},   // EffectEvidenceSynthesis
+	{203, Backbone, 2470, 540},   // EffectEvidenceSynthesis.certainty
+	{204, Backbone, 2476, 540},   // EffectEvidenceSynthesis.certainty.certaintySubcomponent
+	{205, Backbone, 2482, 540},   // EffectEvidenceSynthesis.effectEstimate
+	{206, Backbone, 2491, 540},   // EffectEvidenceSynthesis.effectEstimate.precisionEstimate
+	{207, Backbone, 2498, 540},   // EffectEvidenceSynthesis.resultsByExposure
+	{208, Backbone, 2505, 540},   // EffectEvidenceSynthesis.sampleSize
+	{209, Complex, 2511, 540},    // Element
+	{210, Complex, 2513, 540},    // ElementDefinition
+	{211, Backbone, 2718, 540},   // ElementDefinition.base
+	{212, Backbone, 2723, 540},   // ElementDefinition.binding
+	{213, Backbone, 2728, 540},   // ElementDefinition.constraint
+	{214, Backbone, 2737, 540},   // ElementDefinition.example
+	{215, Backbone, 2791, 540},   // ElementDefinition.mapping
+	{216, Backbone, 2797, 540},   // ElementDefinition.slicing
+	{217, Backbone, 2803, 540},   // ElementDefinition.slicing.discriminator
+	{218, Backbone, 2807, 540},   // ElementDefinition.type
+	{219, Resource, 2814, 540},   // Encounter
+	{220, Backbone, 2845, 563},   // Encounter.classHistory
+	{221, Backbone, 2850, 563},   // Encounter.diagnosis
+	{222, Backbone, 2856, 563},   // Encounter.hospitalization
+	{223, Backbone, 2868, 563},   // Encounter.location
+	{224, Backbone, 2875, 563},   // Encounter.participant
+	{225, Backbone, 2881, 563},   // Encounter.statusHistory
+	{226, Resource, 2886, 563},   // Endpoint
+	{227, Resource, 2905, 569},   // EnrollmentRequest
+	{228, Resource, 2920, 573},   // EnrollmentResponse
+	{229, Resource, 2936, 576},   // EpisodeOfCare
+	{230, Backbone, 2956, 585},   // EpisodeOfCare.diagnosis
+	{231, Backbone, 2962, 585},   // EpisodeOfCare.statusHistory
+	{232, Resource, 2967, 585},   // EventDefinition
+	{233, Resource, 3005, 607},   // Evidence
+	{234, Resource, 3041, 629},   // EvidenceVariable
+	{235, Backbone, 3076, 651},   // EvidenceVariable.characteristic
+	{236, Backbone, 3097, 651},   // EvidenceVariable.characteristic.definitionByCombination
+	{237, Backbone, 3103, 651},   // EvidenceVariable.characteristic.definitionByTypeAndValue
+	{238, Backbone, 3117, 651},   // EvidenceVariable.characteristic.timeFromEvent
+	{239, Resource, 3129, 651},   // ExampleScenario
+	{240, Backbone, 3154, 664},   // ExampleScenario.actor
+	{241, Backbone, 3161, 664},   // ExampleScenario.instance
+	{242, Backbone, 3170, 664},   // ExampleScenario.instance.containedInstance
+	{243, Backbone, 3175, 664},   // ExampleScenario.instance.version
+	{244, Backbone, 3180, 664},   // ExampleScenario.process
+	{245, Backbone, 3188, 664},   // ExampleScenario.process.step
+	{246, Backbone, 3195, 664},   // ExampleScenario.process.step.alternative
+	{247, Backbone, 3201, 664},   // ExampleScenario.process.step.operation
+	{248, Resource, 3214, 664},   // ExplanationOfBenefit
+	{249, Backbone, 3265, 681},   // ExplanationOfBenefit.accident
+	{250, Backbone, 3273, 681},   // ExplanationOfBenefit.addItem
+	{251, Backbone, 3299, 681},   // ExplanationOfBenefit.addItem.detail
+	{252, Backbone, 3311, 681},   // ExplanationOfBenefit.addItem.detail.subDetail
+	{253, Backbone, 3322, 681},   // ExplanationOfBenefit.benefitBalance
+	{254, Backbone, 3333, 681},   // ExplanationOfBenefit.benefitBalance.financial
+	{255, Backbone, 3344, 681},   // ExplanationOfBenefit.careTeam
+	{256, Backbone, 3352, 681},   // ExplanationOfBenefit.diagnosis
+	{257, Backbone, 3362, 681},   // ExplanationOfBenefit.insurance
+	{258, Backbone, 3368, 681},   // ExplanationOfBenefit.item
+	{259, Backbone, 3399, 681},   // ExplanationOfBenefit.item.adjudication
+	{260, Backbone, 3406, 681},   // ExplanationOfBenefit.item.detail
+	{261, Backbone, 3423, 681},   // ExplanationOfBenefit.item.detail.subDetail
+	{262, Backbone, 3439, 681},   // ExplanationOfBenefit.payee
+	{263, Backbone, 3444, 681},   // ExplanationOfBenefit.payment
+	{264, Backbone, 3453, 681},   // ExplanationOfBenefit.procedure
+	{265, Backbone, 3463, 681},   // ExplanationOfBenefit.processNote
+	{266, Backbone, 3470, 681},   // ExplanationOfBenefit.related
+	{267, Backbone, 3476, 681},   // ExplanationOfBenefit.supportingInfo
+	{268, Backbone, 3492, 681},   // ExplanationOfBenefit.total
+	{269, Complex, 3497, 681},    // Expression
+	{270, Complex, 3504, 681},    // Extension
+	{271, Resource, 3558, 681},   // FamilyMemberHistory
+	{272, Backbone, 3595, 690},   // FamilyMemberHistory.condition
+	{273, Resource, 3607, 690},   // Flag
+	{274, Resource, 3623, 696},   // Goal
+	{275, Backbone, 3649, 704},   // Goal.target
+	{276, Resource, 3664, 704},   // GraphDefinition
+	{277, Backbone, 3687, 718},   // GraphDefinition.link
+	{278, Backbone, 3696, 718},   // GraphDefinition.link.target
+	{279, Backbone, 3704, 718},   // GraphDefinition.link.target.compartment
+	{280, Resource, 3712, 718},   // Group
+	{281, Backbone, 3730, 728},   // Group.characteristic
+	{282, Backbone, 3742, 728},   // Group.member
+	{283, Resource, 3748, 728},   // GuidanceResponse
+	{284, Resource, 3774, 732},   // HealthcareService
+	{285, Backbone, 3806, 744},   // HealthcareService.availableTime
+	{286, Backbone, 3813, 744},   // HealthcareService.eligibility
+	{287, Backbone, 3818, 744},   // HealthcareService.notAvailable
+	{288, Complex, 3823, 744},    // HumanName
+	{289, Complex, 3832, 744},    // Identifier
+	{290, Resource, 3840, 744},   // ImagingStudy
+	{291, Backbone, 3868, 761},   // ImagingStudy.series
+	{292, Backbone, 3883, 761},   // ImagingStudy.series.instance
+	{293, Backbone, 3890, 761},   // ImagingStudy.series.performer
+	{294, Resource, 3895, 761},   // Immunization
+	{295, Backbone, 3933, 777},   // Immunization.education
+	{296, Backbone, 3940, 777},   // Immunization.performer
+	{297, Backbone, 3945, 777},   // Immunization.protocolApplied
+	{298, Backbone, 3957, 777},   // Immunization.reaction
+	{299, Resource, 3963, 777},   // ImmunizationEvaluation
+	{300, Resource, 3988, 784},   // ImmunizationRecommendation
+	{301, Backbone, 4001, 792},   // ImmunizationRecommendation.recommendation
+	{302, Backbone, 4020, 792},   // ImmunizationRecommendation.recommendation.dateCriterion
+	{303, Resource, 4025, 792},   // ImplementationGuide
+	{304, Backbone, 4053, 810},   // ImplementationGuide.definition
+	{305, Backbone, 4061, 810},   // ImplementationGuide.definition.grouping
+	{306, Backbone, 4066, 810},   // ImplementationGuide.definition.page
+	{307, Backbone, 4075, 810},   // ImplementationGuide.definition.parameter
+	{308, Backbone, 4080, 810},   // ImplementationGuide.definition.resource
+	{309, Backbone, 4091, 810},   // ImplementationGuide.definition.template
+	{310, Backbone, 4097, 810},   // ImplementationGuide.dependsOn
+	{311, Backbone, 4103, 810},   // ImplementationGuide.global
+	{312, Backbone, 4108, 810},   // ImplementationGuide.manifest
+	{313, Backbone, 4116, 810},   // ImplementationGuide.manifest.page
+	{314, Backbone, 4122, 810},   // ImplementationGuide.manifest.resource
+	{315, Resource, 4130, 810},   // InsurancePlan
+	{316, Backbone, 4152, 824},   // InsurancePlan.contact
+	{317, Backbone, 4159, 824},   // InsurancePlan.coverage
+	{318, Backbone, 4165, 824},   // InsurancePlan.coverage.benefit
+	{319, Backbone, 4171, 824},   // InsurancePlan.coverage.benefit.limit
+	{320, Backbone, 4176, 824},   // InsurancePlan.plan
+	{321, Backbone, 4185, 824},   // InsurancePlan.plan.generalCost
+	{322, Backbone, 4192, 824},   // InsurancePlan.plan.specificCost
+	{323, Backbone, 4197, 824},   // InsurancePlan.plan.specificCost.benefit
+	{324, Backbone, 4202, 824},   // InsurancePlan.plan.specificCost.benefit.cost
+	{325, Resource, 4209, 824},   // Invoice
+	{326, Backbone, 4233, 837},   // Invoice.lineItem
+	{327, Backbone, 4241, 837},   // Invoice.lineItem.priceComponent
+	{328, Backbone, 4248, 837},   // Invoice.participant
+	{329, Resource, 4253, 837},   // Library
+	{330, Resource, 4294, 861},   // Linkage
+	{331, Backbone, 4305, 864},   // Linkage.item
+	{332, Resource, 4310, 864},   // List
+	{333, Backbone, 4331, 876},   // List.entry
+	{334, Resource, 4338, 876},   // Location
+	{335, Backbone, 4363, 891},   // Location.hoursOfOperation
+	{336, Backbone, 4370, 891},   // Location.position
+	{337, Complex, 4376, 891},    // MarketingStatus
+	{338, Resource, 4384, 891},   // Measure
+	{339, Backbone, 4435, 913},   // Measure.group
+	{340, Backbone, 4442, 913},   // Measure.group.population
+	{341, Backbone, 4448, 913},   // Measure.group.stratifier
+	{342, Backbone, 4455, 913},   // Measure.group.stratifier.component
+	{343, Backbone, 4461, 913},   // Measure.supplementalData
+	{344, Resource, 4468, 913},   // MeasureReport
+	{345, Backbone, 4487, 922},   // MeasureReport.group
+	{346, Backbone, 4494, 922},   // MeasureReport.group.population
+	{347, Backbone, 4500, 922},   // MeasureReport.group.stratifier
+	{348, Backbone, 4505, 922},   // MeasureReport.group.stratifier.stratum
+	{349, Backbone, 4512, 922},   // MeasureReport.group.stratifier.stratum.component
+	{350, Backbone, 4517, 922},   // MeasureReport.group.stratifier.stratum.population
+	{351, Resource, 4523, 922},   // Media
+	{352, Resource, 4555, 935},   // Medication
+	{353, Backbone, 4571, 944},   // Medication.batch
+	{354, Backbone, 4576, 944},   // Medication.ingredient
+	{355, Resource, 4584, 944},   // MedicationAdministration
+	{356, Backbone, 4615, 957},   // MedicationAdministration.dosage
+	{357, Backbone, 4626, 957},   // MedicationAdministration.performer
+	{358, Resource, 4631, 957},   // MedicationDispense
+	{359, Backbone, 4667, 972},   // MedicationDispense.performer
+	{360, Backbone, 4672, 972},   // MedicationDispense.substitution
+	{361, Resource, 4679, 972},   // MedicationKnowledge
+	{362, Backbone, 4709, 985},   // MedicationKnowledge.administrationGuidelines
+	{363, Backbone, 4717, 985},   // MedicationKnowledge.administrationGuidelines.dosage
+	{364, Backbone, 4722, 985},   // MedicationKnowledge.administrationGuidelines.patientCharacteristics
+	{365, Backbone, 4729, 985},   // MedicationKnowledge.cost
+	{366, Backbone, 4735, 985},   // MedicationKnowledge.drugCharacteristic
+	{367, Backbone, 4744, 985},   // MedicationKnowledge.ingredient
+	{368, Backbone, 4752, 985},   // MedicationKnowledge.kinetics
+	{369, Backbone, 4758, 985},   // MedicationKnowledge.medicineClassification
+	{370, Backbone, 4763, 985},   // MedicationKnowledge.monitoringProgram
+	{371, Backbone, 4768, 985},   // MedicationKnowledge.monograph
+	{372, Backbone, 4773, 985},   // MedicationKnowledge.packaging
+	{373, Backbone, 4778, 985},   // MedicationKnowledge.regulatory
+	{374, Backbone, 4785, 985},   // MedicationKnowledge.regulatory.maxDispense
+	{375, Backbone, 4790, 985},   // MedicationKnowledge.regulatory.schedule
+	{376, Backbone, 4794, 985},   // MedicationKnowledge.regulatory.substitution
+	{377, Backbone, 4799, 985},   // MedicationKnowledge.relatedMedicationKnowledge
+	{378, Resource, 4804, 985},   // MedicationRequest
+	{379, Backbone, 4848, 1001},  // MedicationRequest.dispenseRequest
+	{380, Backbone, 4858, 1001},  // MedicationRequest.dispenseRequest.initialFill
+	{381, Backbone, 4863, 1001},  // MedicationRequest.substitution
+	{382, Resource, 4870, 1001},  // MedicationStatement
+	{383, Resource, 4899, 1012},  // MedicinalProduct
+	{384, Backbone, 4927, 1015},  // MedicinalProduct.manufacturingBusinessOperation
+	{385, Backbone, 4936, 1015},  // MedicinalProduct.name
+	{386, Backbone, 4942, 1015},  // MedicinalProduct.name.countryLanguage
+	{387, Backbone, 4948, 1015},  // MedicinalProduct.name.namePart
+	{388, Backbone, 4953, 1015},  // MedicinalProduct.specialDesignation
+	{389, Resource, 4965, 1015},  // MedicinalProductAuthorization
+	{390, Backbone, 4989, 1020},  // MedicinalProductAuthorization.jurisdictionalAuthorization
+	{391, Backbone, 4997, 1020},  // MedicinalProductAuthorization.procedure
+	{392, Resource, 5006, 1020},  // MedicinalProductContraindication
+	{393, Backbone, 5021, 1021},  // MedicinalProductContraindication.otherTherapy
+	{394, Resource, 5028, 1021},  // MedicinalProductIndication
+	{395, Backbone, 5045, 1022},  // MedicinalProductIndication.otherTherapy
+	{396, Resource, 5052, 1022},  // MedicinalProductIngredient
+	{397, Backbone, 5066, 1022},  // MedicinalProductIngredient.specifiedSubstance
+	{398, Backbone, 5073, 1022},  // MedicinalProductIngredient.specifiedSubstance.strength
+	{399, Backbone, 5083, 1022},  // MedicinalProductIngredient.specifiedSubstance.strength.referenceStrength
+	{400, Backbone, 5091, 1022},  // MedicinalProductIngredient.substance
+	{401, Resource, 5096, 1022},  // MedicinalProductInteraction
+	{402, Backbone, 5111, 1023},  // MedicinalProductInteraction.interactant
+	{403, Resource, 5117, 1023},  // MedicinalProductManufactured
+	{404, Resource, 5132, 1023},  // MedicinalProductPackaged
+	{405, Backbone, 5149, 1025},  // MedicinalProductPackaged.batchIdentifier
+	{406, Backbone, 5154, 1025},  // MedicinalProductPackaged.packageItem
+	{407, Resource, 5169, 1025},  // MedicinalProductPharmaceutical
+	{408, Backbone, 5184, 1028},  // MedicinalProductPharmaceutical.characteristics
+	{409, Backbone, 5189, 1028},  // MedicinalProductPharmaceutical.routeOfAdministration
+	{410, Backbone, 5199, 1028},  // MedicinalProductPharmaceutical.routeOfAdministration.targetSpecies
+	{411, Backbone, 5204, 1028},  // MedicinalProductPharmaceutical.routeOfAdministration.targetSpecies.withdrawalPeriod
+	{412, Resource, 5210, 1028},  // MedicinalProductUndesirableEffect
+	{413, Resource, 5223, 1029},  // MessageDefinition
+	{414, Backbone, 5257, 1048},  // MessageDefinition.allowedResponse
+	{415, Backbone, 5262, 1048},  // MessageDefinition.focus
+	{416, Resource, 5269, 1048},  // MessageHeader
+	{417, Backbone, 5290, 1062},  // MessageHeader.destination
+	{418, Backbone, 5297, 1062},  // MessageHeader.response
+	{419, Backbone, 5303, 1062},  // MessageHeader.source
+	{420, Complex, 5311, 1062},   // Meta
+	{421, Resource, 5325, 1062},  // MolecularSequence
+	{422, Backbone, 5349, 1075},  // MolecularSequence.quality
+	{423, Backbone, 5367, 1075},  // MolecularSequence.quality.roc
+	{424, Backbone, 5377, 1075},  // MolecularSequence.referenceSeq
+	{425, Backbone, 5389, 1075},  // MolecularSequence.repository
+	{426, Backbone, 5398, 1075},  // MolecularSequence.structureVariant
+	{427, Backbone, 5406, 1075},  // MolecularSequence.structureVariant.inner
+	{428, Backbone, 5411, 1075},  // MolecularSequence.structureVariant.outer
+	{429, Backbone, 5416, 1075},  // MolecularSequence.variant
+	{430, Complex, 5425, 1075},   // Money
+	{431, Resource, 5429, 1075},  // NamingSystem
+	{432, Backbone, 5450, 1094},  // NamingSystem.uniqueId
+	{433, Complex, 5458, 1094},   // Narrative
+	{434, Resource, 5462, 1094},  // NutritionOrder
+	{435, Backbone, 5487, 1106},  // NutritionOrder.enteralFormula
+	{436, Backbone, 5499, 1106},  // NutritionOrder.enteralFormula.administration
+	{437, Backbone, 5507, 1106},  // NutritionOrder.oralDiet
+	{438, Backbone, 5516, 1106},  // NutritionOrder.oralDiet.nutrient
+	{439, Backbone, 5521, 1106},  // NutritionOrder.oralDiet.texture
+	{440, Backbone, 5526, 1106},  // NutritionOrder.supplement
+	{441, Resource, 5534, 1106},  // Observation
+	{442, Backbone, 5581, 1144},  // Observation.component
+	{443, Backbone, 5600, 1144},  // Observation.referenceRange
+	{444, Resource, 5609, 1144},  // ObservationDefinition
+	{445, Backbone, 5631, 1144},  // ObservationDefinition.qualifiedInterval
+	{446, Backbone, 5642, 1144},  // ObservationDefinition.quantitativeDetails
+	{447, Resource, 5649, 1144},  // OperationDefinition
+	{448, Backbone, 5683, 1166},  // OperationDefinition.overload
+	{449, Backbone, 5688, 1166},  // OperationDefinition.parameter
+	{450, Backbone, 5702, 1166},  // OperationDefinition.parameter.binding
+	{451, Backbone, 5707, 1166},  // OperationDefinition.parameter.referencedFrom
+	{452, Resource, 5712, 1166},  // OperationOutcome
+	{453, Backbone, 5721, 1166},  // OperationOutcome.issue
+	{454, Resource, 5730, 1166},  // Organization
+	{455, Backbone, 5748, 1179},  // Organization.contact
+	{456, Resource, 5755, 1179},  // OrganizationAffiliation
+	{457, Complex, 5775, 1193},   // ParameterDefinition
+	{458, Resource, 5784, 1193},  // Parameters
+	{459, Backbone, 5789, 1193},  // Parameters.parameter
+	{460, Resource, 5846, 1193},  // Patient
+	{461, Backbone, 5874, 1216},  // Patient.communication
+	{462, Backbone, 5879, 1216},  // Patient.contact
+	{463, Backbone, 5889, 1216},  // Patient.link
+	{464, Resource, 5894, 1216},  // PaymentNotice
+	{465, Resource, 5914, 1223},  // PaymentReconciliation
+	{466, Backbone, 5937, 1231},  // PaymentReconciliation.detail
+	{467, Backbone, 5950, 1231},  // PaymentReconciliation.processNote
+	{468, Complex, 5955, 1231},   // Period
+	{469, Resource, 5959, 1231},  // Person
+	{470, Backbone, 5977, 1250},  // Person.link
+	{471, Resource, 5982, 1250},  // PlanDefinition
+	{472, Backbone, 6023, 1274},  // PlanDefinition.action
+	{473, Backbone, 6063, 1274},  // PlanDefinition.action.condition
+	{474, Backbone, 6068, 1274},  // PlanDefinition.action.dynamicValue
+	{475, Backbone, 6073, 1274},  // PlanDefinition.action.participant
+	{476, Backbone, 6078, 1274},  // PlanDefinition.action.relatedAction
+	{477, Backbone, 6086, 1274},  // PlanDefinition.goal
+	{478, Backbone, 6096, 1274},  // PlanDefinition.goal.target
+	{479, Complex, 6105, 1274},   // Population
+	{480, Resource, 6114, 1274},  // Practitioner
+	{481, Backbone, 6132, 1291},  // Practitioner.qualification
+	{482, Resource, 6139, 1291},  // PractitionerRole
+	{483, Backbone, 6161, 1304},  // PractitionerRole.availableTime
+	{484, Backbone, 6168, 1304},  // PractitionerRole.notAvailable
+	{485, Resource, 6173, 1304},  // Procedure
+	{486, Backbone, 6214, 1320},  // Procedure.focalDevice
+	{487, Backbone, 6219, 1320},  // Procedure.performer
+	{488, Complex, 6225, 1320},   // ProdCharacteristic
+	{489, Complex, 6239, 1320},   // ProductShelfLife
+	{490, Resource, 6246, 1320},  // Provenance
+	{491, Backbone, 6266, 1330},  // Provenance.agent
+	{492, Backbone, 6273, 1330},  // Provenance.entity
+	{493, Complex, 6279, 1330},   // Quantity
+	{494, Resource, 6286, 1330},  // Questionnaire
+	{495, Backbone, 6316, 1349},  // Questionnaire.item
+	{496, Backbone, 6335, 1349},  // Questionnaire.item.answerOption
+	{497, Backbone, 6346, 1349},  // Questionnaire.item.enableWhen
+	{498, Backbone, 6362, 1349},  // Questionnaire.item.initial
+	{499, Resource, 6378, 1349},  // QuestionnaireResponse
+	{500, Backbone, 6397, 1360},  // QuestionnaireResponse.item
+	{501, Backbone, 6405, 1360},  // QuestionnaireResponse.item.answer
+	{502, Complex, 6422, 1360},   // Range
+	{503, Complex, 6426, 1360},   // Ratio
+	{504, Complex, 6430, 1360},   // Reference
+	{505, Complex, 6436, 1360},   // RelatedArtifact
+	{506, Resource, 6445, 1360},  // RelatedPerson
+	{507, Backbone, 6465, 1377},  // RelatedPerson.communication
+	{508, Resource, 6470, 1377},  // RequestGroup
+	{509, Backbone, 6496, 1391},  // RequestGroup.action
+	{510, Backbone, 6524, 1391},  // RequestGroup.action.condition
+	{511, Backbone, 6529, 1391},  // RequestGroup.action.relatedAction
+	{512, Resource, 6537, 1391},  // ResearchDefinition
+	{513, Resource, 6581, 1413},  // ResearchElementDefinition
+	{514, Backbone, 6624, 1435},  // ResearchElementDefinition.characteristic
+	{515, Resource, 6651, 1435},  // ResearchStudy
+	{516, Backbone, 6696, 1448},  // ResearchStudy.arm
+	{517, Backbone, 6702, 1448},  // ResearchStudy.associatedParty
+	{518, Backbone, 6710, 1448},  // ResearchStudy.comparisonGroup
+	{519, Backbone, 6719, 1448},  // ResearchStudy.label
+	{520, Backbone, 6724, 1448},  // ResearchStudy.objective
+	{521, Backbone, 6730, 1448},  // ResearchStudy.outcomeMeasure
+	{522, Backbone, 6737, 1448},  // ResearchStudy.progressStatus
+	{523, Backbone, 6743, 1448},  // ResearchStudy.recruitment
+	{524, Resource, 6750, 1448},  // ResearchSubject
+	{525, Abstract, 6766, 1454},  // Resource
+	{526, Resource, 6770, 1462},  // RiskAssessment
+	{527, Backbone, 6797, 1472},  // RiskAssessment.prediction
+	{528, Resource, 6810, 1472},  // RiskEvidenceSynthesis
+	{529, Backbone, 6849, 1488},  // RiskEvidenceSynthesis.certainty
+	{530, Backbone, 6855, 1488},  // RiskEvidenceSynthesis.certainty.certaintySubcomponent
+	{531, Backbone, 6861, 1488},  // RiskEvidenceSynthesis.riskEstimate
+	{532, Backbone, 6871, 1488},  // RiskEvidenceSynthesis.riskEstimate.precisionEstimate
+	{533, Backbone, 6878, 1488},  // RiskEvidenceSynthesis.sampleSize
+	{534, Complex, 6884, 1488},   // SampledData
+	{535, Resource, 6893, 1488},  // Schedule
+	{536, Resource, 6909, 1495},  // SearchParameter
+	{537, Backbone, 6943, 1514},  // SearchParameter.component
+	{538, Resource, 6948, 1514},  // ServiceRequest
+	{539, Complex, 6997, 1535},   // Signature
+	{540, Resource, 7006, 1535},  // Slot
+	{541, Resource, 7025, 1543},  // Specimen
+	{542, Backbone, 7046, 1555},  // Specimen.collection
+	{543, Backbone, 7060, 1555},  // Specimen.container
+	{544, Backbone, 7071, 1555},  // Specimen.processing
+	{545, Resource, 7080, 1555},  // SpecimenDefinition
+	{546, Backbone, 7094, 1558},  // SpecimenDefinition.typeTested
+	{547, Backbone, 7105, 1558},  // SpecimenDefinition.typeTested.container
+	{548, Backbone, 7118, 1558},  // SpecimenDefinition.typeTested.container.additive
+	{549, Backbone, 7124, 1558},  // SpecimenDefinition.typeTested.handling
+	{550, Resource, 7131, 1558},  // StructureDefinition
+	{551, Backbone, 7166, 1584},  // StructureDefinition.context
+	{552, Backbone, 7171, 1584},  // StructureDefinition.differential
+	{553, Backbone, 7175, 1584},  // StructureDefinition.mapping
+	{554, Backbone, 7182, 1584},  // StructureDefinition.snapshot
+	{555, Resource, 7186, 1584},  // StructureMap
+	{556, Backbone, 7212, 1599},  // StructureMap.group
+	{557, Backbone, 7221, 1599},  // StructureMap.group.input
+	{558, Backbone, 7228, 1599},  // StructureMap.group.rule
+	{559, Backbone, 7237, 1599},  // StructureMap.group.rule.dependent
+	{560, Backbone, 7242, 1599},  // StructureMap.group.rule.source
+	{561, Backbone, 7306, 1599},  // StructureMap.group.rule.target
+	{562, Backbone, 7317, 1599},  // StructureMap.group.rule.target.parameter
+	{563, Backbone, 7326, 1599},  // StructureMap.structure
+	{564, Resource, 7333, 1599},  // Subscription
+	{565, Backbone, 7348, 1605},  // Subscription.channel
+	{566, Resource, 7355, 1605},  // Substance
+	{567, Backbone, 7370, 1613},  // Substance.ingredient
+	{568, Backbone, 7377, 1613},  // Substance.instance
+	{569, Complex, 7383, 1613},   // SubstanceAmount
+	{570, Backbone, 7393, 1613},  // SubstanceAmount.referenceRange
+	{571, Resource, 7397, 1613},  // SubstanceNucleicAcid
+	{572, Backbone, 7410, 1613},  // SubstanceNucleicAcid.subunit
+	{573, Backbone, 7421, 1613},  // SubstanceNucleicAcid.subunit.linkage
+	{574, Backbone, 7428, 1613},  // SubstanceNucleicAcid.subunit.sugar
+	{575, Resource, 7434, 1613},  // SubstancePolymer
+	{576, Backbone, 7448, 1613},  // SubstancePolymer.monomerSet
+	{577, Backbone, 7453, 1613},  // SubstancePolymer.monomerSet.startingMaterial
+	{578, Backbone, 7460, 1613},  // SubstancePolymer.repeat
+	{579, Backbone, 7467, 1613},  // SubstancePolymer.repeat.repeatUnit
+	{580, Backbone, 7475, 1613},  // SubstancePolymer.repeat.repeatUnit.degreeOfPolymerisation
+	{581, Backbone, 7480, 1613},  // SubstancePolymer.repeat.repeatUnit.structuralRepresentation
+	{582, Resource, 7486, 1613},  // SubstanceProtein
+	{583, Backbone, 7498, 1613},  // SubstanceProtein.subunit
+	{584, Resource, 7509, 1613},  // SubstanceReferenceInformation
+	{585, Backbone, 7522, 1613},  // SubstanceReferenceInformation.classification
+	{586, Backbone, 7529, 1613},  // SubstanceReferenceInformation.gene
+	{587, Backbone, 7535, 1613},  // SubstanceReferenceInformation.geneElement
+	{588, Backbone, 7541, 1613},  // SubstanceReferenceInformation.target
+	{589, Resource, 7555, 1613},  // SubstanceSourceMaterial
+	{590, Backbone, 7576, 1613},  // SubstanceSourceMaterial.fractionDescription
+	{591, Backbone, 7581, 1613},  // SubstanceSourceMaterial.organism
+	{592, Backbone, 7592, 1613},  // SubstanceSourceMaterial.organism.author
+	{593, Backbone, 7597, 1613},  // SubstanceSourceMaterial.organism.hybrid
+	{594, Backbone, 7605, 1613},  // SubstanceSourceMaterial.organism.organismGeneral
+	{595, Backbone, 7612, 1613},  // SubstanceSourceMaterial.partDescription
+	{596, Resource, 7617, 1613},  // SubstanceSpecification
+	{597, Backbone, 7644, 1614},  // SubstanceSpecification.code
+	{598, Backbone, 7652, 1614},  // SubstanceSpecification.moiety
+	{599, Backbone, 7664, 1614},  // SubstanceSpecification.name
+	{600, Backbone, 7678, 1614},  // SubstanceSpecification.name.official
+	{601, Backbone, 7684, 1614},  // SubstanceSpecification.property
+	{602, Backbone, 7696, 1614},  // SubstanceSpecification.relationship
+	{603, Backbone, 7712, 1614},  // SubstanceSpecification.structure
+	{604, Backbone, 7723, 1614},  // SubstanceSpecification.structure.isotope
+	{605, Backbone, 7731, 1614},  // SubstanceSpecification.structure.isotope.molecularWeight
+	{606, Backbone, 7737, 1614},  // SubstanceSpecification.structure.representation
+	{607, Resource, 7743, 1614},  // SupplyDelivery
+	{608, Backbone, 7765, 1619},  // SupplyDelivery.suppliedItem
+	{609, Resource, 7772, 1619},  // SupplyRequest
+	{610, Backbone, 7800, 1626},  // SupplyRequest.parameter
+	{611, Resource, 7809, 1626},  // Task
+	{612, Backbone, 7848, 1645},  // Task.input
+	{613, Backbone, 7903, 1645},  // Task.output
+	{614, Backbone, 7958, 1645},  // Task.restriction
+	{615, Resource, 7964, 1645},  // TerminologyCapabilities
+	{616, Backbone, 7996, 1659},  // TerminologyCapabilities.closure
+	{617, Backbone, 8000, 1659},  // TerminologyCapabilities.codeSystem
+	{618, Backbone, 8006, 1659},  // TerminologyCapabilities.codeSystem.version
+	{619, Backbone, 8015, 1659},  // TerminologyCapabilities.codeSystem.version.filter
+	{620, Backbone, 8020, 1659},  // TerminologyCapabilities.expansion
+	{621, Backbone, 8028, 1659},  // TerminologyCapabilities.expansion.parameter
+	{622, Backbone, 8033, 1659},  // TerminologyCapabilities.implementation
+	{623, Backbone, 8038, 1659},  // TerminologyCapabilities.software
+	{624, Backbone, 8043, 1659},  // TerminologyCapabilities.translation
+	{625, Backbone, 8047, 1659},  // TerminologyCapabilities.validateCode
+	{626, Resource, 8051, 1659},  // TestReport
+	{627, Backbone, 8071, 1665},  // TestReport.participant
+	{628, Backbone, 8077, 1665},  // TestReport.setup
+	{629, Backbone, 8081, 1665},  // TestReport.setup.action
+	{630, Backbone, 8086, 1665},  // TestReport.setup.action.assert
+	{631, Backbone, 8092, 1665},  // TestReport.setup.action.operation
+	{632, Backbone, 8098, 1665},  // TestReport.teardown
+	{633, Backbone, 8102, 1665},  // TestReport.teardown.action
+	{634, Backbone, 8106, 1665},  // TestReport.test
+	{635, Backbone, 8112, 1665},  // TestReport.test.action
+	{636, Resource, 8117, 1665},  // TestScript
+	{637, Backbone, 8149, 1681},  // TestScript.destination
+	{638, Backbone, 8154, 1681},  // TestScript.fixture
+	{639, Backbone, 8160, 1681},  // TestScript.metadata
+	{640, Backbone, 8165, 1681},  // TestScript.metadata.capability
+	{641, Backbone, 8175, 1681},  // TestScript.metadata.link
+	{642, Backbone, 8180, 1681},  // TestScript.origin
+	{643, Backbone, 8185, 1681},  // TestScript.setup
+	{644, Backbone, 8189, 1681},  // TestScript.setup.action
+	{645, Backbone, 8194, 1681},  // TestScript.setup.action.assert
+	{646, Backbone, 8219, 1681},  // TestScript.setup.action.operation
+	{647, Backbone, 8239, 1681},  // TestScript.setup.action.operation.requestHeader
+	{648, Backbone, 8244, 1681},  // TestScript.teardown
+	{649, Backbone, 8248, 1681},  // TestScript.teardown.action
+	{650, Backbone, 8252, 1681},  // TestScript.test
+	{651, Backbone, 8258, 1681},  // TestScript.test.action
+	{652, Backbone, 8263, 1681},  // TestScript.variable
+	{653, Complex, 8274, 1681},   // Timing
+	{654, Backbone, 8280, 1681},  // Timing.repeat
+	{655, Complex, 8300, 1681},   // TriggerDefinition
+	{656, Complex, 8311, 1681},   // UsageContext
+	{657, Resource, 8319, 1681},  // ValueSet
+	{658, Backbone, 8345, 1699},  // ValueSet.compose
+	{659, Backbone, 8352, 1699},  // ValueSet.compose.include
+	{660, Backbone, 8360, 1699},  // ValueSet.compose.include.concept
+	{661, Backbone, 8366, 1699},  // ValueSet.compose.include.concept.designation
+	{662, Backbone, 8372, 1699},  // ValueSet.compose.include.filter
+	{663, Backbone, 8378, 1699},  // ValueSet.expansion
+	{664, Backbone, 8387, 1699},  // ValueSet.expansion.contains
+	{665, Backbone, 8398, 1699},  // ValueSet.expansion.parameter
+	{666, Resource, 8410, 1699},  // VerificationResult
+	{667, Backbone, 8432, 1700},  // VerificationResult.attestation
+	{668, Backbone, 8443, 1700},  // VerificationResult.primarySource
+	{669, Backbone, 8453, 1700},  // VerificationResult.validator
+	{670, Resource, 8459, 1700},  // VisionPrescription
+	{671, Backbone, 8475, 1706},  // VisionPrescription.lensSpecification
+	{672, Backbone, 8492, 1706},  // VisionPrescription.lensSpecification.prism
+	{673, Primitive, 8497, 1706}, // base64Binary
+	{674, Primitive, 8500, 1706}, // boolean
+	{675, Primitive, 8503, 1706}, // canonical
+	{676, Primitive, 8506, 1706}, // code
+	{677, Primitive, 8509, 1706}, // date
+	{678, Primitive, 8512, 1706}, // dateTime
+	{679, Primitive, 8515, 1706}, // decimal
+	{680, Primitive, 8518, 1706}, // id
+	{681, Primitive, 8521, 1706}, // instant
+	{682, Primitive, 8524, 1706}, // integer
+	{683, Primitive, 8527, 1706}, // markdown
+	{684, Primitive, 8530, 1706}, // oid
+	{685, Primitive, 8533, 1706}, // positiveInt
+	{686, Primitive, 8536, 1706}, // string
+	{687, Primitive, 8539, 1706}, // time
+	{688, Primitive, 8542, 1706}, // unsignedInt
+	{689, Primitive, 8545, 1706}, // uri
+	{690, Primitive, 8548, 1706}, // url
+	{691, Primitive, 8551, 1706}, // uuid
+	{692, Primitive, 8554, 1706}, // xhtml
+	{0, 0, 8557, 1706},
 }
 
 // name, path, type, order, flags
@@ -11081,1288 +11081,1285 @@ var r4Params = [...]paramRow{
 	{698, 2997, 0, 0, 3},    // DetectedIssue.identifier
 	{1261, 2998, 4, 0, 4},   // DetectedIssue.implicated
 	{808, 2999, 2, 0, 4},    // DetectedIssue.patient
-	{707, 3000, 0, 0, 3},    // DetectedIssue.status
-	{3001, 3002, 0, 0, 2},   // Device.device-name
-	{698, 3003, 0, 0, 3},    // Device.identifier
-	{732, 3004, 7, 0, 4},    // Device.location
-	{1268, 3005, 0, 0, 2},   // Device.manufacturer
-	{3006, 3007, 0, 0, 2},   // Device.model
-	{1157, 3008, 1, 0, 4},   // Device.organization
-	{808, 3009, 2, 0, 4},    // Device.patient
-	{707, 3010, 0, 0, 3},    // Device.status
-	{710, 3011, 0, 0, 3},    // Device.type
-	{3012, 3013, 0, 0, 2},   // Device.udi-carrier
-	{3014, 3015, 0, 0, 2},   // Device.udi-di
-	{690, 3016, 0, 0, 7},    // Device.url
-	{973, 3017, 0, 0, 3},    // DeviceDefinition.classification
-	{698, 3018, 0, 0, 3},    // DeviceDefinition.identifier
-	{871, 3019, 58, 0, 4},   // DeviceDefinition.parent
-	{710, 3020, 0, 0, 3},    // DeviceDefinition.type
-	{773, 3021, 0, 0, 3},    // DeviceMetric.category
-	{698, 3022, 0, 0, 3},    // DeviceMetric.identifier
-	{871, 3023, 39, 0, 4},   // DeviceMetric.parent
-	{849, 3024, 39, 0, 4},   // DeviceMetric.source
-	{710, 3025, 0, 0, 3},    // DeviceMetric.type
-	{3026, 3027, 0, 0, 1},   // DeviceRequest.authored-on
-	{2576, 3028, 4, 0, 4},   // DeviceRequest.based-on
-	{676, 3029, 0, 0, 3},    // DeviceRequest.code
-	{1306, 3030, 39, 0, 4},  // DeviceRequest.device
-	{776, 3031, 35, 0, 4},   // DeviceRequest.encounter
-	{3032, 3033, 0, 0, 1},   // DeviceRequest.event-date
-	{2829, 3034, 0, 0, 3},   // DeviceRequest.group-identifier
-	{698, 3035, 0, 0, 3},    // DeviceRequest.identifier
-	{2685, 3036, 59, 0, 4},  // DeviceRequest.instantiates-canonical
-	{2687, 3037, 0, 0, 7},   // DeviceRequest.instantiates-uri
-	{1012, 3038, 60, 0, 4},  // DeviceRequest.insurance
-	{727, 3039, 0, 0, 3},    // DeviceRequest.intent
-	{808, 3040, 2, 0, 4},    // DeviceRequest.patient
-	{960, 3041, 31, 0, 4},   // DeviceRequest.performer
-	{3042, 3043, 4, 0, 4},   // DeviceRequest.prior-request
-	{1126, 3044, 61, 0, 4},  // DeviceRequest.requester
-	{707, 3045, 0, 0, 3},    // DeviceRequest.status
-	{708, 3046, 62, 0, 4},   // DeviceRequest.subject
-	{1306, 3047, 39, 0, 4},  // DeviceUseStatement.device
-	{698, 3048, 0, 0, 3},    // DeviceUseStatement.identifier
-	{808, 3049, 2, 0, 4},    // DeviceUseStatement.patient
-	{708, 3049, 32, 0, 4},   // DeviceUseStatement.subject
-	{2576, 3050, 63, 0, 4},  // DiagnosticReport.based-on
-	{773, 3051, 0, 0, 3},    // DiagnosticReport.category
-	{676, 3052, 0, 0, 3},    // DiagnosticReport.code
-	{1308, 3053, 0, 0, 3},   // DiagnosticReport.conclusion
-	{677, 3054, 0, 0, 1},    // DiagnosticReport.date
-	{776, 3055, 35, 0, 4},   // DiagnosticReport.encounter
-	{698, 3056, 0, 0, 3},    // DiagnosticReport.identifier
-	{1179, 3057, 0, 0, 1},   // DiagnosticReport.issued
-	{852, 3058, 64, 0, 4},   // DiagnosticReport.media
-	{808, 3059, 2, 0, 4},    // DiagnosticReport.patient
-	{960, 3060, 65, 0, 4},   // DiagnosticReport.performer
-	{1312, 3061, 66, 0, 4},  // DiagnosticReport.result
-	{3062, 3063, 65, 0, 4},  // DiagnosticReport.results-interpreter
-	{1314, 3064, 67, 0, 4},  // DiagnosticReport.specimen
-	{707, 3065, 0, 0, 3},    // DiagnosticReport.status
-	{708, 3066, 62, 0, 4},   // DiagnosticReport.subject
-	{716, 3067, 19, 0, 4},   // DocumentManifest.author
-	{820, 3068, 0, 0, 1},    // DocumentManifest.created
-	{695, 3069, 0, 0, 2},    // DocumentManifest.description
-	{698, 3070, 0, 0, 3},    // DocumentManifest.identifier
-	{980, 3071, 4, 0, 4},    // DocumentManifest.item
-	{808, 3072, 2, 0, 4},    // DocumentManifest.patient
-	{1118, 3073, 20, 0, 4},  // DocumentManifest.recipient
-	{2866, 3074, 0, 0, 3},   // DocumentManifest.related-id
-	{2868, 3075, 4, 0, 4},   // DocumentManifest.related-ref
-	{849, 3076, 0, 0, 7},    // DocumentManifest.source
-	{707, 3077, 0, 0, 3},    // DocumentManifest.status
-	{708, 3078, 68, 0, 4},   // DocumentManifest.subject
-	{710, 3079, 0, 0, 3},    // DocumentManifest.type
-	{1317, 3080, 38, 0, 4},  // DocumentReference.authenticator
-	{716, 3081, 19, 0, 4},   // DocumentReference.author
-	{773, 3082, 0, 0, 3},    // DocumentReference.category
-	{3083, 3084, 0, 0, 3},   // DocumentReference.contenttype
-	{922, 3085, 1, 0, 4},    // DocumentReference.custodian
-	{677, 3086, 0, 0, 1},    // DocumentReference.date
-	{695, 3087, 0, 0, 2},    // DocumentReference.description
-	{776, 3088, 35, 0, 4},   // DocumentReference.encounter
-	{777, 3089, 0, 0, 3},    // DocumentReference.event
-	{1010, 3090, 0, 0, 3},   // DocumentReference.facility
-	{912, 3091, 0, 0, 3},    // DocumentReference.format
-	{698, 3092, 0, 0, 3},    // DocumentReference.identifier
-	{700, 3093, 0, 0, 3},    // DocumentReference.language
-	{732, 3094, 0, 0, 7},    // DocumentReference.location
-	{808, 3095, 2, 0, 4},    // DocumentReference.patient
-	{714, 3096, 0, 0, 1},    // DocumentReference.period
-	{1019, 3097, 4, 0, 4},   // DocumentReference.related
-	{3098, 3099, 69, 0, 4},  // DocumentReference.relatesto
-	{909, 3100, 0, 0, 3},    // DocumentReference.relation
+	{3000, 3001, 0, 0, 2},   // Device.device-name
+	{698, 3002, 0, 0, 3},    // Device.identifier
+	{732, 3003, 7, 0, 4},    // Device.location
+	{1268, 3004, 0, 0, 2},   // Device.manufacturer
+	{3005, 3006, 0, 0, 2},   // Device.model
+	{1157, 3007, 1, 0, 4},   // Device.organization
+	{808, 3008, 2, 0, 4},    // Device.patient
+	{707, 3009, 0, 0, 3},    // Device.status
+	{710, 3010, 0, 0, 3},    // Device.type
+	{3011, 3012, 0, 0, 2},   // Device.udi-carrier
+	{3013, 3014, 0, 0, 2},   // Device.udi-di
+	{690, 3015, 0, 0, 7},    // Device.url
+	{698, 3016, 0, 0, 3},    // DeviceDefinition.identifier
+	{871, 3017, 58, 0, 4},   // DeviceDefinition.parent
+	{710, 3018, 0, 0, 3},    // DeviceDefinition.type
+	{773, 3019, 0, 0, 3},    // DeviceMetric.category
+	{698, 3020, 0, 0, 3},    // DeviceMetric.identifier
+	{871, 3021, 39, 0, 4},   // DeviceMetric.parent
+	{849, 3022, 39, 0, 4},   // DeviceMetric.source
+	{710, 3023, 0, 0, 3},    // DeviceMetric.type
+	{3024, 3025, 0, 0, 1},   // DeviceRequest.authored-on
+	{2576, 3026, 4, 0, 4},   // DeviceRequest.based-on
+	{676, 3027, 0, 0, 3},    // DeviceRequest.code
+	{1306, 3028, 39, 0, 4},  // DeviceRequest.device
+	{776, 3029, 35, 0, 4},   // DeviceRequest.encounter
+	{3030, 3031, 0, 0, 1},   // DeviceRequest.event-date
+	{2829, 3032, 0, 0, 3},   // DeviceRequest.group-identifier
+	{698, 3033, 0, 0, 3},    // DeviceRequest.identifier
+	{2685, 3034, 59, 0, 4},  // DeviceRequest.instantiates-canonical
+	{2687, 3035, 0, 0, 7},   // DeviceRequest.instantiates-uri
+	{1012, 3036, 60, 0, 4},  // DeviceRequest.insurance
+	{727, 3037, 0, 0, 3},    // DeviceRequest.intent
+	{808, 3038, 2, 0, 4},    // DeviceRequest.patient
+	{960, 3039, 31, 0, 4},   // DeviceRequest.performer
+	{3040, 3041, 4, 0, 4},   // DeviceRequest.prior-request
+	{1126, 3042, 61, 0, 4},  // DeviceRequest.requester
+	{707, 3043, 0, 0, 3},    // DeviceRequest.status
+	{708, 3044, 62, 0, 4},   // DeviceRequest.subject
+	{1306, 3045, 39, 0, 4},  // DeviceUseStatement.device
+	{698, 3046, 0, 0, 3},    // DeviceUseStatement.identifier
+	{808, 3047, 2, 0, 4},    // DeviceUseStatement.patient
+	{708, 3047, 32, 0, 4},   // DeviceUseStatement.subject
+	{2576, 3048, 63, 0, 4},  // DiagnosticReport.based-on
+	{773, 3049, 0, 0, 3},    // DiagnosticReport.category
+	{676, 3050, 0, 0, 3},    // DiagnosticReport.code
+	{1308, 3051, 0, 0, 3},   // DiagnosticReport.conclusion
+	{677, 3052, 0, 0, 1},    // DiagnosticReport.date
+	{776, 3053, 35, 0, 4},   // DiagnosticReport.encounter
+	{698, 3054, 0, 0, 3},    // DiagnosticReport.identifier
+	{1179, 3055, 0, 0, 1},   // DiagnosticReport.issued
+	{852, 3056, 64, 0, 4},   // DiagnosticReport.media
+	{808, 3057, 2, 0, 4},    // DiagnosticReport.patient
+	{960, 3058, 65, 0, 4},   // DiagnosticReport.performer
+	{1312, 3059, 66, 0, 4},  // DiagnosticReport.result
+	{3060, 3061, 65, 0, 4},  // DiagnosticReport.results-interpreter
+	{1314, 3062, 67, 0, 4},  // DiagnosticReport.specimen
+	{707, 3063, 0, 0, 3},    // DiagnosticReport.status
+	{708, 3064, 62, 0, 4},   // DiagnosticReport.subject
+	{716, 3065, 19, 0, 4},   // DocumentManifest.author
+	{820, 3066, 0, 0, 1},    // DocumentManifest.created
+	{695, 3067, 0, 0, 2},    // DocumentManifest.description
+	{698, 3068, 0, 0, 3},    // DocumentManifest.identifier
+	{980, 3069, 4, 0, 4},    // DocumentManifest.item
+	{808, 3070, 2, 0, 4},    // DocumentManifest.patient
+	{1118, 3071, 20, 0, 4},  // DocumentManifest.recipient
+	{2866, 3072, 0, 0, 3},   // DocumentManifest.related-id
+	{2868, 3073, 4, 0, 4},   // DocumentManifest.related-ref
+	{849, 3074, 0, 0, 7},    // DocumentManifest.source
+	{707, 3075, 0, 0, 3},    // DocumentManifest.status
+	{708, 3076, 68, 0, 4},   // DocumentManifest.subject
+	{710, 3077, 0, 0, 3},    // DocumentManifest.type
+	{1317, 3078, 38, 0, 4},  // DocumentReference.authenticator
+	{716, 3079, 19, 0, 4},   // DocumentReference.author
+	{773, 3080, 0, 0, 3},    // DocumentReference.category
+	{3081, 3082, 0, 0, 3},   // DocumentReference.contenttype
+	{922, 3083, 1, 0, 4},    // DocumentReference.custodian
+	{677, 3084, 0, 0, 1},    // DocumentReference.date
+	{695, 3085, 0, 0, 2},    // DocumentReference.description
+	{776, 3086, 35, 0, 4},   // DocumentReference.encounter
+	{777, 3087, 0, 0, 3},    // DocumentReference.event
+	{1010, 3088, 0, 0, 3},   // DocumentReference.facility
+	{912, 3089, 0, 0, 3},    // DocumentReference.format
+	{698, 3090, 0, 0, 3},    // DocumentReference.identifier
+	{700, 3091, 0, 0, 3},    // DocumentReference.language
+	{732, 3092, 0, 0, 7},    // DocumentReference.location
+	{808, 3093, 2, 0, 4},    // DocumentReference.patient
+	{714, 3094, 0, 0, 1},    // DocumentReference.period
+	{1019, 3095, 4, 0, 4},   // DocumentReference.related
+	{3096, 3097, 69, 0, 4},  // DocumentReference.relatesto
+	{909, 3098, 0, 0, 3},    // DocumentReference.relation
 	{1054, 197, 0, 70, 5},   // DocumentReference.relationship
-	{2950, 3101, 0, 0, 3},   // DocumentReference.security-label
-	{3102, 3103, 0, 0, 3},   // DocumentReference.setting
-	{707, 3104, 0, 0, 3},    // DocumentReference.status
-	{708, 3105, 68, 0, 4},   // DocumentReference.subject
-	{710, 3106, 0, 0, 3},    // DocumentReference.type
-	{3107, 0, 0, 0, 2},      // DomainResource._text
-	{984, 3108, 0, 0, 3},    // EffectEvidenceSynthesis.context
-	{2515, 3109, 0, 0, 6},   // EffectEvidenceSynthesis.context-quantity
-	{2517, 3110, 0, 0, 3},   // EffectEvidenceSynthesis.context-type
-	{2519, 3111, 0, 5, 5},   // EffectEvidenceSynthesis.context-type-quantity
-	{2521, 3111, 0, 6, 5},   // EffectEvidenceSynthesis.context-type-value
-	{677, 3112, 0, 0, 1},    // EffectEvidenceSynthesis.date
-	{695, 3113, 0, 0, 2},    // EffectEvidenceSynthesis.description
-	{1080, 3114, 0, 0, 1},   // EffectEvidenceSynthesis.effective
-	{698, 3115, 0, 0, 3},    // EffectEvidenceSynthesis.identifier
-	{728, 3116, 0, 0, 3},    // EffectEvidenceSynthesis.jurisdiction
-	{703, 3117, 0, 0, 2},    // EffectEvidenceSynthesis.name
-	{740, 3118, 0, 0, 2},    // EffectEvidenceSynthesis.publisher
-	{707, 3119, 0, 0, 3},    // EffectEvidenceSynthesis.status
-	{756, 3120, 0, 0, 2},    // EffectEvidenceSynthesis.title
-	{690, 3121, 0, 0, 7},    // EffectEvidenceSynthesis.url
-	{761, 3122, 0, 0, 3},    // EffectEvidenceSynthesis.version
-	{982, 3123, 34, 0, 4},   // Encounter.account
-	{835, 3124, 18, 0, 4},   // Encounter.appointment
-	{2576, 3125, 14, 0, 4},  // Encounter.based-on
-	{1165, 3126, 0, 0, 3},   // Encounter.class
-	{677, 3127, 0, 0, 1},    // Encounter.date
-	{1009, 3128, 71, 0, 4},  // Encounter.diagnosis
-	{3129, 3130, 72, 0, 4},  // Encounter.episode-of-care
-	{698, 3131, 0, 0, 3},    // Encounter.identifier
-	{1598, 3132, 0, 0, 6},   // Encounter.length
-	{732, 3133, 7, 0, 4},    // Encounter.location
-	{3134, 3135, 0, 0, 1},   // Encounter.location-period
-	{2690, 3136, 28, 0, 4},  // Encounter.part-of
-	{735, 3137, 73, 0, 4},   // Encounter.participant
-	{3138, 3139, 0, 0, 3},   // Encounter.participant-type
-	{808, 3140, 2, 0, 4},    // Encounter.patient
-	{2130, 3141, 15, 0, 4},  // Encounter.practitioner
-	{2585, 3142, 0, 0, 3},   // Encounter.reason-code
-	{2587, 3143, 16, 0, 4},  // Encounter.reason-reference
-	{3144, 3145, 1, 0, 4},   // Encounter.service-provider
-	{3146, 3147, 0, 0, 3},   // Encounter.special-arrangement
-	{707, 3148, 0, 0, 3},    // Encounter.status
-	{708, 3149, 32, 0, 4},   // Encounter.subject
-	{710, 3150, 0, 0, 3},    // Encounter.type
-	{3151, 3152, 0, 0, 3},   // Endpoint.connection-type
-	{698, 3153, 0, 0, 3},    // Endpoint.identifier
-	{703, 3154, 0, 0, 2},    // Endpoint.name
-	{1157, 3155, 1, 0, 4},   // Endpoint.organization
-	{3156, 3157, 0, 0, 3},   // Endpoint.payload-type
-	{707, 3158, 0, 0, 3},    // Endpoint.status
-	{698, 3159, 0, 0, 3},    // EnrollmentRequest.identifier
-	{808, 3160, 2, 0, 4},    // EnrollmentRequest.patient
-	{707, 3161, 0, 0, 3},    // EnrollmentRequest.status
-	{708, 3160, 2, 0, 4},    // EnrollmentRequest.subject
-	{698, 3162, 0, 0, 3},    // EnrollmentResponse.identifier
-	{875, 3163, 74, 0, 4},   // EnrollmentResponse.request
-	{707, 3164, 0, 0, 3},    // EnrollmentResponse.status
-	{3165, 3166, 15, 0, 4},  // EpisodeOfCare.care-manager
-	{1204, 3167, 9, 0, 4},   // EpisodeOfCare.condition
-	{677, 3168, 0, 0, 1},    // EpisodeOfCare.date
-	{698, 3169, 0, 0, 3},    // EpisodeOfCare.identifier
-	{3170, 3171, 14, 0, 4},  // EpisodeOfCare.incoming-referral
-	{1157, 3172, 1, 0, 4},   // EpisodeOfCare.organization
-	{808, 3173, 2, 0, 4},    // EpisodeOfCare.patient
-	{707, 3174, 0, 0, 3},    // EpisodeOfCare.status
-	{710, 3175, 0, 0, 3},    // EpisodeOfCare.type
-	{2512, 3176, 4, 0, 4},   // EventDefinition.composed-of
-	{984, 3177, 0, 0, 3},    // EventDefinition.context
-	{2515, 3178, 0, 0, 6},   // EventDefinition.context-quantity
-	{2517, 3179, 0, 0, 3},   // EventDefinition.context-type
-	{2519, 3180, 0, 5, 5},   // EventDefinition.context-type-quantity
-	{2521, 3180, 0, 6, 5},   // EventDefinition.context-type-value
-	{677, 3181, 0, 0, 1},    // EventDefinition.date
-	{2523, 3182, 4, 0, 4},   // EventDefinition.depends-on
-	{2525, 3183, 4, 0, 4},   // EventDefinition.derived-from
-	{695, 3184, 0, 0, 2},    // EventDefinition.description
-	{1080, 3185, 0, 0, 1},   // EventDefinition.effective
-	{698, 3186, 0, 0, 3},    // EventDefinition.identifier
-	{728, 3187, 0, 0, 3},    // EventDefinition.jurisdiction
-	{703, 3188, 0, 0, 2},    // EventDefinition.name
-	{2111, 3189, 4, 0, 4},   // EventDefinition.predecessor
-	{740, 3190, 0, 0, 2},    // EventDefinition.publisher
-	{707, 3191, 0, 0, 3},    // EventDefinition.status
-	{2535, 3192, 4, 0, 4},   // EventDefinition.successor
-	{756, 3193, 0, 0, 2},    // EventDefinition.title
-	{757, 3194, 0, 0, 3},    // EventDefinition.topic
-	{690, 3195, 0, 0, 7},    // EventDefinition.url
-	{761, 3196, 0, 0, 3},    // EventDefinition.version
-	{2512, 3197, 4, 0, 4},   // Evidence.composed-of
-	{984, 3198, 0, 0, 3},    // Evidence.context
-	{2515, 3199, 0, 0, 6},   // Evidence.context-quantity
-	{2517, 3200, 0, 0, 3},   // Evidence.context-type
-	{2519, 3201, 0, 5, 5},   // Evidence.context-type-quantity
-	{2521, 3201, 0, 6, 5},   // Evidence.context-type-value
-	{677, 3202, 0, 0, 1},    // Evidence.date
-	{2523, 3203, 4, 0, 4},   // Evidence.depends-on
-	{2525, 3204, 4, 0, 4},   // Evidence.derived-from
-	{695, 3205, 0, 0, 2},    // Evidence.description
-	{1080, 3206, 0, 0, 1},   // Evidence.effective
-	{698, 3207, 0, 0, 3},    // Evidence.identifier
-	{728, 3208, 0, 0, 3},    // Evidence.jurisdiction
-	{703, 3209, 0, 0, 2},    // Evidence.name
-	{2111, 3210, 4, 0, 4},   // Evidence.predecessor
-	{740, 3211, 0, 0, 2},    // Evidence.publisher
-	{707, 3212, 0, 0, 3},    // Evidence.status
-	{2535, 3213, 4, 0, 4},   // Evidence.successor
-	{756, 3214, 0, 0, 2},    // Evidence.title
-	{757, 3215, 0, 0, 3},    // Evidence.topic
-	{690, 3216, 0, 0, 7},    // Evidence.url
-	{761, 3217, 0, 0, 3},    // Evidence.version
-	{2512, 3218, 4, 0, 4},   // EvidenceVariable.composed-of
-	{984, 3219, 0, 0, 3},    // EvidenceVariable.context
-	{2515, 3220, 0, 0, 6},   // EvidenceVariable.context-quantity
-	{2517, 3221, 0, 0, 3},   // EvidenceVariable.context-type
-	{2519, 3222, 0, 5, 5},   // EvidenceVariable.context-type-quantity
-	{2521, 3222, 0, 6, 5},   // EvidenceVariable.context-type-value
-	{677, 3223, 0, 0, 1},    // EvidenceVariable.date
-	{2523, 3224, 4, 0, 4},   // EvidenceVariable.depends-on
-	{2525, 3225, 4, 0, 4},   // EvidenceVariable.derived-from
-	{695, 3226, 0, 0, 2},    // EvidenceVariable.description
-	{1080, 3227, 0, 0, 1},   // EvidenceVariable.effective
-	{698, 3228, 0, 0, 3},    // EvidenceVariable.identifier
-	{728, 3229, 0, 0, 3},    // EvidenceVariable.jurisdiction
-	{703, 3230, 0, 0, 2},    // EvidenceVariable.name
-	{2111, 3231, 4, 0, 4},   // EvidenceVariable.predecessor
-	{740, 3232, 0, 0, 2},    // EvidenceVariable.publisher
-	{707, 3233, 0, 0, 3},    // EvidenceVariable.status
-	{2535, 3234, 4, 0, 4},   // EvidenceVariable.successor
-	{756, 3235, 0, 0, 2},    // EvidenceVariable.title
-	{757, 3236, 0, 0, 3},    // EvidenceVariable.topic
-	{690, 3237, 0, 0, 7},    // EvidenceVariable.url
-	{761, 3238, 0, 0, 3},    // EvidenceVariable.version
-	{984, 3239, 0, 0, 3},    // ExampleScenario.context
-	{2515, 3240, 0, 0, 6},   // ExampleScenario.context-quantity
-	{2517, 3241, 0, 0, 3},   // ExampleScenario.context-type
-	{2519, 3242, 0, 5, 5},   // ExampleScenario.context-type-quantity
-	{2521, 3242, 0, 6, 5},   // ExampleScenario.context-type-value
-	{677, 3243, 0, 0, 1},    // ExampleScenario.date
-	{698, 3244, 0, 0, 3},    // ExampleScenario.identifier
-	{728, 3245, 0, 0, 3},    // ExampleScenario.jurisdiction
-	{703, 3246, 0, 0, 2},    // ExampleScenario.name
-	{740, 3247, 0, 0, 2},    // ExampleScenario.publisher
-	{707, 3248, 0, 0, 3},    // ExampleScenario.status
-	{690, 3249, 0, 0, 7},    // ExampleScenario.url
-	{761, 3250, 0, 0, 3},    // ExampleScenario.version
-	{2677, 3251, 38, 0, 4},  // ExplanationOfBenefit.care-team
-	{1053, 3252, 41, 0, 4},  // ExplanationOfBenefit.claim
-	{694, 3253, 75, 0, 4},   // ExplanationOfBenefit.coverage
-	{820, 3254, 0, 0, 1},    // ExplanationOfBenefit.created
-	{2745, 3255, 39, 0, 4},  // ExplanationOfBenefit.detail-udi
-	{1063, 3256, 0, 0, 2},   // ExplanationOfBenefit.disposition
-	{776, 3257, 28, 0, 4},   // ExplanationOfBenefit.encounter
-	{989, 3258, 40, 0, 4},   // ExplanationOfBenefit.enterer
-	{1010, 3259, 7, 0, 4},   // ExplanationOfBenefit.facility
-	{698, 3260, 0, 0, 3},    // ExplanationOfBenefit.identifier
-	{2752, 3261, 39, 0, 4},  // ExplanationOfBenefit.item-udi
-	{808, 3262, 2, 0, 4},    // ExplanationOfBenefit.patient
-	{1015, 3263, 20, 0, 4},  // ExplanationOfBenefit.payee
-	{2757, 3264, 39, 0, 4},  // ExplanationOfBenefit.procedure-udi
-	{1017, 3265, 38, 0, 4},  // ExplanationOfBenefit.provider
-	{707, 3266, 0, 0, 3},    // ExplanationOfBenefit.status
-	{2761, 3267, 39, 0, 4},  // ExplanationOfBenefit.subdetail-udi
-	{676, 3268, 0, 0, 3},    // FamilyMemberHistory.code
-	{677, 3269, 0, 0, 1},    // FamilyMemberHistory.date
-	{698, 3270, 0, 0, 3},    // FamilyMemberHistory.identifier
-	{2685, 3271, 30, 0, 4},  // FamilyMemberHistory.instantiates-canonical
-	{2687, 3272, 0, 0, 7},   // FamilyMemberHistory.instantiates-uri
-	{808, 3273, 2, 0, 4},    // FamilyMemberHistory.patient
-	{1054, 3274, 0, 0, 3},   // FamilyMemberHistory.relationship
-	{1683, 3275, 0, 0, 3},   // FamilyMemberHistory.sex
-	{707, 3276, 0, 0, 3},    // FamilyMemberHistory.status
-	{716, 3277, 76, 0, 4},   // Flag.author
-	{677, 3278, 0, 0, 1},    // Flag.date
-	{776, 3279, 35, 0, 4},   // Flag.encounter
-	{698, 3280, 0, 0, 3},    // Flag.identifier
-	{808, 3281, 2, 0, 4},    // Flag.patient
-	{708, 3282, 77, 0, 4},   // Flag.subject
-	{3283, 3284, 0, 0, 3},   // Goal.achievement-status
-	{773, 3285, 0, 0, 3},    // Goal.category
-	{698, 3286, 0, 0, 3},    // Goal.identifier
-	{3287, 3288, 0, 0, 3},   // Goal.lifecycle-status
-	{808, 3289, 2, 0, 4},    // Goal.patient
-	{3290, 3291, 0, 0, 1},   // Goal.start-date
-	{708, 3292, 78, 0, 4},   // Goal.subject
-	{3293, 3294, 0, 0, 1},   // Goal.target-date
-	{984, 3295, 0, 0, 3},    // GraphDefinition.context
-	{2515, 3296, 0, 0, 6},   // GraphDefinition.context-quantity
-	{2517, 3297, 0, 0, 3},   // GraphDefinition.context-type
-	{2519, 3298, 0, 5, 5},   // GraphDefinition.context-type-quantity
-	{2521, 3298, 0, 6, 5},   // GraphDefinition.context-type-value
-	{677, 3299, 0, 0, 1},    // GraphDefinition.date
-	{695, 3300, 0, 0, 2},    // GraphDefinition.description
-	{728, 3301, 0, 0, 3},    // GraphDefinition.jurisdiction
-	{703, 3302, 0, 0, 2},    // GraphDefinition.name
-	{740, 3303, 0, 0, 2},    // GraphDefinition.publisher
-	{831, 3304, 0, 0, 3},    // GraphDefinition.start
-	{707, 3305, 0, 0, 3},    // GraphDefinition.status
-	{690, 3306, 0, 0, 7},    // GraphDefinition.url
-	{761, 3307, 0, 0, 3},    // GraphDefinition.version
-	{1704, 3308, 0, 0, 3},   // Group.actual
-	{1625, 3309, 0, 0, 3},   // Group.characteristic
-	{3310, 281, 0, 79, 5},   // Group.characteristic-value
-	{676, 3311, 0, 0, 3},    // Group.code
-	{1634, 3312, 0, 0, 3},   // Group.exclude
-	{698, 3313, 0, 0, 3},    // Group.identifier
-	{3314, 3315, 80, 0, 4},  // Group.managing-entity
-	{968, 3316, 81, 0, 4},   // Group.member
-	{710, 3317, 0, 0, 3},    // Group.type
-	{796, 3318, 0, 0, 3},    // Group.value
-	{698, 3319, 0, 0, 3},    // GuidanceResponse.identifier
-	{808, 3320, 2, 0, 4},    // GuidanceResponse.patient
-	{875, 3321, 0, 0, 3},    // GuidanceResponse.request
-	{708, 3322, 32, 0, 4},   // GuidanceResponse.subject
-	{888, 3323, 0, 0, 3},    // HealthcareService.active
-	{1625, 3324, 0, 0, 3},   // HealthcareService.characteristic
-	{3325, 3326, 7, 0, 4},   // HealthcareService.coverage-area
-	{923, 3327, 82, 0, 4},   // HealthcareService.endpoint
-	{698, 3328, 0, 0, 3},    // HealthcareService.identifier
-	{732, 3329, 7, 0, 4},    // HealthcareService.location
-	{703, 3330, 0, 0, 2},    // HealthcareService.name
-	{1157, 3331, 1, 0, 4},   // HealthcareService.organization
-	{1724, 3332, 0, 0, 3},   // HealthcareService.program
-	{2589, 3333, 0, 0, 3},   // HealthcareService.service-category
-	{2591, 3334, 0, 0, 3},   // HealthcareService.service-type
-	{830, 3335, 0, 0, 3},    // HealthcareService.specialty
-	{3336, 3337, 83, 0, 4},  // ImagingStudy.basedon
-	{983, 3338, 0, 0, 3},    // ImagingStudy.bodysite
-	{3339, 3340, 0, 0, 3},   // ImagingStudy.dicom-class
-	{776, 3341, 28, 0, 4},   // ImagingStudy.encounter
-	{923, 3342, 82, 0, 4},   // ImagingStudy.endpoint
-	{698, 3343, 0, 0, 3},    // ImagingStudy.identifier
-	{789, 3344, 0, 0, 3},    // ImagingStudy.instance
-	{1738, 3345, 40, 0, 4},  // ImagingStudy.interpreter
-	{1739, 3346, 0, 0, 3},   // ImagingStudy.modality
-	{808, 3347, 2, 0, 4},    // ImagingStudy.patient
-	{960, 3348, 36, 0, 4},   // ImagingStudy.performer
-	{998, 3349, 0, 0, 3},    // ImagingStudy.reason
-	{1743, 3350, 40, 0, 4},  // ImagingStudy.referrer
-	{1744, 3351, 0, 0, 3},   // ImagingStudy.series
-	{1745, 3352, 0, 0, 1},   // ImagingStudy.started
-	{707, 3353, 0, 0, 3},    // ImagingStudy.status
-	{708, 3354, 84, 0, 4},   // ImagingStudy.subject
-	{677, 3355, 0, 0, 1},    // Immunization.date
-	{698, 3356, 0, 0, 3},    // Immunization.identifier
-	{732, 3357, 7, 0, 4},    // Immunization.location
-	{3358, 3359, 0, 0, 2},   // Immunization.lot-number
-	{1268, 3360, 1, 0, 4},   // Immunization.manufacturer
-	{808, 3361, 2, 0, 4},    // Immunization.patient
-	{960, 3362, 38, 0, 4},   // Immunization.performer
-	{809, 3363, 66, 0, 4},   // Immunization.reaction
-	{3364, 3365, 0, 0, 1},   // Immunization.reaction-date
-	{2585, 3366, 0, 0, 3},   // Immunization.reason-code
-	{2587, 3367, 85, 0, 4},  // Immunization.reason-reference
-	{1744, 3368, 0, 0, 2},   // Immunization.series
-	{707, 3369, 0, 0, 3},    // Immunization.status
-	{3370, 3371, 0, 0, 3},   // Immunization.status-reason
-	{3372, 3373, 0, 0, 3},   // Immunization.target-disease
-	{3374, 3375, 0, 0, 3},   // Immunization.vaccine-code
-	{677, 3376, 0, 0, 1},    // ImmunizationEvaluation.date
-	{3377, 3378, 0, 0, 3},   // ImmunizationEvaluation.dose-status
-	{698, 3379, 0, 0, 3},    // ImmunizationEvaluation.identifier
-	{3380, 3381, 86, 0, 4},  // ImmunizationEvaluation.immunization-event
-	{808, 3382, 2, 0, 4},    // ImmunizationEvaluation.patient
-	{707, 3383, 0, 0, 3},    // ImmunizationEvaluation.status
-	{3372, 3384, 0, 0, 3},   // ImmunizationEvaluation.target-disease
-	{677, 3385, 0, 0, 1},    // ImmunizationRecommendation.date
-	{698, 3386, 0, 0, 3},    // ImmunizationRecommendation.identifier
-	{1234, 3387, 4, 0, 4},   // ImmunizationRecommendation.information
-	{808, 3388, 2, 0, 4},    // ImmunizationRecommendation.patient
-	{707, 3389, 0, 0, 3},    // ImmunizationRecommendation.status
-	{3390, 3391, 87, 0, 4},  // ImmunizationRecommendation.support
-	{3372, 3392, 0, 0, 3},   // ImmunizationRecommendation.target-disease
-	{3393, 3394, 0, 0, 3},   // ImmunizationRecommendation.vaccine-type
-	{984, 3395, 0, 0, 3},    // ImplementationGuide.context
-	{2515, 3396, 0, 0, 6},   // ImplementationGuide.context-quantity
-	{2517, 3397, 0, 0, 3},   // ImplementationGuide.context-type
-	{2519, 3398, 0, 5, 5},   // ImplementationGuide.context-type-quantity
-	{2521, 3398, 0, 6, 5},   // ImplementationGuide.context-type-value
-	{677, 3399, 0, 0, 1},    // ImplementationGuide.date
-	{2523, 3400, 23, 0, 4},  // ImplementationGuide.depends-on
-	{695, 3401, 0, 0, 2},    // ImplementationGuide.description
-	{726, 3402, 0, 0, 3},    // ImplementationGuide.experimental
-	{1779, 3403, 24, 0, 4},  // ImplementationGuide.global
-	{728, 3404, 0, 0, 3},    // ImplementationGuide.jurisdiction
-	{703, 3405, 0, 0, 2},    // ImplementationGuide.name
-	{740, 3406, 0, 0, 2},    // ImplementationGuide.publisher
-	{898, 3407, 4, 0, 4},    // ImplementationGuide.resource
-	{707, 3408, 0, 0, 3},    // ImplementationGuide.status
-	{756, 3409, 0, 0, 2},    // ImplementationGuide.title
-	{690, 3410, 0, 0, 7},    // ImplementationGuide.url
-	{761, 3411, 0, 0, 3},    // ImplementationGuide.version
-	{858, 3412, 0, 0, 2},    // InsurancePlan.address
-	{3413, 3414, 0, 0, 2},   // InsurancePlan.address-city
-	{3415, 3416, 0, 0, 2},   // InsurancePlan.address-country
-	{3417, 3418, 0, 0, 2},   // InsurancePlan.address-postalcode
-	{3419, 3420, 0, 0, 2},   // InsurancePlan.address-state
-	{3421, 3422, 0, 0, 3},   // InsurancePlan.address-use
-	{3423, 3424, 1, 0, 4},   // InsurancePlan.administered-by
-	{923, 3425, 82, 0, 4},   // InsurancePlan.endpoint
-	{698, 3426, 0, 0, 3},    // InsurancePlan.identifier
-	{703, 3427, 0, 0, 2},    // InsurancePlan.name
-	{3428, 3429, 1, 0, 4},   // InsurancePlan.owned-by
-	{3430, 3431, 0, 0, 2},   // InsurancePlan.phonetic
-	{707, 3432, 0, 0, 3},    // InsurancePlan.status
-	{710, 3433, 0, 0, 3},    // InsurancePlan.type
-	{982, 3434, 34, 0, 4},   // Invoice.account
-	{677, 3435, 0, 0, 1},    // Invoice.date
-	{698, 3436, 0, 0, 3},    // Invoice.identifier
-	{1280, 3437, 1, 0, 4},   // Invoice.issuer
-	{735, 3438, 19, 0, 4},   // Invoice.participant
-	{3439, 3440, 0, 0, 3},   // Invoice.participant-role
-	{808, 3441, 2, 0, 4},    // Invoice.patient
-	{1118, 3442, 54, 0, 4},  // Invoice.recipient
-	{707, 3443, 0, 0, 3},    // Invoice.status
-	{708, 3444, 32, 0, 4},   // Invoice.subject
-	{3445, 3446, 0, 0, 6},   // Invoice.totalgross
-	{3447, 3448, 0, 0, 6},   // Invoice.totalnet
-	{710, 3449, 0, 0, 3},    // Invoice.type
-	{2512, 3450, 4, 0, 4},   // Library.composed-of
-	{3451, 3452, 0, 0, 3},   // Library.content-type
-	{984, 3453, 0, 0, 3},    // Library.context
-	{2515, 3454, 0, 0, 6},   // Library.context-quantity
-	{2517, 3455, 0, 0, 3},   // Library.context-type
-	{2519, 3456, 0, 5, 5},   // Library.context-type-quantity
-	{2521, 3456, 0, 6, 5},   // Library.context-type-value
-	{677, 3457, 0, 0, 1},    // Library.date
-	{2523, 3458, 4, 0, 4},   // Library.depends-on
-	{2525, 3459, 4, 0, 4},   // Library.derived-from
-	{695, 3460, 0, 0, 2},    // Library.description
-	{1080, 3461, 0, 0, 1},   // Library.effective
-	{698, 3462, 0, 0, 3},    // Library.identifier
-	{728, 3463, 0, 0, 3},    // Library.jurisdiction
-	{703, 3464, 0, 0, 2},    // Library.name
-	{2111, 3465, 4, 0, 4},   // Library.predecessor
-	{740, 3466, 0, 0, 2},    // Library.publisher
-	{707, 3467, 0, 0, 3},    // Library.status
-	{2535, 3468, 4, 0, 4},   // Library.successor
-	{756, 3469, 0, 0, 2},    // Library.title
-	{757, 3470, 0, 0, 3},    // Library.topic
-	{710, 3471, 0, 0, 3},    // Library.type
-	{690, 3472, 0, 0, 7},    // Library.url
-	{761, 3473, 0, 0, 3},    // Library.version
-	{716, 3474, 38, 0, 4},   // Linkage.author
-	{980, 3475, 4, 0, 4},    // Linkage.item
-	{849, 3475, 4, 0, 4},    // Linkage.source
-	{676, 3476, 0, 0, 3},    // List.code
-	{677, 3477, 0, 0, 1},    // List.date
-	{3478, 3479, 0, 0, 3},   // List.empty-reason
-	{776, 3480, 35, 0, 4},   // List.encounter
-	{698, 3481, 0, 0, 3},    // List.identifier
-	{980, 3482, 4, 0, 4},    // List.item
-	{3483, 3484, 0, 0, 2},   // List.notes
-	{808, 3485, 2, 0, 4},    // List.patient
-	{849, 3486, 88, 0, 4},   // List.source
-	{707, 3487, 0, 0, 3},    // List.status
-	{708, 3488, 62, 0, 4},   // List.subject
-	{756, 3489, 0, 0, 2},    // List.title
-	{858, 3490, 0, 0, 2},    // Location.address
-	{3413, 3491, 0, 0, 2},   // Location.address-city
-	{3415, 3492, 0, 0, 2},   // Location.address-country
-	{3417, 3493, 0, 0, 2},   // Location.address-postalcode
-	{3419, 3494, 0, 0, 2},   // Location.address-state
-	{3421, 3495, 0, 0, 3},   // Location.address-use
-	{923, 3496, 82, 0, 4},   // Location.endpoint
-	{698, 3497, 0, 0, 3},    // Location.identifier
-	{703, 3498, 0, 0, 2},    // Location.name
-	{3499, 336, 0, 0, 8},    // Location.near
-	{3500, 3501, 0, 0, 3},   // Location.operational-status
-	{1157, 3502, 1, 0, 4},   // Location.organization
-	{3503, 3504, 7, 0, 4},   // Location.partof
-	{707, 3505, 0, 0, 3},    // Location.status
-	{710, 3506, 0, 0, 3},    // Location.type
-	{2512, 3507, 4, 0, 4},   // Measure.composed-of
-	{984, 3508, 0, 0, 3},    // Measure.context
-	{2515, 3509, 0, 0, 6},   // Measure.context-quantity
-	{2517, 3510, 0, 0, 3},   // Measure.context-type
-	{2519, 3511, 0, 5, 5},   // Measure.context-type-quantity
-	{2521, 3511, 0, 6, 5},   // Measure.context-type-value
-	{677, 3512, 0, 0, 1},    // Measure.date
-	{2523, 3513, 4, 0, 4},   // Measure.depends-on
-	{2525, 3514, 4, 0, 4},   // Measure.derived-from
-	{695, 3515, 0, 0, 2},    // Measure.description
-	{1080, 3516, 0, 0, 1},   // Measure.effective
-	{698, 3517, 0, 0, 3},    // Measure.identifier
-	{728, 3518, 0, 0, 3},    // Measure.jurisdiction
-	{703, 3519, 0, 0, 2},    // Measure.name
-	{2111, 3520, 4, 0, 4},   // Measure.predecessor
-	{740, 3521, 0, 0, 2},    // Measure.publisher
-	{707, 3522, 0, 0, 3},    // Measure.status
-	{2535, 3523, 4, 0, 4},   // Measure.successor
-	{756, 3524, 0, 0, 2},    // Measure.title
-	{757, 3525, 0, 0, 3},    // Measure.topic
-	{690, 3526, 0, 0, 7},    // Measure.url
-	{761, 3527, 0, 0, 3},    // Measure.version
-	{677, 3528, 0, 0, 1},    // MeasureReport.date
-	{3529, 3530, 4, 0, 4},   // MeasureReport.evaluated-resource
-	{698, 3531, 0, 0, 3},    // MeasureReport.identifier
-	{1702, 3532, 89, 0, 4},  // MeasureReport.measure
-	{808, 3533, 2, 0, 4},    // MeasureReport.patient
-	{714, 3534, 0, 0, 1},    // MeasureReport.period
-	{1838, 3535, 90, 0, 4},  // MeasureReport.reporter
-	{707, 3536, 0, 0, 3},    // MeasureReport.status
-	{708, 3537, 91, 0, 4},   // MeasureReport.subject
-	{2576, 3538, 92, 0, 4},  // Media.based-on
-	{820, 3539, 0, 0, 1},    // Media.created
-	{1306, 3540, 93, 0, 4},  // Media.device
-	{776, 3541, 28, 0, 4},   // Media.encounter
-	{698, 3542, 0, 0, 3},    // Media.identifier
-	{1739, 3543, 0, 0, 3},   // Media.modality
-	{1110, 3544, 36, 0, 4},  // Media.operator
-	{808, 3545, 2, 0, 4},    // Media.patient
-	{867, 3546, 0, 0, 3},    // Media.site
-	{707, 3547, 0, 0, 3},    // Media.status
-	{708, 3548, 94, 0, 4},   // Media.subject
-	{710, 3549, 0, 0, 3},    // Media.type
-	{1846, 3550, 0, 0, 3},   // Media.view
-	{676, 3551, 0, 0, 3},    // Medication.code
-	{3552, 3553, 0, 0, 1},   // Medication.expiration-date
-	{1065, 3554, 0, 0, 3},   // Medication.form
-	{698, 3555, 0, 0, 3},    // Medication.identifier
-	{1849, 3556, 95, 0, 4},  // Medication.ingredient
-	{3557, 3558, 0, 0, 3},   // Medication.ingredient-code
-	{3358, 3559, 0, 0, 3},   // Medication.lot-number
-	{1268, 3560, 1, 0, 4},   // Medication.manufacturer
-	{707, 3561, 0, 0, 3},    // Medication.status
-	{676, 3562, 0, 0, 3},    // MedicationAdministration.code
-	{984, 3563, 35, 0, 4},   // MedicationAdministration.context
-	{1306, 3564, 39, 0, 4},  // MedicationAdministration.device
-	{3565, 3566, 0, 0, 1},   // MedicationAdministration.effective-time
-	{698, 3567, 0, 0, 3},    // MedicationAdministration.identifier
-	{1852, 3568, 96, 0, 4},  // MedicationAdministration.medication
-	{808, 3569, 2, 0, 4},    // MedicationAdministration.patient
-	{960, 3570, 97, 0, 4},   // MedicationAdministration.performer
-	{3571, 3572, 0, 0, 3},   // MedicationAdministration.reason-given
-	{3573, 3574, 0, 0, 3},   // MedicationAdministration.reason-not-given
-	{875, 3575, 98, 0, 4},   // MedicationAdministration.request
-	{707, 3576, 0, 0, 3},    // MedicationAdministration.status
-	{708, 3577, 32, 0, 4},   // MedicationAdministration.subject
-	{676, 3578, 0, 0, 3},    // MedicationDispense.code
-	{984, 3579, 35, 0, 4},   // MedicationDispense.context
-	{1602, 3580, 7, 0, 4},   // MedicationDispense.destination
-	{698, 3581, 0, 0, 3},    // MedicationDispense.identifier
-	{1852, 3582, 96, 0, 4},  // MedicationDispense.medication
-	{808, 3583, 2, 0, 4},    // MedicationDispense.patient
-	{960, 3584, 19, 0, 4},   // MedicationDispense.performer
-	{1016, 3585, 98, 0, 4},  // MedicationDispense.prescription
-	{1660, 3586, 99, 0, 4},  // MedicationDispense.receiver
-	{3587, 3588, 40, 0, 4},  // MedicationDispense.responsibleparty
-	{707, 3589, 0, 0, 3},    // MedicationDispense.status
-	{708, 3590, 32, 0, 4},   // MedicationDispense.subject
-	{710, 3591, 0, 0, 3},    // MedicationDispense.type
-	{3592, 3593, 0, 0, 1},   // MedicationDispense.whenhandedover
-	{3594, 3595, 0, 0, 1},   // MedicationDispense.whenprepared
-	{973, 3596, 0, 0, 3},    // MedicationKnowledge.classification
-	{3597, 3598, 0, 0, 3},   // MedicationKnowledge.classification-type
-	{676, 3599, 0, 0, 3},    // MedicationKnowledge.code
-	{3600, 3601, 0, 0, 3},   // MedicationKnowledge.doseform
-	{1849, 3602, 100, 0, 4}, // MedicationKnowledge.ingredient
-	{3557, 3603, 0, 0, 3},   // MedicationKnowledge.ingredient-code
-	{1268, 3604, 1, 0, 4},   // MedicationKnowledge.manufacturer
-	{3605, 3606, 0, 0, 3},   // MedicationKnowledge.monitoring-program-name
-	{3607, 3608, 0, 0, 3},   // MedicationKnowledge.monitoring-program-type
-	{1875, 3609, 101, 0, 4}, // MedicationKnowledge.monograph
-	{3610, 3611, 0, 0, 3},   // MedicationKnowledge.monograph-type
-	{3612, 3613, 0, 0, 3},   // MedicationKnowledge.source-cost
-	{707, 3614, 0, 0, 3},    // MedicationKnowledge.status
-	{3615, 3616, 0, 0, 1},   // MedicationRequest.authoredon
-	{773, 3617, 0, 0, 3},    // MedicationRequest.category
-	{676, 3618, 0, 0, 3},    // MedicationRequest.code
-	{677, 3619, 0, 0, 1},    // MedicationRequest.date
-	{776, 3620, 28, 0, 4},   // MedicationRequest.encounter
-	{698, 3621, 0, 0, 3},    // MedicationRequest.identifier
-	{3622, 3623, 1, 0, 4},   // MedicationRequest.intended-dispenser
-	{3624, 3625, 36, 0, 4},  // MedicationRequest.intended-performer
-	{3626, 3627, 0, 0, 3},   // MedicationRequest.intended-performertype
-	{727, 3628, 0, 0, 3},    // MedicationRequest.intent
-	{1852, 3629, 96, 0, 4},  // MedicationRequest.medication
-	{808, 3630, 2, 0, 4},    // MedicationRequest.patient
-	{711, 3631, 0, 0, 3},    // MedicationRequest.priority
-	{1126, 3632, 19, 0, 4},  // MedicationRequest.requester
-	{707, 3633, 0, 0, 3},    // MedicationRequest.status
-	{708, 3634, 32, 0, 4},   // MedicationRequest.subject
-	{773, 3635, 0, 0, 3},    // MedicationStatement.category
-	{676, 3636, 0, 0, 3},    // MedicationStatement.code
-	{984, 3637, 35, 0, 4},   // MedicationStatement.context
-	{1080, 3638, 0, 0, 1},   // MedicationStatement.effective
-	{698, 3639, 0, 0, 3},    // MedicationStatement.identifier
-	{1852, 3640, 96, 0, 4},  // MedicationStatement.medication
-	{2690, 3641, 102, 0, 4}, // MedicationStatement.part-of
-	{808, 3642, 2, 0, 4},    // MedicationStatement.patient
-	{849, 3643, 20, 0, 4},   // MedicationStatement.source
-	{707, 3644, 0, 0, 3},    // MedicationStatement.status
-	{708, 3645, 32, 0, 4},   // MedicationStatement.subject
-	{698, 3646, 0, 0, 3},    // MedicinalProduct.identifier
-	{703, 3647, 0, 0, 2},    // MedicinalProduct.name
-	{3648, 3649, 0, 0, 3},   // MedicinalProduct.name-language
-	{766, 3650, 0, 0, 3},    // MedicinalProductAuthorization.country
-	{1935, 3651, 1, 0, 4},   // MedicinalProductAuthorization.holder
-	{698, 3652, 0, 0, 3},    // MedicinalProductAuthorization.identifier
-	{707, 3653, 0, 0, 3},    // MedicinalProductAuthorization.status
-	{708, 3654, 103, 0, 4},  // MedicinalProductAuthorization.subject
-	{708, 3655, 104, 0, 4},  // MedicinalProductContraindication.subject
-	{708, 3656, 104, 0, 4},  // MedicinalProductIndication.subject
-	{708, 3657, 105, 0, 4},  // MedicinalProductInteraction.subject
-	{698, 3658, 0, 0, 3},    // MedicinalProductPackaged.identifier
-	{708, 3659, 106, 0, 4},  // MedicinalProductPackaged.subject
-	{698, 3660, 0, 0, 3},    // MedicinalProductPharmaceutical.identifier
-	{1331, 3661, 0, 0, 3},   // MedicinalProductPharmaceutical.route
-	{3662, 3663, 0, 0, 3},   // MedicinalProductPharmaceutical.target-species
-	{708, 3664, 104, 0, 4},  // MedicinalProductUndesirableEffect.subject
-	{773, 3665, 0, 0, 3},    // MessageDefinition.category
-	{984, 3666, 0, 0, 3},    // MessageDefinition.context
-	{2515, 3667, 0, 0, 6},   // MessageDefinition.context-quantity
-	{2517, 3668, 0, 0, 3},   // MessageDefinition.context-type
-	{2519, 3669, 0, 5, 5},   // MessageDefinition.context-type-quantity
-	{2521, 3669, 0, 6, 5},   // MessageDefinition.context-type-value
-	{677, 3670, 0, 0, 1},    // MessageDefinition.date
-	{695, 3671, 0, 0, 2},    // MessageDefinition.description
-	{777, 3672, 0, 0, 3},    // MessageDefinition.event
-	{1136, 3673, 0, 0, 3},   // MessageDefinition.focus
-	{698, 3674, 0, 0, 3},    // MessageDefinition.identifier
-	{728, 3675, 0, 0, 3},    // MessageDefinition.jurisdiction
-	{703, 3676, 0, 0, 2},    // MessageDefinition.name
-	{871, 3677, 59, 0, 4},   // MessageDefinition.parent
-	{740, 3678, 0, 0, 2},    // MessageDefinition.publisher
-	{707, 3679, 0, 0, 3},    // MessageDefinition.status
-	{756, 3680, 0, 0, 2},    // MessageDefinition.title
-	{690, 3681, 0, 0, 7},    // MessageDefinition.url
-	{761, 3682, 0, 0, 3},    // MessageDefinition.version
-	{716, 3683, 40, 0, 4},   // MessageHeader.author
-	{676, 3684, 0, 0, 3},    // MessageHeader.code
-	{1602, 3685, 0, 0, 2},   // MessageHeader.destination
-	{3686, 3687, 0, 0, 7},   // MessageHeader.destination-uri
-	{989, 3688, 40, 0, 4},   // MessageHeader.enterer
-	{777, 3689, 0, 0, 3},    // MessageHeader.event
-	{1136, 3690, 4, 0, 4},   // MessageHeader.focus
-	{1660, 3691, 38, 0, 4},  // MessageHeader.receiver
-	{3692, 3693, 0, 0, 3},   // MessageHeader.response-id
-	{1024, 3694, 38, 0, 4},  // MessageHeader.responsible
-	{1119, 3695, 38, 0, 4},  // MessageHeader.sender
-	{849, 3696, 0, 0, 2},    // MessageHeader.source
-	{2894, 3697, 0, 0, 7},   // MessageHeader.source-uri
-	{1132, 3698, 39, 0, 4},  // MessageHeader.target
-	{2021, 3699, 0, 0, 3},   // MolecularSequence.chromosome
-	{3700, 429, 0, 107, 5},  // MolecularSequence.chromosome-variant-coordinate
-	{3701, 424, 0, 108, 5},  // MolecularSequence.chromosome-window-coordinate
-	{698, 3702, 0, 0, 3},    // MolecularSequence.identifier
-	{808, 3703, 2, 0, 4},    // MolecularSequence.patient
-	{3704, 3705, 0, 0, 3},   // MolecularSequence.referenceseqid
-	{3706, 429, 0, 109, 5},  // MolecularSequence.referenceseqid-variant-coordinate
-	{3707, 424, 0, 110, 5},  // MolecularSequence.referenceseqid-window-coordinate
-	{710, 3708, 0, 0, 3},    // MolecularSequence.type
-	{3709, 3710, 0, 0, 0},   // MolecularSequence.variant-end
-	{3711, 3712, 0, 0, 0},   // MolecularSequence.variant-start
-	{3713, 3714, 0, 0, 0},   // MolecularSequence.window-end
-	{3715, 3716, 0, 0, 0},   // MolecularSequence.window-start
-	{718, 3717, 0, 0, 2},    // NamingSystem.contact
-	{984, 3718, 0, 0, 3},    // NamingSystem.context
-	{2515, 3719, 0, 0, 6},   // NamingSystem.context-quantity
-	{2517, 3720, 0, 0, 3},   // NamingSystem.context-type
-	{2519, 3721, 0, 5, 5},   // NamingSystem.context-type-quantity
-	{2521, 3721, 0, 6, 5},   // NamingSystem.context-type-value
-	{677, 3722, 0, 0, 1},    // NamingSystem.date
-	{695, 3723, 0, 0, 2},    // NamingSystem.description
-	{3724, 3725, 0, 0, 3},   // NamingSystem.id-type
-	{728, 3726, 0, 0, 3},    // NamingSystem.jurisdiction
-	{729, 3727, 0, 0, 3},    // NamingSystem.kind
-	{703, 3728, 0, 0, 2},    // NamingSystem.name
-	{714, 3729, 0, 0, 1},    // NamingSystem.period
-	{740, 3730, 0, 0, 2},    // NamingSystem.publisher
-	{1024, 3731, 0, 0, 2},   // NamingSystem.responsible
-	{707, 3732, 0, 0, 3},    // NamingSystem.status
-	{967, 3733, 0, 0, 3},    // NamingSystem.telecom
-	{710, 3734, 0, 0, 3},    // NamingSystem.type
-	{796, 3735, 0, 0, 2},    // NamingSystem.value
-	{883, 3736, 0, 0, 3},    // NutritionOrder.additive
-	{3737, 3738, 0, 0, 1},   // NutritionOrder.datetime
-	{776, 3739, 35, 0, 4},   // NutritionOrder.encounter
-	{3740, 3741, 0, 0, 3},   // NutritionOrder.formula
-	{698, 3742, 0, 0, 3},    // NutritionOrder.identifier
-	{2685, 3743, 59, 0, 4},  // NutritionOrder.instantiates-canonical
-	{2687, 3744, 0, 0, 7},   // NutritionOrder.instantiates-uri
-	{3745, 3746, 0, 0, 3},   // NutritionOrder.oraldiet
-	{808, 3747, 2, 0, 4},    // NutritionOrder.patient
-	{1017, 3748, 40, 0, 4},  // NutritionOrder.provider
-	{707, 3749, 0, 0, 3},    // NutritionOrder.status
-	{2051, 3750, 0, 0, 3},   // NutritionOrder.supplement
-	{2576, 3751, 111, 0, 4}, // Observation.based-on
-	{773, 3752, 0, 0, 3},    // Observation.category
-	{676, 3753, 0, 0, 3},    // Observation.code
-	{3754, 441, 0, 112, 5},  // Observation.code-value-concept
-	{3755, 441, 0, 113, 5},  // Observation.code-value-date
-	{3756, 441, 0, 114, 5},  // Observation.code-value-quantity
-	{3757, 441, 0, 115, 5},  // Observation.code-value-string
-	{3758, 3759, 0, 0, 3},   // Observation.combo-code
-	{3760, 3761, 0, 116, 5}, // Observation.combo-code-value-concept
-	{3762, 3761, 0, 117, 5}, // Observation.combo-code-value-quantity
-	{3763, 3764, 0, 0, 3},   // Observation.combo-data-absent-reason
-	{3765, 3766, 0, 0, 3},   // Observation.combo-value-concept
-	{3767, 3768, 0, 0, 6},   // Observation.combo-value-quantity
-	{3769, 3770, 0, 0, 3},   // Observation.component-code
-	{3771, 442, 0, 118, 5},  // Observation.component-code-value-concept
-	{3772, 442, 0, 119, 5},  // Observation.component-code-value-quantity
-	{3773, 3774, 0, 0, 3},   // Observation.component-data-absent-reason
-	{3775, 3776, 0, 0, 3},   // Observation.component-value-concept
-	{3777, 3778, 0, 0, 6},   // Observation.component-value-quantity
-	{3779, 3780, 0, 0, 3},   // Observation.data-absent-reason
-	{677, 3781, 0, 0, 1},    // Observation.date
-	{2525, 3782, 120, 0, 4}, // Observation.derived-from
-	{1306, 3783, 93, 0, 4},  // Observation.device
-	{776, 3784, 35, 0, 4},   // Observation.encounter
-	{1136, 3785, 4, 0, 4},   // Observation.focus
-	{3786, 3787, 121, 0, 4}, // Observation.has-member
-	{698, 3788, 0, 0, 3},    // Observation.identifier
-	{791, 3789, 0, 0, 3},    // Observation.method
-	{2690, 3790, 122, 0, 4}, // Observation.part-of
-	{808, 3791, 2, 0, 4},    // Observation.patient
-	{960, 3792, 33, 0, 4},   // Observation.performer
-	{1314, 3793, 67, 0, 4},  // Observation.specimen
-	{707, 3794, 0, 0, 3},    // Observation.status
-	{708, 3795, 62, 0, 4},   // Observation.subject
-	{3796, 3797, 0, 0, 3},   // Observation.value-concept
-	{3798, 3799, 0, 0, 1},   // Observation.value-date
-	{3800, 3801, 0, 0, 6},   // Observation.value-quantity
-	{3802, 3803, 0, 0, 2},   // Observation.value-string
-	{1360, 3804, 123, 0, 4}, // OperationDefinition.base
-	{676, 3805, 0, 0, 3},    // OperationDefinition.code
-	{984, 3806, 0, 0, 3},    // OperationDefinition.context
-	{2515, 3807, 0, 0, 6},   // OperationDefinition.context-quantity
-	{2517, 3808, 0, 0, 3},   // OperationDefinition.context-type
-	{2519, 3809, 0, 5, 5},   // OperationDefinition.context-type-quantity
-	{2521, 3809, 0, 6, 5},   // OperationDefinition.context-type-value
-	{677, 3810, 0, 0, 1},    // OperationDefinition.date
-	{695, 3811, 0, 0, 2},    // OperationDefinition.description
-	{3812, 3813, 24, 0, 4},  // OperationDefinition.input-profile
-	{789, 3814, 0, 0, 3},    // OperationDefinition.instance
-	{728, 3815, 0, 0, 3},    // OperationDefinition.jurisdiction
-	{729, 3816, 0, 0, 3},    // OperationDefinition.kind
-	{703, 3817, 0, 0, 2},    // OperationDefinition.name
-	{3818, 3819, 24, 0, 4},  // OperationDefinition.output-profile
-	{740, 3820, 0, 0, 2},    // OperationDefinition.publisher
-	{707, 3821, 0, 0, 3},    // OperationDefinition.status
-	{794, 3822, 0, 0, 3},    // OperationDefinition.system
-	{756, 3823, 0, 0, 2},    // OperationDefinition.title
-	{710, 3824, 0, 0, 3},    // OperationDefinition.type
-	{690, 3825, 0, 0, 7},    // OperationDefinition.url
-	{761, 3826, 0, 0, 3},    // OperationDefinition.version
-	{888, 3827, 0, 0, 3},    // Organization.active
-	{858, 3828, 0, 0, 2},    // Organization.address
-	{3413, 3829, 0, 0, 2},   // Organization.address-city
-	{3415, 3830, 0, 0, 2},   // Organization.address-country
-	{3417, 3831, 0, 0, 2},   // Organization.address-postalcode
-	{3419, 3832, 0, 0, 2},   // Organization.address-state
-	{3421, 3833, 0, 0, 3},   // Organization.address-use
-	{923, 3834, 82, 0, 4},   // Organization.endpoint
-	{698, 3835, 0, 0, 3},    // Organization.identifier
-	{703, 3836, 0, 0, 2},    // Organization.name
-	{3503, 3837, 1, 0, 4},   // Organization.partof
-	{3430, 3838, 0, 0, 2},   // Organization.phonetic
-	{710, 3839, 0, 0, 3},    // Organization.type
-	{888, 3840, 0, 0, 3},    // OrganizationAffiliation.active
-	{677, 3841, 0, 0, 1},    // OrganizationAffiliation.date
-	{3842, 3843, 0, 0, 3},   // OrganizationAffiliation.email
-	{923, 3844, 82, 0, 4},   // OrganizationAffiliation.endpoint
-	{698, 3845, 0, 0, 3},    // OrganizationAffiliation.identifier
-	{732, 3846, 7, 0, 4},    // OrganizationAffiliation.location
-	{853, 3847, 1, 0, 4},    // OrganizationAffiliation.network
-	{3848, 3849, 1, 0, 4},   // OrganizationAffiliation.participating-organization
-	{3850, 3851, 0, 0, 3},   // OrganizationAffiliation.phone
-	{3852, 3853, 1, 0, 4},   // OrganizationAffiliation.primary-organization
-	{764, 3854, 0, 0, 3},    // OrganizationAffiliation.role
-	{945, 3855, 124, 0, 4},  // OrganizationAffiliation.service
-	{830, 3856, 0, 0, 3},    // OrganizationAffiliation.specialty
-	{967, 3857, 0, 0, 3},    // OrganizationAffiliation.telecom
-	{888, 3858, 0, 0, 3},    // Patient.active
-	{858, 3859, 0, 0, 2},    // Patient.address
-	{3413, 3860, 0, 0, 2},   // Patient.address-city
-	{3415, 3861, 0, 0, 2},   // Patient.address-country
-	{3417, 3862, 0, 0, 2},   // Patient.address-postalcode
-	{3419, 3863, 0, 0, 2},   // Patient.address-state
-	{3421, 3864, 0, 0, 3},   // Patient.address-use
-	{3865, 3866, 0, 0, 1},   // Patient.birthdate
-	{3867, 3868, 0, 0, 1},   // Patient.death-date
-	{1676, 3869, 0, 0, 3},   // Patient.deceased
-	{3842, 3870, 0, 0, 3},   // Patient.email
-	{1733, 3871, 0, 0, 2},   // Patient.family
-	{2083, 3872, 0, 0, 3},   // Patient.gender
-	{3873, 3874, 38, 0, 4},  // Patient.general-practitioner
-	{1734, 3875, 0, 0, 2},   // Patient.given
-	{698, 3876, 0, 0, 3},    // Patient.identifier
-	{700, 3877, 0, 0, 3},    // Patient.language
-	{893, 3878, 55, 0, 4},   // Patient.link
-	{703, 3879, 0, 0, 2},    // Patient.name
-	{1157, 3880, 1, 0, 4},   // Patient.organization
-	{3850, 3881, 0, 0, 3},   // Patient.phone
-	{3430, 3879, 0, 0, 2},   // Patient.phonetic
-	{967, 3882, 0, 0, 3},    // Patient.telecom
-	{820, 3883, 0, 0, 1},    // PaymentNotice.created
-	{698, 3884, 0, 0, 3},    // PaymentNotice.identifier
-	{3885, 3886, 0, 0, 3},   // PaymentNotice.payment-status
-	{1017, 3887, 38, 0, 4},  // PaymentNotice.provider
-	{875, 3888, 4, 0, 4},    // PaymentNotice.request
-	{899, 3889, 4, 0, 4},    // PaymentNotice.response
-	{707, 3890, 0, 0, 3},    // PaymentNotice.status
-	{820, 3891, 0, 0, 1},    // PaymentReconciliation.created
-	{1063, 3892, 0, 0, 2},   // PaymentReconciliation.disposition
-	{698, 3893, 0, 0, 3},    // PaymentReconciliation.identifier
-	{778, 3894, 0, 0, 3},    // PaymentReconciliation.outcome
-	{3895, 3896, 1, 0, 4},   // PaymentReconciliation.payment-issuer
-	{875, 3897, 125, 0, 4},  // PaymentReconciliation.request
-	{856, 3898, 38, 0, 4},   // PaymentReconciliation.requestor
-	{707, 3899, 0, 0, 3},    // PaymentReconciliation.status
-	{858, 3900, 0, 0, 2},    // Person.address
-	{3413, 3901, 0, 0, 2},   // Person.address-city
-	{3415, 3902, 0, 0, 2},   // Person.address-country
-	{3417, 3903, 0, 0, 2},   // Person.address-postalcode
-	{3419, 3904, 0, 0, 2},   // Person.address-state
-	{3421, 3905, 0, 0, 3},   // Person.address-use
-	{3865, 3906, 0, 0, 1},   // Person.birthdate
-	{3842, 3907, 0, 0, 3},   // Person.email
-	{2083, 3908, 0, 0, 3},   // Person.gender
-	{698, 3909, 0, 0, 3},    // Person.identifier
-	{893, 3910, 126, 0, 4},  // Person.link
-	{703, 3911, 0, 0, 2},    // Person.name
-	{1157, 3912, 1, 0, 4},   // Person.organization
-	{808, 3913, 2, 0, 4},    // Person.patient
-	{3850, 3914, 0, 0, 3},   // Person.phone
-	{3430, 3911, 0, 0, 2},   // Person.phonetic
-	{2130, 3915, 15, 0, 4},  // Person.practitioner
-	{3916, 3917, 127, 0, 4}, // Person.relatedperson
-	{967, 3918, 0, 0, 3},    // Person.telecom
-	{2512, 3919, 4, 0, 4},   // PlanDefinition.composed-of
-	{984, 3920, 0, 0, 3},    // PlanDefinition.context
-	{2515, 3921, 0, 0, 6},   // PlanDefinition.context-quantity
-	{2517, 3922, 0, 0, 3},   // PlanDefinition.context-type
-	{2519, 3923, 0, 5, 5},   // PlanDefinition.context-type-quantity
-	{2521, 3923, 0, 6, 5},   // PlanDefinition.context-type-value
-	{677, 3924, 0, 0, 1},    // PlanDefinition.date
-	{927, 3925, 128, 0, 4},  // PlanDefinition.definition
-	{2523, 3926, 4, 0, 4},   // PlanDefinition.depends-on
-	{2525, 3927, 4, 0, 4},   // PlanDefinition.derived-from
-	{695, 3928, 0, 0, 2},    // PlanDefinition.description
-	{1080, 3929, 0, 0, 1},   // PlanDefinition.effective
-	{698, 3930, 0, 0, 3},    // PlanDefinition.identifier
-	{728, 3931, 0, 0, 3},    // PlanDefinition.jurisdiction
-	{703, 3932, 0, 0, 2},    // PlanDefinition.name
-	{2111, 3933, 4, 0, 4},   // PlanDefinition.predecessor
-	{740, 3934, 0, 0, 2},    // PlanDefinition.publisher
-	{707, 3935, 0, 0, 3},    // PlanDefinition.status
-	{2535, 3936, 4, 0, 4},   // PlanDefinition.successor
-	{756, 3937, 0, 0, 2},    // PlanDefinition.title
-	{757, 3938, 0, 0, 3},    // PlanDefinition.topic
-	{710, 3939, 0, 0, 3},    // PlanDefinition.type
-	{690, 3940, 0, 0, 7},    // PlanDefinition.url
-	{761, 3941, 0, 0, 3},    // PlanDefinition.version
-	{888, 3942, 0, 0, 3},    // Practitioner.active
-	{858, 3943, 0, 0, 2},    // Practitioner.address
-	{3413, 3944, 0, 0, 2},   // Practitioner.address-city
-	{3415, 3945, 0, 0, 2},   // Practitioner.address-country
-	{3417, 3946, 0, 0, 2},   // Practitioner.address-postalcode
-	{3419, 3947, 0, 0, 2},   // Practitioner.address-state
-	{3421, 3948, 0, 0, 3},   // Practitioner.address-use
-	{1718, 3949, 0, 0, 3},   // Practitioner.communication
-	{3842, 3950, 0, 0, 3},   // Practitioner.email
-	{1733, 3951, 0, 0, 2},   // Practitioner.family
-	{2083, 3952, 0, 0, 3},   // Practitioner.gender
-	{1734, 3953, 0, 0, 2},   // Practitioner.given
-	{698, 3954, 0, 0, 3},    // Practitioner.identifier
-	{703, 3955, 0, 0, 2},    // Practitioner.name
-	{3850, 3956, 0, 0, 3},   // Practitioner.phone
-	{3430, 3955, 0, 0, 2},   // Practitioner.phonetic
-	{967, 3957, 0, 0, 3},    // Practitioner.telecom
-	{888, 3958, 0, 0, 3},    // PractitionerRole.active
-	{677, 3959, 0, 0, 1},    // PractitionerRole.date
-	{3842, 3960, 0, 0, 3},   // PractitionerRole.email
-	{923, 3961, 82, 0, 4},   // PractitionerRole.endpoint
-	{698, 3962, 0, 0, 3},    // PractitionerRole.identifier
-	{732, 3963, 7, 0, 4},    // PractitionerRole.location
-	{1157, 3964, 1, 0, 4},   // PractitionerRole.organization
-	{3850, 3965, 0, 0, 3},   // PractitionerRole.phone
-	{2130, 3966, 15, 0, 4},  // PractitionerRole.practitioner
-	{764, 3967, 0, 0, 3},    // PractitionerRole.role
-	{945, 3968, 124, 0, 4},  // PractitionerRole.service
-	{830, 3969, 0, 0, 3},    // PractitionerRole.specialty
-	{967, 3970, 0, 0, 3},    // PractitionerRole.telecom
-	{2576, 3971, 92, 0, 4},  // Procedure.based-on
-	{773, 3972, 0, 0, 3},    // Procedure.category
-	{676, 3973, 0, 0, 3},    // Procedure.code
-	{677, 3974, 0, 0, 1},    // Procedure.date
-	{776, 3975, 35, 0, 4},   // Procedure.encounter
-	{698, 3976, 0, 0, 3},    // Procedure.identifier
-	{2685, 3977, 30, 0, 4},  // Procedure.instantiates-canonical
-	{2687, 3978, 0, 0, 7},   // Procedure.instantiates-uri
-	{732, 3979, 7, 0, 4},    // Procedure.location
-	{2690, 3980, 129, 0, 4}, // Procedure.part-of
-	{808, 3981, 2, 0, 4},    // Procedure.patient
-	{960, 3982, 19, 0, 4},   // Procedure.performer
-	{2585, 3983, 0, 0, 3},   // Procedure.reason-code
-	{2587, 3984, 130, 0, 4}, // Procedure.reason-reference
-	{707, 3985, 0, 0, 3},    // Procedure.status
-	{708, 3986, 32, 0, 4},   // Procedure.subject
-	{844, 3987, 19, 0, 4},   // Provenance.agent
-	{2610, 3988, 0, 0, 3},   // Provenance.agent-role
-	{3989, 3990, 0, 0, 3},   // Provenance.agent-type
-	{845, 3991, 4, 0, 4},    // Provenance.entity
-	{732, 3992, 7, 0, 4},    // Provenance.location
-	{808, 3993, 2, 0, 4},    // Provenance.patient
-	{848, 3994, 0, 0, 1},    // Provenance.recorded
-	{3995, 3996, 0, 0, 3},   // Provenance.signature-type
-	{1132, 3997, 4, 0, 4},   // Provenance.target
-	{2232, 3998, 0, 0, 1},   // Provenance.when
-	{676, 3999, 0, 0, 3},    // Questionnaire.code
-	{984, 4000, 0, 0, 3},    // Questionnaire.context
-	{2515, 4001, 0, 0, 6},   // Questionnaire.context-quantity
-	{2517, 4002, 0, 0, 3},   // Questionnaire.context-type
-	{2519, 4003, 0, 5, 5},   // Questionnaire.context-type-quantity
-	{2521, 4003, 0, 6, 5},   // Questionnaire.context-type-value
-	{677, 4004, 0, 0, 1},    // Questionnaire.date
-	{927, 4005, 0, 0, 7},    // Questionnaire.definition
-	{695, 4006, 0, 0, 2},    // Questionnaire.description
-	{1080, 4007, 0, 0, 1},   // Questionnaire.effective
-	{698, 4008, 0, 0, 3},    // Questionnaire.identifier
-	{728, 4009, 0, 0, 3},    // Questionnaire.jurisdiction
-	{703, 4010, 0, 0, 2},    // Questionnaire.name
-	{740, 4011, 0, 0, 2},    // Questionnaire.publisher
-	{707, 4012, 0, 0, 3},    // Questionnaire.status
-	{4013, 4014, 0, 0, 3},   // Questionnaire.subject-type
-	{756, 4015, 0, 0, 2},    // Questionnaire.title
-	{690, 4016, 0, 0, 7},    // Questionnaire.url
-	{761, 4017, 0, 0, 3},    // Questionnaire.version
-	{716, 4018, 19, 0, 4},   // QuestionnaireResponse.author
-	{2175, 4019, 0, 0, 1},   // QuestionnaireResponse.authored
-	{2576, 4020, 92, 0, 4},  // QuestionnaireResponse.based-on
-	{776, 4021, 28, 0, 4},   // QuestionnaireResponse.encounter
-	{698, 4022, 0, 0, 3},    // QuestionnaireResponse.identifier
-	{2690, 4023, 131, 0, 4}, // QuestionnaireResponse.part-of
-	{808, 4024, 2, 0, 4},    // QuestionnaireResponse.patient
-	{2176, 4025, 132, 0, 4}, // QuestionnaireResponse.questionnaire
-	{849, 4026, 8, 0, 4},    // QuestionnaireResponse.source
-	{707, 4027, 0, 0, 3},    // QuestionnaireResponse.status
-	{708, 4028, 4, 0, 4},    // QuestionnaireResponse.subject
-	{888, 4029, 0, 0, 3},    // RelatedPerson.active
-	{858, 4030, 0, 0, 2},    // RelatedPerson.address
-	{3413, 4031, 0, 0, 2},   // RelatedPerson.address-city
-	{3415, 4032, 0, 0, 2},   // RelatedPerson.address-country
-	{3417, 4033, 0, 0, 2},   // RelatedPerson.address-postalcode
-	{3419, 4034, 0, 0, 2},   // RelatedPerson.address-state
-	{3421, 4035, 0, 0, 3},   // RelatedPerson.address-use
-	{3865, 4036, 0, 0, 1},   // RelatedPerson.birthdate
-	{3842, 4037, 0, 0, 3},   // RelatedPerson.email
-	{2083, 4038, 0, 0, 3},   // RelatedPerson.gender
-	{698, 4039, 0, 0, 3},    // RelatedPerson.identifier
-	{703, 4040, 0, 0, 2},    // RelatedPerson.name
-	{808, 4041, 2, 0, 4},    // RelatedPerson.patient
-	{3850, 4042, 0, 0, 3},   // RelatedPerson.phone
-	{3430, 4040, 0, 0, 2},   // RelatedPerson.phonetic
-	{1054, 4043, 0, 0, 3},   // RelatedPerson.relationship
-	{967, 4044, 0, 0, 3},    // RelatedPerson.telecom
-	{716, 4045, 57, 0, 4},   // RequestGroup.author
-	{2175, 4046, 0, 0, 1},   // RequestGroup.authored
-	{676, 4047, 0, 0, 3},    // RequestGroup.code
-	{776, 4048, 28, 0, 4},   // RequestGroup.encounter
-	{2829, 4049, 0, 0, 3},   // RequestGroup.group-identifier
-	{698, 4050, 0, 0, 3},    // RequestGroup.identifier
-	{2685, 4051, 0, 0, 4},   // RequestGroup.instantiates-canonical
-	{2687, 4052, 0, 0, 7},   // RequestGroup.instantiates-uri
-	{727, 4053, 0, 0, 3},    // RequestGroup.intent
-	{735, 4054, 97, 0, 4},   // RequestGroup.participant
-	{808, 4055, 2, 0, 4},    // RequestGroup.patient
-	{711, 4056, 0, 0, 3},    // RequestGroup.priority
-	{707, 4057, 0, 0, 3},    // RequestGroup.status
-	{708, 4058, 32, 0, 4},   // RequestGroup.subject
-	{2512, 4059, 4, 0, 4},   // ResearchDefinition.composed-of
-	{984, 4060, 0, 0, 3},    // ResearchDefinition.context
-	{2515, 4061, 0, 0, 6},   // ResearchDefinition.context-quantity
-	{2517, 4062, 0, 0, 3},   // ResearchDefinition.context-type
-	{2519, 4063, 0, 5, 5},   // ResearchDefinition.context-type-quantity
-	{2521, 4063, 0, 6, 5},   // ResearchDefinition.context-type-value
-	{677, 4064, 0, 0, 1},    // ResearchDefinition.date
-	{2523, 4065, 4, 0, 4},   // ResearchDefinition.depends-on
-	{2525, 4066, 4, 0, 4},   // ResearchDefinition.derived-from
-	{695, 4067, 0, 0, 2},    // ResearchDefinition.description
-	{1080, 4068, 0, 0, 1},   // ResearchDefinition.effective
-	{698, 4069, 0, 0, 3},    // ResearchDefinition.identifier
-	{728, 4070, 0, 0, 3},    // ResearchDefinition.jurisdiction
-	{703, 4071, 0, 0, 2},    // ResearchDefinition.name
-	{2111, 4072, 4, 0, 4},   // ResearchDefinition.predecessor
-	{740, 4073, 0, 0, 2},    // ResearchDefinition.publisher
-	{707, 4074, 0, 0, 3},    // ResearchDefinition.status
-	{2535, 4075, 4, 0, 4},   // ResearchDefinition.successor
-	{756, 4076, 0, 0, 2},    // ResearchDefinition.title
-	{757, 4077, 0, 0, 3},    // ResearchDefinition.topic
-	{690, 4078, 0, 0, 7},    // ResearchDefinition.url
-	{761, 4079, 0, 0, 3},    // ResearchDefinition.version
-	{2512, 4080, 4, 0, 4},   // ResearchElementDefinition.composed-of
-	{984, 4081, 0, 0, 3},    // ResearchElementDefinition.context
-	{2515, 4082, 0, 0, 6},   // ResearchElementDefinition.context-quantity
-	{2517, 4083, 0, 0, 3},   // ResearchElementDefinition.context-type
-	{2519, 4084, 0, 5, 5},   // ResearchElementDefinition.context-type-quantity
-	{2521, 4084, 0, 6, 5},   // ResearchElementDefinition.context-type-value
-	{677, 4085, 0, 0, 1},    // ResearchElementDefinition.date
-	{2523, 4086, 4, 0, 4},   // ResearchElementDefinition.depends-on
-	{2525, 4087, 4, 0, 4},   // ResearchElementDefinition.derived-from
-	{695, 4088, 0, 0, 2},    // ResearchElementDefinition.description
-	{1080, 4089, 0, 0, 1},   // ResearchElementDefinition.effective
-	{698, 4090, 0, 0, 3},    // ResearchElementDefinition.identifier
-	{728, 4091, 0, 0, 3},    // ResearchElementDefinition.jurisdiction
-	{703, 4092, 0, 0, 2},    // ResearchElementDefinition.name
-	{2111, 4093, 4, 0, 4},   // ResearchElementDefinition.predecessor
-	{740, 4094, 0, 0, 2},    // ResearchElementDefinition.publisher
-	{707, 4095, 0, 0, 3},    // ResearchElementDefinition.status
-	{2535, 4096, 4, 0, 4},   // ResearchElementDefinition.successor
-	{756, 4097, 0, 0, 2},    // ResearchElementDefinition.title
-	{757, 4098, 0, 0, 3},    // ResearchElementDefinition.topic
-	{690, 4099, 0, 0, 7},    // ResearchElementDefinition.url
-	{761, 4100, 0, 0, 3},    // ResearchElementDefinition.version
-	{773, 4101, 0, 0, 3},    // ResearchStudy.category
-	{677, 4102, 0, 0, 1},    // ResearchStudy.date
-	{1136, 4103, 0, 0, 3},   // ResearchStudy.focus
-	{698, 4104, 0, 0, 3},    // ResearchStudy.identifier
-	{2205, 4105, 0, 0, 3},   // ResearchStudy.keyword
-	{732, 4106, 0, 0, 3},    // ResearchStudy.location
-	{3503, 4107, 10, 0, 4},  // ResearchStudy.partof
-	{4108, 4109, 40, 0, 4},  // ResearchStudy.principalinvestigator
-	{926, 4110, 133, 0, 4},  // ResearchStudy.protocol
-	{867, 4111, 7, 0, 4},    // ResearchStudy.site
-	{2215, 4112, 1, 0, 4},   // ResearchStudy.sponsor
-	{707, 4113, 0, 0, 3},    // ResearchStudy.status
-	{756, 4114, 0, 0, 2},    // ResearchStudy.title
-	{677, 4115, 0, 0, 1},    // ResearchSubject.date
-	{698, 4116, 0, 0, 3},    // ResearchSubject.identifier
-	{1611, 4117, 2, 0, 4},   // ResearchSubject.individual
-	{808, 4117, 2, 0, 4},    // ResearchSubject.patient
-	{707, 4118, 0, 0, 3},    // ResearchSubject.status
-	{785, 4119, 10, 0, 4},   // ResearchSubject.study
-	{4120, 0, 0, 0, 2},      // Resource._content
-	{4121, 4122, 0, 0, 3},   // Resource._id
-	{4123, 4124, 0, 0, 1},   // Resource._lastUpdated
-	{4125, 4126, 0, 0, 7},   // Resource._profile
-	{4127, 0, 0, 0, 3},      // Resource._query
-	{4128, 4129, 0, 0, 3},   // Resource._security
-	{4130, 4131, 0, 0, 7},   // Resource._source
-	{4132, 4133, 0, 0, 3},   // Resource._tag
-	{1204, 4134, 9, 0, 4},   // RiskAssessment.condition
-	{677, 4135, 0, 0, 1},    // RiskAssessment.date
-	{776, 4136, 35, 0, 4},   // RiskAssessment.encounter
-	{698, 4137, 0, 0, 3},    // RiskAssessment.identifier
-	{791, 4138, 0, 0, 3},    // RiskAssessment.method
-	{808, 4139, 2, 0, 4},    // RiskAssessment.patient
-	{960, 4140, 57, 0, 4},   // RiskAssessment.performer
-	{2227, 4141, 0, 0, 0},   // RiskAssessment.probability
-	{4142, 4143, 0, 0, 3},   // RiskAssessment.risk
-	{708, 4144, 32, 0, 4},   // RiskAssessment.subject
-	{984, 4145, 0, 0, 3},    // RiskEvidenceSynthesis.context
-	{2515, 4146, 0, 0, 6},   // RiskEvidenceSynthesis.context-quantity
-	{2517, 4147, 0, 0, 3},   // RiskEvidenceSynthesis.context-type
-	{2519, 4148, 0, 5, 5},   // RiskEvidenceSynthesis.context-type-quantity
-	{2521, 4148, 0, 6, 5},   // RiskEvidenceSynthesis.context-type-value
-	{677, 4149, 0, 0, 1},    // RiskEvidenceSynthesis.date
-	{695, 4150, 0, 0, 2},    // RiskEvidenceSynthesis.description
-	{1080, 4151, 0, 0, 1},   // RiskEvidenceSynthesis.effective
-	{698, 4152, 0, 0, 3},    // RiskEvidenceSynthesis.identifier
-	{728, 4153, 0, 0, 3},    // RiskEvidenceSynthesis.jurisdiction
-	{703, 4154, 0, 0, 2},    // RiskEvidenceSynthesis.name
-	{740, 4155, 0, 0, 2},    // RiskEvidenceSynthesis.publisher
-	{707, 4156, 0, 0, 3},    // RiskEvidenceSynthesis.status
-	{756, 4157, 0, 0, 2},    // RiskEvidenceSynthesis.title
-	{690, 4158, 0, 0, 7},    // RiskEvidenceSynthesis.url
-	{761, 4159, 0, 0, 3},    // RiskEvidenceSynthesis.version
-	{888, 4160, 0, 0, 3},    // Schedule.active
-	{833, 4161, 13, 0, 4},   // Schedule.actor
-	{677, 4162, 0, 0, 1},    // Schedule.date
-	{698, 4163, 0, 0, 3},    // Schedule.identifier
-	{2589, 4164, 0, 0, 3},   // Schedule.service-category
-	{2591, 4165, 0, 0, 3},   // Schedule.service-type
-	{830, 4166, 0, 0, 3},    // Schedule.specialty
-	{1360, 4167, 0, 0, 3},   // SearchParameter.base
-	{676, 4168, 0, 0, 3},    // SearchParameter.code
-	{1281, 4169, 134, 0, 4}, // SearchParameter.component
-	{984, 4170, 0, 0, 3},    // SearchParameter.context
-	{2515, 4171, 0, 0, 6},   // SearchParameter.context-quantity
-	{2517, 4172, 0, 0, 3},   // SearchParameter.context-type
-	{2519, 4173, 0, 5, 5},   // SearchParameter.context-type-quantity
-	{2521, 4173, 0, 6, 5},   // SearchParameter.context-type-value
-	{677, 4174, 0, 0, 1},    // SearchParameter.date
-	{2525, 4175, 134, 0, 4}, // SearchParameter.derived-from
-	{695, 4176, 0, 0, 2},    // SearchParameter.description
-	{728, 4177, 0, 0, 3},    // SearchParameter.jurisdiction
-	{703, 4178, 0, 0, 2},    // SearchParameter.name
-	{740, 4179, 0, 0, 2},    // SearchParameter.publisher
-	{707, 4180, 0, 0, 3},    // SearchParameter.status
-	{1132, 4181, 0, 0, 3},   // SearchParameter.target
-	{710, 4182, 0, 0, 3},    // SearchParameter.type
-	{690, 4183, 0, 0, 7},    // SearchParameter.url
-	{761, 4184, 0, 0, 3},    // SearchParameter.version
-	{2175, 4185, 0, 0, 1},   // ServiceRequest.authored
-	{2576, 4186, 135, 0, 4}, // ServiceRequest.based-on
-	{2914, 4187, 0, 0, 3},   // ServiceRequest.body-site
-	{773, 4188, 0, 0, 3},    // ServiceRequest.category
-	{676, 4189, 0, 0, 3},    // ServiceRequest.code
-	{776, 4190, 35, 0, 4},   // ServiceRequest.encounter
-	{698, 4191, 0, 0, 3},    // ServiceRequest.identifier
-	{2685, 4192, 59, 0, 4},  // ServiceRequest.instantiates-canonical
-	{2687, 4193, 0, 0, 7},   // ServiceRequest.instantiates-uri
-	{727, 4194, 0, 0, 3},    // ServiceRequest.intent
-	{991, 4195, 0, 0, 1},    // ServiceRequest.occurrence
-	{4196, 4197, 0, 0, 3},   // ServiceRequest.order-detail
-	{808, 4198, 2, 0, 4},    // ServiceRequest.patient
-	{960, 4199, 31, 0, 4},   // ServiceRequest.performer
-	{4200, 4201, 0, 0, 3},   // ServiceRequest.performer-type
-	{711, 4202, 0, 0, 3},    // ServiceRequest.priority
-	{953, 4203, 14, 0, 4},   // ServiceRequest.replaces
-	{1126, 4204, 19, 0, 4},  // ServiceRequest.requester
-	{2251, 4205, 0, 0, 3},   // ServiceRequest.requisition
-	{1314, 4206, 67, 0, 4},  // ServiceRequest.specimen
-	{707, 4207, 0, 0, 3},    // ServiceRequest.status
-	{708, 4208, 62, 0, 4},   // ServiceRequest.subject
-	{2574, 4209, 0, 0, 3},   // Slot.appointment-type
-	{698, 4210, 0, 0, 3},    // Slot.identifier
-	{1893, 4211, 136, 0, 4}, // Slot.schedule
-	{2589, 4212, 0, 0, 3},   // Slot.service-category
-	{2591, 4213, 0, 0, 3},   // Slot.service-type
-	{830, 4214, 0, 0, 3},    // Slot.specialty
-	{831, 4215, 0, 0, 1},    // Slot.start
-	{707, 4216, 0, 0, 3},    // Slot.status
-	{4217, 4218, 0, 0, 3},   // Specimen.accession
-	{983, 4219, 0, 0, 3},    // Specimen.bodysite
-	{877, 4220, 0, 0, 1},    // Specimen.collected
-	{880, 4221, 40, 0, 4},   // Specimen.collector
-	{2256, 4222, 0, 0, 3},   // Specimen.container
-	{4223, 4224, 0, 0, 3},   // Specimen.container-id
-	{698, 4225, 0, 0, 3},    // Specimen.identifier
-	{871, 4226, 67, 0, 4},   // Specimen.parent
-	{808, 4227, 2, 0, 4},    // Specimen.patient
-	{707, 4228, 0, 0, 3},    // Specimen.status
-	{708, 4229, 137, 0, 4},  // Specimen.subject
-	{710, 4230, 0, 0, 3},    // Specimen.type
-	{2256, 4231, 0, 0, 3},   // SpecimenDefinition.container
-	{698, 4232, 0, 0, 3},    // SpecimenDefinition.identifier
-	{710, 4233, 0, 0, 3},    // SpecimenDefinition.type
-	{2282, 4234, 0, 0, 3},   // StructureDefinition.abstract
-	{1360, 4235, 24, 0, 4},  // StructureDefinition.base
-	{4236, 4237, 0, 0, 3},   // StructureDefinition.base-path
-	{984, 4238, 0, 0, 3},    // StructureDefinition.context
-	{2515, 4239, 0, 0, 6},   // StructureDefinition.context-quantity
-	{2517, 4240, 0, 0, 3},   // StructureDefinition.context-type
-	{2519, 4241, 0, 5, 5},   // StructureDefinition.context-type-quantity
-	{2521, 4241, 0, 6, 5},   // StructureDefinition.context-type-value
-	{677, 4242, 0, 0, 1},    // StructureDefinition.date
-	{2285, 4243, 0, 0, 3},   // StructureDefinition.derivation
-	{695, 4244, 0, 0, 2},    // StructureDefinition.description
-	{726, 4245, 0, 0, 3},    // StructureDefinition.experimental
-	{4246, 4247, 0, 0, 3},   // StructureDefinition.ext-context
-	{698, 4248, 0, 0, 3},    // StructureDefinition.identifier
-	{728, 4249, 0, 0, 3},    // StructureDefinition.jurisdiction
-	{2205, 4250, 0, 0, 3},   // StructureDefinition.keyword
-	{729, 4251, 0, 0, 3},    // StructureDefinition.kind
-	{703, 4252, 0, 0, 2},    // StructureDefinition.name
-	{763, 4253, 0, 0, 3},    // StructureDefinition.path
-	{740, 4254, 0, 0, 2},    // StructureDefinition.publisher
-	{707, 4255, 0, 0, 3},    // StructureDefinition.status
-	{756, 4256, 0, 0, 2},    // StructureDefinition.title
-	{710, 4257, 0, 0, 7},    // StructureDefinition.type
-	{690, 4258, 0, 0, 7},    // StructureDefinition.url
-	{4259, 4260, 51, 0, 4},  // StructureDefinition.valueset
-	{761, 4261, 0, 0, 3},    // StructureDefinition.version
-	{984, 4262, 0, 0, 3},    // StructureMap.context
-	{2515, 4263, 0, 0, 6},   // StructureMap.context-quantity
-	{2517, 4264, 0, 0, 3},   // StructureMap.context-type
-	{2519, 4265, 0, 5, 5},   // StructureMap.context-type-quantity
-	{2521, 4265, 0, 6, 5},   // StructureMap.context-type-value
-	{677, 4266, 0, 0, 1},    // StructureMap.date
-	{695, 4267, 0, 0, 2},    // StructureMap.description
-	{698, 4268, 0, 0, 3},    // StructureMap.identifier
-	{728, 4269, 0, 0, 3},    // StructureMap.jurisdiction
-	{703, 4270, 0, 0, 2},    // StructureMap.name
-	{740, 4271, 0, 0, 2},    // StructureMap.publisher
-	{707, 4272, 0, 0, 3},    // StructureMap.status
-	{756, 4273, 0, 0, 2},    // StructureMap.title
-	{690, 4274, 0, 0, 7},    // StructureMap.url
-	{761, 4275, 0, 0, 3},    // StructureMap.version
-	{718, 4276, 0, 0, 3},    // Subscription.contact
-	{1836, 4277, 0, 0, 2},   // Subscription.criteria
-	{1116, 4278, 0, 0, 3},   // Subscription.payload
-	{707, 4279, 0, 0, 3},    // Subscription.status
-	{710, 4280, 0, 0, 3},    // Subscription.type
-	{690, 4281, 0, 0, 7},    // Subscription.url
-	{773, 4282, 0, 0, 3},    // Substance.category
-	{676, 4283, 0, 0, 3},    // Substance.code
-	{4284, 4285, 0, 0, 3},   // Substance.container-identifier
-	{2301, 4286, 0, 0, 1},   // Substance.expiry
-	{698, 4287, 0, 0, 3},    // Substance.identifier
-	{742, 4288, 0, 0, 6},    // Substance.quantity
-	{707, 4289, 0, 0, 3},    // Substance.status
-	{4290, 4291, 100, 0, 4}, // Substance.substance-reference
-	{676, 4292, 0, 0, 3},    // SubstanceSpecification.code
-	{698, 4293, 0, 0, 3},    // SupplyDelivery.identifier
-	{808, 4294, 2, 0, 4},    // SupplyDelivery.patient
-	{1660, 4295, 40, 0, 4},  // SupplyDelivery.receiver
-	{707, 4296, 0, 0, 3},    // SupplyDelivery.status
-	{2398, 4297, 38, 0, 4},  // SupplyDelivery.supplier
-	{773, 4298, 0, 0, 3},    // SupplyRequest.category
-	{677, 4299, 0, 0, 1},    // SupplyRequest.date
-	{698, 4300, 0, 0, 3},    // SupplyRequest.identifier
-	{1126, 4301, 19, 0, 4},  // SupplyRequest.requester
-	{707, 4302, 0, 0, 3},    // SupplyRequest.status
-	{708, 4303, 138, 0, 4},  // SupplyRequest.subject
-	{2398, 4304, 139, 0, 4}, // SupplyRequest.supplier
-	{3026, 4305, 0, 0, 1},   // Task.authored-on
-	{2576, 4306, 4, 0, 4},   // Task.based-on
-	{4307, 4308, 0, 0, 3},   // Task.business-status
-	{676, 4309, 0, 0, 3},    // Task.code
-	{776, 4310, 28, 0, 4},   // Task.encounter
-	{1136, 4311, 4, 0, 4},   // Task.focus
-	{2829, 4312, 0, 0, 3},   // Task.group-identifier
-	{698, 4313, 0, 0, 3},    // Task.identifier
-	{727, 4314, 0, 0, 3},    // Task.intent
-	{4315, 4316, 0, 0, 1},   // Task.modified
-	{704, 4317, 31, 0, 4},   // Task.owner
-	{2690, 4318, 125, 0, 4}, // Task.part-of
-	{808, 4319, 2, 0, 4},    // Task.patient
-	{960, 4320, 0, 0, 3},    // Task.performer
-	{714, 4321, 0, 0, 1},    // Task.period
-	{711, 4322, 0, 0, 3},    // Task.priority
-	{1126, 4323, 19, 0, 4},  // Task.requester
-	{707, 4324, 0, 0, 3},    // Task.status
-	{708, 4325, 4, 0, 4},    // Task.subject
-	{984, 4326, 0, 0, 3},    // TerminologyCapabilities.context
-	{2515, 4327, 0, 0, 6},   // TerminologyCapabilities.context-quantity
-	{2517, 4328, 0, 0, 3},   // TerminologyCapabilities.context-type
-	{2519, 4329, 0, 5, 5},   // TerminologyCapabilities.context-type-quantity
-	{2521, 4329, 0, 6, 5},   // TerminologyCapabilities.context-type-value
-	{677, 4330, 0, 0, 1},    // TerminologyCapabilities.date
-	{695, 4331, 0, 0, 2},    // TerminologyCapabilities.description
-	{728, 4332, 0, 0, 3},    // TerminologyCapabilities.jurisdiction
-	{703, 4333, 0, 0, 2},    // TerminologyCapabilities.name
-	{740, 4334, 0, 0, 2},    // TerminologyCapabilities.publisher
-	{707, 4335, 0, 0, 3},    // TerminologyCapabilities.status
-	{756, 4336, 0, 0, 2},    // TerminologyCapabilities.title
-	{690, 4337, 0, 0, 7},    // TerminologyCapabilities.url
-	{761, 4338, 0, 0, 3},    // TerminologyCapabilities.version
-	{698, 4339, 0, 0, 3},    // TestReport.identifier
-	{1179, 4340, 0, 0, 1},   // TestReport.issued
-	{735, 4341, 0, 0, 7},    // TestReport.participant
-	{1312, 4342, 0, 0, 3},   // TestReport.result
-	{2425, 4343, 0, 0, 2},   // TestReport.tester
-	{4344, 4345, 140, 0, 4}, // TestReport.testscript
-	{984, 4346, 0, 0, 3},    // TestScript.context
-	{2515, 4347, 0, 0, 6},   // TestScript.context-quantity
-	{2517, 4348, 0, 0, 3},   // TestScript.context-type
-	{2519, 4349, 0, 5, 5},   // TestScript.context-type-quantity
-	{2521, 4349, 0, 6, 5},   // TestScript.context-type-value
-	{677, 4350, 0, 0, 1},    // TestScript.date
-	{695, 4351, 0, 0, 2},    // TestScript.description
-	{698, 4352, 0, 0, 3},    // TestScript.identifier
-	{728, 4353, 0, 0, 3},    // TestScript.jurisdiction
-	{703, 4354, 0, 0, 2},    // TestScript.name
-	{740, 4355, 0, 0, 2},    // TestScript.publisher
-	{707, 4356, 0, 0, 3},    // TestScript.status
-	{4357, 4358, 0, 0, 2},   // TestScript.testscript-capability
-	{756, 4359, 0, 0, 2},    // TestScript.title
-	{690, 4360, 0, 0, 7},    // TestScript.url
-	{761, 4361, 0, 0, 3},    // TestScript.version
-	{676, 4362, 0, 0, 3},    // ValueSet.code
-	{984, 4363, 0, 0, 3},    // ValueSet.context
-	{2515, 4364, 0, 0, 6},   // ValueSet.context-quantity
-	{2517, 4365, 0, 0, 3},   // ValueSet.context-type
-	{2519, 4366, 0, 5, 5},   // ValueSet.context-type-quantity
-	{2521, 4366, 0, 6, 5},   // ValueSet.context-type-value
-	{677, 4367, 0, 0, 1},    // ValueSet.date
-	{695, 4368, 0, 0, 2},    // ValueSet.description
-	{2409, 4369, 0, 0, 7},   // ValueSet.expansion
-	{698, 4370, 0, 0, 3},    // ValueSet.identifier
-	{728, 4371, 0, 0, 3},    // ValueSet.jurisdiction
-	{703, 4372, 0, 0, 2},    // ValueSet.name
-	{740, 4373, 0, 0, 2},    // ValueSet.publisher
-	{958, 4374, 0, 0, 7},    // ValueSet.reference
-	{707, 4375, 0, 0, 3},    // ValueSet.status
-	{756, 4376, 0, 0, 2},    // ValueSet.title
-	{690, 4377, 0, 0, 7},    // ValueSet.url
-	{761, 4378, 0, 0, 3},    // ValueSet.version
-	{1132, 4379, 4, 0, 4},   // VerificationResult.target
-	{4380, 4381, 0, 0, 1},   // VisionPrescription.datewritten
-	{776, 4382, 35, 0, 4},   // VisionPrescription.encounter
-	{698, 4383, 0, 0, 3},    // VisionPrescription.identifier
-	{808, 4384, 2, 0, 4},    // VisionPrescription.patient
-	{2493, 4385, 40, 0, 4},  // VisionPrescription.prescriber
-	{707, 4386, 0, 0, 3},    // VisionPrescription.status
+	{2950, 3099, 0, 0, 3},   // DocumentReference.security-label
+	{3100, 3101, 0, 0, 3},   // DocumentReference.setting
+	{707, 3102, 0, 0, 3},    // DocumentReference.status
+	{708, 3103, 68, 0, 4},   // DocumentReference.subject
+	{710, 3104, 0, 0, 3},    // DocumentReference.type
+	{3105, 0, 0, 0, 2},      // DomainResource._text
+	{984, 3106, 0, 0, 3},    // EffectEvidenceSynthesis.context
+	{2515, 3107, 0, 0, 6},   // EffectEvidenceSynthesis.context-quantity
+	{2517, 3108, 0, 0, 3},   // EffectEvidenceSynthesis.context-type
+	{2519, 3109, 0, 5, 5},   // EffectEvidenceSynthesis.context-type-quantity
+	{2521, 3109, 0, 6, 5},   // EffectEvidenceSynthesis.context-type-value
+	{677, 3110, 0, 0, 1},    // EffectEvidenceSynthesis.date
+	{695, 3111, 0, 0, 2},    // EffectEvidenceSynthesis.description
+	{1080, 3112, 0, 0, 1},   // EffectEvidenceSynthesis.effective
+	{698, 3113, 0, 0, 3},    // EffectEvidenceSynthesis.identifier
+	{728, 3114, 0, 0, 3},    // EffectEvidenceSynthesis.jurisdiction
+	{703, 3115, 0, 0, 2},    // EffectEvidenceSynthesis.name
+	{740, 3116, 0, 0, 2},    // EffectEvidenceSynthesis.publisher
+	{707, 3117, 0, 0, 3},    // EffectEvidenceSynthesis.status
+	{756, 3118, 0, 0, 2},    // EffectEvidenceSynthesis.title
+	{690, 3119, 0, 0, 7},    // EffectEvidenceSynthesis.url
+	{761, 3120, 0, 0, 3},    // EffectEvidenceSynthesis.version
+	{982, 3121, 34, 0, 4},   // Encounter.account
+	{835, 3122, 18, 0, 4},   // Encounter.appointment
+	{2576, 3123, 14, 0, 4},  // Encounter.based-on
+	{1165, 3124, 0, 0, 3},   // Encounter.class
+	{677, 3125, 0, 0, 1},    // Encounter.date
+	{1009, 3126, 71, 0, 4},  // Encounter.diagnosis
+	{3127, 3128, 72, 0, 4},  // Encounter.episode-of-care
+	{698, 3129, 0, 0, 3},    // Encounter.identifier
+	{1598, 3130, 0, 0, 6},   // Encounter.length
+	{732, 3131, 7, 0, 4},    // Encounter.location
+	{3132, 3133, 0, 0, 1},   // Encounter.location-period
+	{2690, 3134, 28, 0, 4},  // Encounter.part-of
+	{735, 3135, 73, 0, 4},   // Encounter.participant
+	{3136, 3137, 0, 0, 3},   // Encounter.participant-type
+	{808, 3138, 2, 0, 4},    // Encounter.patient
+	{2130, 3139, 15, 0, 4},  // Encounter.practitioner
+	{2585, 3140, 0, 0, 3},   // Encounter.reason-code
+	{2587, 3141, 16, 0, 4},  // Encounter.reason-reference
+	{3142, 3143, 1, 0, 4},   // Encounter.service-provider
+	{3144, 3145, 0, 0, 3},   // Encounter.special-arrangement
+	{707, 3146, 0, 0, 3},    // Encounter.status
+	{708, 3147, 32, 0, 4},   // Encounter.subject
+	{710, 3148, 0, 0, 3},    // Encounter.type
+	{3149, 3150, 0, 0, 3},   // Endpoint.connection-type
+	{698, 3151, 0, 0, 3},    // Endpoint.identifier
+	{703, 3152, 0, 0, 2},    // Endpoint.name
+	{1157, 3153, 1, 0, 4},   // Endpoint.organization
+	{3154, 3155, 0, 0, 3},   // Endpoint.payload-type
+	{707, 3156, 0, 0, 3},    // Endpoint.status
+	{698, 3157, 0, 0, 3},    // EnrollmentRequest.identifier
+	{808, 3158, 2, 0, 4},    // EnrollmentRequest.patient
+	{707, 3159, 0, 0, 3},    // EnrollmentRequest.status
+	{708, 3158, 2, 0, 4},    // EnrollmentRequest.subject
+	{698, 3160, 0, 0, 3},    // EnrollmentResponse.identifier
+	{875, 3161, 74, 0, 4},   // EnrollmentResponse.request
+	{707, 3162, 0, 0, 3},    // EnrollmentResponse.status
+	{3163, 3164, 15, 0, 4},  // EpisodeOfCare.care-manager
+	{1204, 3165, 9, 0, 4},   // EpisodeOfCare.condition
+	{677, 3166, 0, 0, 1},    // EpisodeOfCare.date
+	{698, 3167, 0, 0, 3},    // EpisodeOfCare.identifier
+	{3168, 3169, 14, 0, 4},  // EpisodeOfCare.incoming-referral
+	{1157, 3170, 1, 0, 4},   // EpisodeOfCare.organization
+	{808, 3171, 2, 0, 4},    // EpisodeOfCare.patient
+	{707, 3172, 0, 0, 3},    // EpisodeOfCare.status
+	{710, 3173, 0, 0, 3},    // EpisodeOfCare.type
+	{2512, 3174, 4, 0, 4},   // EventDefinition.composed-of
+	{984, 3175, 0, 0, 3},    // EventDefinition.context
+	{2515, 3176, 0, 0, 6},   // EventDefinition.context-quantity
+	{2517, 3177, 0, 0, 3},   // EventDefinition.context-type
+	{2519, 3178, 0, 5, 5},   // EventDefinition.context-type-quantity
+	{2521, 3178, 0, 6, 5},   // EventDefinition.context-type-value
+	{677, 3179, 0, 0, 1},    // EventDefinition.date
+	{2523, 3180, 4, 0, 4},   // EventDefinition.depends-on
+	{2525, 3181, 4, 0, 4},   // EventDefinition.derived-from
+	{695, 3182, 0, 0, 2},    // EventDefinition.description
+	{1080, 3183, 0, 0, 1},   // EventDefinition.effective
+	{698, 3184, 0, 0, 3},    // EventDefinition.identifier
+	{728, 3185, 0, 0, 3},    // EventDefinition.jurisdiction
+	{703, 3186, 0, 0, 2},    // EventDefinition.name
+	{2111, 3187, 4, 0, 4},   // EventDefinition.predecessor
+	{740, 3188, 0, 0, 2},    // EventDefinition.publisher
+	{707, 3189, 0, 0, 3},    // EventDefinition.status
+	{2535, 3190, 4, 0, 4},   // EventDefinition.successor
+	{756, 3191, 0, 0, 2},    // EventDefinition.title
+	{757, 3192, 0, 0, 3},    // EventDefinition.topic
+	{690, 3193, 0, 0, 7},    // EventDefinition.url
+	{761, 3194, 0, 0, 3},    // EventDefinition.version
+	{2512, 3195, 4, 0, 4},   // Evidence.composed-of
+	{984, 3196, 0, 0, 3},    // Evidence.context
+	{2515, 3197, 0, 0, 6},   // Evidence.context-quantity
+	{2517, 3198, 0, 0, 3},   // Evidence.context-type
+	{2519, 3199, 0, 5, 5},   // Evidence.context-type-quantity
+	{2521, 3199, 0, 6, 5},   // Evidence.context-type-value
+	{677, 3200, 0, 0, 1},    // Evidence.date
+	{2523, 3201, 4, 0, 4},   // Evidence.depends-on
+	{2525, 3202, 4, 0, 4},   // Evidence.derived-from
+	{695, 3203, 0, 0, 2},    // Evidence.description
+	{1080, 3204, 0, 0, 1},   // Evidence.effective
+	{698, 3205, 0, 0, 3},    // Evidence.identifier
+	{728, 3206, 0, 0, 3},    // Evidence.jurisdiction
+	{703, 3207, 0, 0, 2},    // Evidence.name
+	{2111, 3208, 4, 0, 4},   // Evidence.predecessor
+	{740, 3209, 0, 0, 2},    // Evidence.publisher
+	{707, 3210, 0, 0, 3},    // Evidence.status
+	{2535, 3211, 4, 0, 4},   // Evidence.successor
+	{756, 3212, 0, 0, 2},    // Evidence.title
+	{757, 3213, 0, 0, 3},    // Evidence.topic
+	{690, 3214, 0, 0, 7},    // Evidence.url
+	{761, 3215, 0, 0, 3},    // Evidence.version
+	{2512, 3216, 4, 0, 4},   // EvidenceVariable.composed-of
+	{984, 3217, 0, 0, 3},    // EvidenceVariable.context
+	{2515, 3218, 0, 0, 6},   // EvidenceVariable.context-quantity
+	{2517, 3219, 0, 0, 3},   // EvidenceVariable.context-type
+	{2519, 3220, 0, 5, 5},   // EvidenceVariable.context-type-quantity
+	{2521, 3220, 0, 6, 5},   // EvidenceVariable.context-type-value
+	{677, 3221, 0, 0, 1},    // EvidenceVariable.date
+	{2523, 3222, 4, 0, 4},   // EvidenceVariable.depends-on
+	{2525, 3223, 4, 0, 4},   // EvidenceVariable.derived-from
+	{695, 3224, 0, 0, 2},    // EvidenceVariable.description
+	{1080, 3225, 0, 0, 1},   // EvidenceVariable.effective
+	{698, 3226, 0, 0, 3},    // EvidenceVariable.identifier
+	{728, 3227, 0, 0, 3},    // EvidenceVariable.jurisdiction
+	{703, 3228, 0, 0, 2},    // EvidenceVariable.name
+	{2111, 3229, 4, 0, 4},   // EvidenceVariable.predecessor
+	{740, 3230, 0, 0, 2},    // EvidenceVariable.publisher
+	{707, 3231, 0, 0, 3},    // EvidenceVariable.status
+	{2535, 3232, 4, 0, 4},   // EvidenceVariable.successor
+	{756, 3233, 0, 0, 2},    // EvidenceVariable.title
+	{757, 3234, 0, 0, 3},    // EvidenceVariable.topic
+	{690, 3235, 0, 0, 7},    // EvidenceVariable.url
+	{761, 3236, 0, 0, 3},    // EvidenceVariable.version
+	{984, 3237, 0, 0, 3},    // ExampleScenario.context
+	{2515, 3238, 0, 0, 6},   // ExampleScenario.context-quantity
+	{2517, 3239, 0, 0, 3},   // ExampleScenario.context-type
+	{2519, 3240, 0, 5, 5},   // ExampleScenario.context-type-quantity
+	{2521, 3240, 0, 6, 5},   // ExampleScenario.context-type-value
+	{677, 3241, 0, 0, 1},    // ExampleScenario.date
+	{698, 3242, 0, 0, 3},    // ExampleScenario.identifier
+	{728, 3243, 0, 0, 3},    // ExampleScenario.jurisdiction
+	{703, 3244, 0, 0, 2},    // ExampleScenario.name
+	{740, 3245, 0, 0, 2},    // ExampleScenario.publisher
+	{707, 3246, 0, 0, 3},    // ExampleScenario.status
+	{690, 3247, 0, 0, 7},    // ExampleScenario.url
+	{761, 3248, 0, 0, 3},    // ExampleScenario.version
+	{2677, 3249, 38, 0, 4},  // ExplanationOfBenefit.care-team
+	{1053, 3250, 41, 0, 4},  // ExplanationOfBenefit.claim
+	{694, 3251, 75, 0, 4},   // ExplanationOfBenefit.coverage
+	{820, 3252, 0, 0, 1},    // ExplanationOfBenefit.created
+	{2745, 3253, 39, 0, 4},  // ExplanationOfBenefit.detail-udi
+	{1063, 3254, 0, 0, 2},   // ExplanationOfBenefit.disposition
+	{776, 3255, 28, 0, 4},   // ExplanationOfBenefit.encounter
+	{989, 3256, 40, 0, 4},   // ExplanationOfBenefit.enterer
+	{1010, 3257, 7, 0, 4},   // ExplanationOfBenefit.facility
+	{698, 3258, 0, 0, 3},    // ExplanationOfBenefit.identifier
+	{2752, 3259, 39, 0, 4},  // ExplanationOfBenefit.item-udi
+	{808, 3260, 2, 0, 4},    // ExplanationOfBenefit.patient
+	{1015, 3261, 20, 0, 4},  // ExplanationOfBenefit.payee
+	{2757, 3262, 39, 0, 4},  // ExplanationOfBenefit.procedure-udi
+	{1017, 3263, 38, 0, 4},  // ExplanationOfBenefit.provider
+	{707, 3264, 0, 0, 3},    // ExplanationOfBenefit.status
+	{2761, 3265, 39, 0, 4},  // ExplanationOfBenefit.subdetail-udi
+	{676, 3266, 0, 0, 3},    // FamilyMemberHistory.code
+	{677, 3267, 0, 0, 1},    // FamilyMemberHistory.date
+	{698, 3268, 0, 0, 3},    // FamilyMemberHistory.identifier
+	{2685, 3269, 30, 0, 4},  // FamilyMemberHistory.instantiates-canonical
+	{2687, 3270, 0, 0, 7},   // FamilyMemberHistory.instantiates-uri
+	{808, 3271, 2, 0, 4},    // FamilyMemberHistory.patient
+	{1054, 3272, 0, 0, 3},   // FamilyMemberHistory.relationship
+	{1683, 3273, 0, 0, 3},   // FamilyMemberHistory.sex
+	{707, 3274, 0, 0, 3},    // FamilyMemberHistory.status
+	{716, 3275, 76, 0, 4},   // Flag.author
+	{677, 3276, 0, 0, 1},    // Flag.date
+	{776, 3277, 35, 0, 4},   // Flag.encounter
+	{698, 3278, 0, 0, 3},    // Flag.identifier
+	{808, 3279, 2, 0, 4},    // Flag.patient
+	{708, 3280, 77, 0, 4},   // Flag.subject
+	{3281, 3282, 0, 0, 3},   // Goal.achievement-status
+	{773, 3283, 0, 0, 3},    // Goal.category
+	{698, 3284, 0, 0, 3},    // Goal.identifier
+	{3285, 3286, 0, 0, 3},   // Goal.lifecycle-status
+	{808, 3287, 2, 0, 4},    // Goal.patient
+	{3288, 3289, 0, 0, 1},   // Goal.start-date
+	{708, 3290, 78, 0, 4},   // Goal.subject
+	{3291, 3292, 0, 0, 1},   // Goal.target-date
+	{984, 3293, 0, 0, 3},    // GraphDefinition.context
+	{2515, 3294, 0, 0, 6},   // GraphDefinition.context-quantity
+	{2517, 3295, 0, 0, 3},   // GraphDefinition.context-type
+	{2519, 3296, 0, 5, 5},   // GraphDefinition.context-type-quantity
+	{2521, 3296, 0, 6, 5},   // GraphDefinition.context-type-value
+	{677, 3297, 0, 0, 1},    // GraphDefinition.date
+	{695, 3298, 0, 0, 2},    // GraphDefinition.description
+	{728, 3299, 0, 0, 3},    // GraphDefinition.jurisdiction
+	{703, 3300, 0, 0, 2},    // GraphDefinition.name
+	{740, 3301, 0, 0, 2},    // GraphDefinition.publisher
+	{831, 3302, 0, 0, 3},    // GraphDefinition.start
+	{707, 3303, 0, 0, 3},    // GraphDefinition.status
+	{690, 3304, 0, 0, 7},    // GraphDefinition.url
+	{761, 3305, 0, 0, 3},    // GraphDefinition.version
+	{1704, 3306, 0, 0, 3},   // Group.actual
+	{1625, 3307, 0, 0, 3},   // Group.characteristic
+	{3308, 281, 0, 79, 5},   // Group.characteristic-value
+	{676, 3309, 0, 0, 3},    // Group.code
+	{1634, 3310, 0, 0, 3},   // Group.exclude
+	{698, 3311, 0, 0, 3},    // Group.identifier
+	{3312, 3313, 80, 0, 4},  // Group.managing-entity
+	{968, 3314, 81, 0, 4},   // Group.member
+	{710, 3315, 0, 0, 3},    // Group.type
+	{796, 3316, 0, 0, 3},    // Group.value
+	{698, 3317, 0, 0, 3},    // GuidanceResponse.identifier
+	{808, 3318, 2, 0, 4},    // GuidanceResponse.patient
+	{875, 3319, 0, 0, 3},    // GuidanceResponse.request
+	{708, 3320, 32, 0, 4},   // GuidanceResponse.subject
+	{888, 3321, 0, 0, 3},    // HealthcareService.active
+	{1625, 3322, 0, 0, 3},   // HealthcareService.characteristic
+	{3323, 3324, 7, 0, 4},   // HealthcareService.coverage-area
+	{923, 3325, 82, 0, 4},   // HealthcareService.endpoint
+	{698, 3326, 0, 0, 3},    // HealthcareService.identifier
+	{732, 3327, 7, 0, 4},    // HealthcareService.location
+	{703, 3328, 0, 0, 2},    // HealthcareService.name
+	{1157, 3329, 1, 0, 4},   // HealthcareService.organization
+	{1724, 3330, 0, 0, 3},   // HealthcareService.program
+	{2589, 3331, 0, 0, 3},   // HealthcareService.service-category
+	{2591, 3332, 0, 0, 3},   // HealthcareService.service-type
+	{830, 3333, 0, 0, 3},    // HealthcareService.specialty
+	{3334, 3335, 83, 0, 4},  // ImagingStudy.basedon
+	{983, 3336, 0, 0, 3},    // ImagingStudy.bodysite
+	{3337, 3338, 0, 0, 3},   // ImagingStudy.dicom-class
+	{776, 3339, 28, 0, 4},   // ImagingStudy.encounter
+	{923, 3340, 82, 0, 4},   // ImagingStudy.endpoint
+	{698, 3341, 0, 0, 3},    // ImagingStudy.identifier
+	{789, 3342, 0, 0, 3},    // ImagingStudy.instance
+	{1738, 3343, 40, 0, 4},  // ImagingStudy.interpreter
+	{1739, 3344, 0, 0, 3},   // ImagingStudy.modality
+	{808, 3345, 2, 0, 4},    // ImagingStudy.patient
+	{960, 3346, 36, 0, 4},   // ImagingStudy.performer
+	{998, 3347, 0, 0, 3},    // ImagingStudy.reason
+	{1743, 3348, 40, 0, 4},  // ImagingStudy.referrer
+	{1744, 3349, 0, 0, 3},   // ImagingStudy.series
+	{1745, 3350, 0, 0, 1},   // ImagingStudy.started
+	{707, 3351, 0, 0, 3},    // ImagingStudy.status
+	{708, 3352, 84, 0, 4},   // ImagingStudy.subject
+	{677, 3353, 0, 0, 1},    // Immunization.date
+	{698, 3354, 0, 0, 3},    // Immunization.identifier
+	{732, 3355, 7, 0, 4},    // Immunization.location
+	{3356, 3357, 0, 0, 2},   // Immunization.lot-number
+	{1268, 3358, 1, 0, 4},   // Immunization.manufacturer
+	{808, 3359, 2, 0, 4},    // Immunization.patient
+	{960, 3360, 38, 0, 4},   // Immunization.performer
+	{809, 3361, 66, 0, 4},   // Immunization.reaction
+	{3362, 3363, 0, 0, 1},   // Immunization.reaction-date
+	{2585, 3364, 0, 0, 3},   // Immunization.reason-code
+	{2587, 3365, 85, 0, 4},  // Immunization.reason-reference
+	{1744, 3366, 0, 0, 2},   // Immunization.series
+	{707, 3367, 0, 0, 3},    // Immunization.status
+	{3368, 3369, 0, 0, 3},   // Immunization.status-reason
+	{3370, 3371, 0, 0, 3},   // Immunization.target-disease
+	{3372, 3373, 0, 0, 3},   // Immunization.vaccine-code
+	{677, 3374, 0, 0, 1},    // ImmunizationEvaluation.date
+	{3375, 3376, 0, 0, 3},   // ImmunizationEvaluation.dose-status
+	{698, 3377, 0, 0, 3},    // ImmunizationEvaluation.identifier
+	{3378, 3379, 86, 0, 4},  // ImmunizationEvaluation.immunization-event
+	{808, 3380, 2, 0, 4},    // ImmunizationEvaluation.patient
+	{707, 3381, 0, 0, 3},    // ImmunizationEvaluation.status
+	{3370, 3382, 0, 0, 3},   // ImmunizationEvaluation.target-disease
+	{677, 3383, 0, 0, 1},    // ImmunizationRecommendation.date
+	{698, 3384, 0, 0, 3},    // ImmunizationRecommendation.identifier
+	{1234, 3385, 4, 0, 4},   // ImmunizationRecommendation.information
+	{808, 3386, 2, 0, 4},    // ImmunizationRecommendation.patient
+	{707, 3387, 0, 0, 3},    // ImmunizationRecommendation.status
+	{3388, 3389, 87, 0, 4},  // ImmunizationRecommendation.support
+	{3370, 3390, 0, 0, 3},   // ImmunizationRecommendation.target-disease
+	{3391, 3392, 0, 0, 3},   // ImmunizationRecommendation.vaccine-type
+	{984, 3393, 0, 0, 3},    // ImplementationGuide.context
+	{2515, 3394, 0, 0, 6},   // ImplementationGuide.context-quantity
+	{2517, 3395, 0, 0, 3},   // ImplementationGuide.context-type
+	{2519, 3396, 0, 5, 5},   // ImplementationGuide.context-type-quantity
+	{2521, 3396, 0, 6, 5},   // ImplementationGuide.context-type-value
+	{677, 3397, 0, 0, 1},    // ImplementationGuide.date
+	{2523, 3398, 23, 0, 4},  // ImplementationGuide.depends-on
+	{695, 3399, 0, 0, 2},    // ImplementationGuide.description
+	{726, 3400, 0, 0, 3},    // ImplementationGuide.experimental
+	{1779, 3401, 24, 0, 4},  // ImplementationGuide.global
+	{728, 3402, 0, 0, 3},    // ImplementationGuide.jurisdiction
+	{703, 3403, 0, 0, 2},    // ImplementationGuide.name
+	{740, 3404, 0, 0, 2},    // ImplementationGuide.publisher
+	{898, 3405, 4, 0, 4},    // ImplementationGuide.resource
+	{707, 3406, 0, 0, 3},    // ImplementationGuide.status
+	{756, 3407, 0, 0, 2},    // ImplementationGuide.title
+	{690, 3408, 0, 0, 7},    // ImplementationGuide.url
+	{761, 3409, 0, 0, 3},    // ImplementationGuide.version
+	{858, 3410, 0, 0, 2},    // InsurancePlan.address
+	{3411, 3412, 0, 0, 2},   // InsurancePlan.address-city
+	{3413, 3414, 0, 0, 2},   // InsurancePlan.address-country
+	{3415, 3416, 0, 0, 2},   // InsurancePlan.address-postalcode
+	{3417, 3418, 0, 0, 2},   // InsurancePlan.address-state
+	{3419, 3420, 0, 0, 3},   // InsurancePlan.address-use
+	{3421, 3422, 1, 0, 4},   // InsurancePlan.administered-by
+	{923, 3423, 82, 0, 4},   // InsurancePlan.endpoint
+	{698, 3424, 0, 0, 3},    // InsurancePlan.identifier
+	{703, 3425, 0, 0, 2},    // InsurancePlan.name
+	{3426, 3427, 1, 0, 4},   // InsurancePlan.owned-by
+	{3428, 3429, 0, 0, 2},   // InsurancePlan.phonetic
+	{707, 3430, 0, 0, 3},    // InsurancePlan.status
+	{710, 3431, 0, 0, 3},    // InsurancePlan.type
+	{982, 3432, 34, 0, 4},   // Invoice.account
+	{677, 3433, 0, 0, 1},    // Invoice.date
+	{698, 3434, 0, 0, 3},    // Invoice.identifier
+	{1280, 3435, 1, 0, 4},   // Invoice.issuer
+	{735, 3436, 19, 0, 4},   // Invoice.participant
+	{3437, 3438, 0, 0, 3},   // Invoice.participant-role
+	{808, 3439, 2, 0, 4},    // Invoice.patient
+	{1118, 3440, 54, 0, 4},  // Invoice.recipient
+	{707, 3441, 0, 0, 3},    // Invoice.status
+	{708, 3442, 32, 0, 4},   // Invoice.subject
+	{3443, 3444, 0, 0, 6},   // Invoice.totalgross
+	{3445, 3446, 0, 0, 6},   // Invoice.totalnet
+	{710, 3447, 0, 0, 3},    // Invoice.type
+	{2512, 3448, 4, 0, 4},   // Library.composed-of
+	{3449, 3450, 0, 0, 3},   // Library.content-type
+	{984, 3451, 0, 0, 3},    // Library.context
+	{2515, 3452, 0, 0, 6},   // Library.context-quantity
+	{2517, 3453, 0, 0, 3},   // Library.context-type
+	{2519, 3454, 0, 5, 5},   // Library.context-type-quantity
+	{2521, 3454, 0, 6, 5},   // Library.context-type-value
+	{677, 3455, 0, 0, 1},    // Library.date
+	{2523, 3456, 4, 0, 4},   // Library.depends-on
+	{2525, 3457, 4, 0, 4},   // Library.derived-from
+	{695, 3458, 0, 0, 2},    // Library.description
+	{1080, 3459, 0, 0, 1},   // Library.effective
+	{698, 3460, 0, 0, 3},    // Library.identifier
+	{728, 3461, 0, 0, 3},    // Library.jurisdiction
+	{703, 3462, 0, 0, 2},    // Library.name
+	{2111, 3463, 4, 0, 4},   // Library.predecessor
+	{740, 3464, 0, 0, 2},    // Library.publisher
+	{707, 3465, 0, 0, 3},    // Library.status
+	{2535, 3466, 4, 0, 4},   // Library.successor
+	{756, 3467, 0, 0, 2},    // Library.title
+	{757, 3468, 0, 0, 3},    // Library.topic
+	{710, 3469, 0, 0, 3},    // Library.type
+	{690, 3470, 0, 0, 7},    // Library.url
+	{761, 3471, 0, 0, 3},    // Library.version
+	{716, 3472, 38, 0, 4},   // Linkage.author
+	{980, 3473, 4, 0, 4},    // Linkage.item
+	{849, 3473, 4, 0, 4},    // Linkage.source
+	{676, 3474, 0, 0, 3},    // List.code
+	{677, 3475, 0, 0, 1},    // List.date
+	{3476, 3477, 0, 0, 3},   // List.empty-reason
+	{776, 3478, 35, 0, 4},   // List.encounter
+	{698, 3479, 0, 0, 3},    // List.identifier
+	{980, 3480, 4, 0, 4},    // List.item
+	{3481, 3482, 0, 0, 2},   // List.notes
+	{808, 3483, 2, 0, 4},    // List.patient
+	{849, 3484, 88, 0, 4},   // List.source
+	{707, 3485, 0, 0, 3},    // List.status
+	{708, 3486, 62, 0, 4},   // List.subject
+	{756, 3487, 0, 0, 2},    // List.title
+	{858, 3488, 0, 0, 2},    // Location.address
+	{3411, 3489, 0, 0, 2},   // Location.address-city
+	{3413, 3490, 0, 0, 2},   // Location.address-country
+	{3415, 3491, 0, 0, 2},   // Location.address-postalcode
+	{3417, 3492, 0, 0, 2},   // Location.address-state
+	{3419, 3493, 0, 0, 3},   // Location.address-use
+	{923, 3494, 82, 0, 4},   // Location.endpoint
+	{698, 3495, 0, 0, 3},    // Location.identifier
+	{703, 3496, 0, 0, 2},    // Location.name
+	{3497, 336, 0, 0, 8},    // Location.near
+	{3498, 3499, 0, 0, 3},   // Location.operational-status
+	{1157, 3500, 1, 0, 4},   // Location.organization
+	{3501, 3502, 7, 0, 4},   // Location.partof
+	{707, 3503, 0, 0, 3},    // Location.status
+	{710, 3504, 0, 0, 3},    // Location.type
+	{2512, 3505, 4, 0, 4},   // Measure.composed-of
+	{984, 3506, 0, 0, 3},    // Measure.context
+	{2515, 3507, 0, 0, 6},   // Measure.context-quantity
+	{2517, 3508, 0, 0, 3},   // Measure.context-type
+	{2519, 3509, 0, 5, 5},   // Measure.context-type-quantity
+	{2521, 3509, 0, 6, 5},   // Measure.context-type-value
+	{677, 3510, 0, 0, 1},    // Measure.date
+	{2523, 3511, 4, 0, 4},   // Measure.depends-on
+	{2525, 3512, 4, 0, 4},   // Measure.derived-from
+	{695, 3513, 0, 0, 2},    // Measure.description
+	{1080, 3514, 0, 0, 1},   // Measure.effective
+	{698, 3515, 0, 0, 3},    // Measure.identifier
+	{728, 3516, 0, 0, 3},    // Measure.jurisdiction
+	{703, 3517, 0, 0, 2},    // Measure.name
+	{2111, 3518, 4, 0, 4},   // Measure.predecessor
+	{740, 3519, 0, 0, 2},    // Measure.publisher
+	{707, 3520, 0, 0, 3},    // Measure.status
+	{2535, 3521, 4, 0, 4},   // Measure.successor
+	{756, 3522, 0, 0, 2},    // Measure.title
+	{757, 3523, 0, 0, 3},    // Measure.topic
+	{690, 3524, 0, 0, 7},    // Measure.url
+	{761, 3525, 0, 0, 3},    // Measure.version
+	{677, 3526, 0, 0, 1},    // MeasureReport.date
+	{3527, 3528, 4, 0, 4},   // MeasureReport.evaluated-resource
+	{698, 3529, 0, 0, 3},    // MeasureReport.identifier
+	{1702, 3530, 89, 0, 4},  // MeasureReport.measure
+	{808, 3531, 2, 0, 4},    // MeasureReport.patient
+	{714, 3532, 0, 0, 1},    // MeasureReport.period
+	{1838, 3533, 90, 0, 4},  // MeasureReport.reporter
+	{707, 3534, 0, 0, 3},    // MeasureReport.status
+	{708, 3535, 91, 0, 4},   // MeasureReport.subject
+	{2576, 3536, 92, 0, 4},  // Media.based-on
+	{820, 3537, 0, 0, 1},    // Media.created
+	{1306, 3538, 93, 0, 4},  // Media.device
+	{776, 3539, 28, 0, 4},   // Media.encounter
+	{698, 3540, 0, 0, 3},    // Media.identifier
+	{1739, 3541, 0, 0, 3},   // Media.modality
+	{1110, 3542, 36, 0, 4},  // Media.operator
+	{808, 3543, 2, 0, 4},    // Media.patient
+	{867, 3544, 0, 0, 3},    // Media.site
+	{707, 3545, 0, 0, 3},    // Media.status
+	{708, 3546, 94, 0, 4},   // Media.subject
+	{710, 3547, 0, 0, 3},    // Media.type
+	{1846, 3548, 0, 0, 3},   // Media.view
+	{676, 3549, 0, 0, 3},    // Medication.code
+	{3550, 3551, 0, 0, 1},   // Medication.expiration-date
+	{1065, 3552, 0, 0, 3},   // Medication.form
+	{698, 3553, 0, 0, 3},    // Medication.identifier
+	{1849, 3554, 95, 0, 4},  // Medication.ingredient
+	{3555, 3556, 0, 0, 3},   // Medication.ingredient-code
+	{3356, 3557, 0, 0, 3},   // Medication.lot-number
+	{1268, 3558, 1, 0, 4},   // Medication.manufacturer
+	{707, 3559, 0, 0, 3},    // Medication.status
+	{676, 3560, 0, 0, 3},    // MedicationAdministration.code
+	{984, 3561, 35, 0, 4},   // MedicationAdministration.context
+	{1306, 3562, 39, 0, 4},  // MedicationAdministration.device
+	{3563, 3564, 0, 0, 1},   // MedicationAdministration.effective-time
+	{698, 3565, 0, 0, 3},    // MedicationAdministration.identifier
+	{1852, 3566, 96, 0, 4},  // MedicationAdministration.medication
+	{808, 3567, 2, 0, 4},    // MedicationAdministration.patient
+	{960, 3568, 97, 0, 4},   // MedicationAdministration.performer
+	{3569, 3570, 0, 0, 3},   // MedicationAdministration.reason-given
+	{3571, 3572, 0, 0, 3},   // MedicationAdministration.reason-not-given
+	{875, 3573, 98, 0, 4},   // MedicationAdministration.request
+	{707, 3574, 0, 0, 3},    // MedicationAdministration.status
+	{708, 3575, 32, 0, 4},   // MedicationAdministration.subject
+	{676, 3576, 0, 0, 3},    // MedicationDispense.code
+	{984, 3577, 35, 0, 4},   // MedicationDispense.context
+	{1602, 3578, 7, 0, 4},   // MedicationDispense.destination
+	{698, 3579, 0, 0, 3},    // MedicationDispense.identifier
+	{1852, 3580, 96, 0, 4},  // MedicationDispense.medication
+	{808, 3581, 2, 0, 4},    // MedicationDispense.patient
+	{960, 3582, 19, 0, 4},   // MedicationDispense.performer
+	{1016, 3583, 98, 0, 4},  // MedicationDispense.prescription
+	{1660, 3584, 99, 0, 4},  // MedicationDispense.receiver
+	{3585, 3586, 40, 0, 4},  // MedicationDispense.responsibleparty
+	{707, 3587, 0, 0, 3},    // MedicationDispense.status
+	{708, 3588, 32, 0, 4},   // MedicationDispense.subject
+	{710, 3589, 0, 0, 3},    // MedicationDispense.type
+	{3590, 3591, 0, 0, 1},   // MedicationDispense.whenhandedover
+	{3592, 3593, 0, 0, 1},   // MedicationDispense.whenprepared
+	{973, 3594, 0, 0, 3},    // MedicationKnowledge.classification
+	{3595, 3596, 0, 0, 3},   // MedicationKnowledge.classification-type
+	{676, 3597, 0, 0, 3},    // MedicationKnowledge.code
+	{3598, 3599, 0, 0, 3},   // MedicationKnowledge.doseform
+	{1849, 3600, 100, 0, 4}, // MedicationKnowledge.ingredient
+	{3555, 3601, 0, 0, 3},   // MedicationKnowledge.ingredient-code
+	{1268, 3602, 1, 0, 4},   // MedicationKnowledge.manufacturer
+	{3603, 3604, 0, 0, 3},   // MedicationKnowledge.monitoring-program-name
+	{3605, 3606, 0, 0, 3},   // MedicationKnowledge.monitoring-program-type
+	{1875, 3607, 101, 0, 4}, // MedicationKnowledge.monograph
+	{3608, 3609, 0, 0, 3},   // MedicationKnowledge.monograph-type
+	{3610, 3611, 0, 0, 3},   // MedicationKnowledge.source-cost
+	{707, 3612, 0, 0, 3},    // MedicationKnowledge.status
+	{3613, 3614, 0, 0, 1},   // MedicationRequest.authoredon
+	{773, 3615, 0, 0, 3},    // MedicationRequest.category
+	{676, 3616, 0, 0, 3},    // MedicationRequest.code
+	{677, 3617, 0, 0, 1},    // MedicationRequest.date
+	{776, 3618, 28, 0, 4},   // MedicationRequest.encounter
+	{698, 3619, 0, 0, 3},    // MedicationRequest.identifier
+	{3620, 3621, 1, 0, 4},   // MedicationRequest.intended-dispenser
+	{3622, 3623, 36, 0, 4},  // MedicationRequest.intended-performer
+	{3624, 3625, 0, 0, 3},   // MedicationRequest.intended-performertype
+	{727, 3626, 0, 0, 3},    // MedicationRequest.intent
+	{1852, 3627, 96, 0, 4},  // MedicationRequest.medication
+	{808, 3628, 2, 0, 4},    // MedicationRequest.patient
+	{711, 3629, 0, 0, 3},    // MedicationRequest.priority
+	{1126, 3630, 19, 0, 4},  // MedicationRequest.requester
+	{707, 3631, 0, 0, 3},    // MedicationRequest.status
+	{708, 3632, 32, 0, 4},   // MedicationRequest.subject
+	{773, 3633, 0, 0, 3},    // MedicationStatement.category
+	{676, 3634, 0, 0, 3},    // MedicationStatement.code
+	{984, 3635, 35, 0, 4},   // MedicationStatement.context
+	{1080, 3636, 0, 0, 1},   // MedicationStatement.effective
+	{698, 3637, 0, 0, 3},    // MedicationStatement.identifier
+	{1852, 3638, 96, 0, 4},  // MedicationStatement.medication
+	{2690, 3639, 102, 0, 4}, // MedicationStatement.part-of
+	{808, 3640, 2, 0, 4},    // MedicationStatement.patient
+	{849, 3641, 20, 0, 4},   // MedicationStatement.source
+	{707, 3642, 0, 0, 3},    // MedicationStatement.status
+	{708, 3643, 32, 0, 4},   // MedicationStatement.subject
+	{698, 3644, 0, 0, 3},    // MedicinalProduct.identifier
+	{703, 3645, 0, 0, 2},    // MedicinalProduct.name
+	{3646, 3647, 0, 0, 3},   // MedicinalProduct.name-language
+	{766, 3648, 0, 0, 3},    // MedicinalProductAuthorization.country
+	{1935, 3649, 1, 0, 4},   // MedicinalProductAuthorization.holder
+	{698, 3650, 0, 0, 3},    // MedicinalProductAuthorization.identifier
+	{707, 3651, 0, 0, 3},    // MedicinalProductAuthorization.status
+	{708, 3652, 103, 0, 4},  // MedicinalProductAuthorization.subject
+	{708, 3653, 104, 0, 4},  // MedicinalProductContraindication.subject
+	{708, 3654, 104, 0, 4},  // MedicinalProductIndication.subject
+	{708, 3655, 105, 0, 4},  // MedicinalProductInteraction.subject
+	{698, 3656, 0, 0, 3},    // MedicinalProductPackaged.identifier
+	{708, 3657, 106, 0, 4},  // MedicinalProductPackaged.subject
+	{698, 3658, 0, 0, 3},    // MedicinalProductPharmaceutical.identifier
+	{1331, 3659, 0, 0, 3},   // MedicinalProductPharmaceutical.route
+	{3660, 3661, 0, 0, 3},   // MedicinalProductPharmaceutical.target-species
+	{708, 3662, 104, 0, 4},  // MedicinalProductUndesirableEffect.subject
+	{773, 3663, 0, 0, 3},    // MessageDefinition.category
+	{984, 3664, 0, 0, 3},    // MessageDefinition.context
+	{2515, 3665, 0, 0, 6},   // MessageDefinition.context-quantity
+	{2517, 3666, 0, 0, 3},   // MessageDefinition.context-type
+	{2519, 3667, 0, 5, 5},   // MessageDefinition.context-type-quantity
+	{2521, 3667, 0, 6, 5},   // MessageDefinition.context-type-value
+	{677, 3668, 0, 0, 1},    // MessageDefinition.date
+	{695, 3669, 0, 0, 2},    // MessageDefinition.description
+	{777, 3670, 0, 0, 3},    // MessageDefinition.event
+	{1136, 3671, 0, 0, 3},   // MessageDefinition.focus
+	{698, 3672, 0, 0, 3},    // MessageDefinition.identifier
+	{728, 3673, 0, 0, 3},    // MessageDefinition.jurisdiction
+	{703, 3674, 0, 0, 2},    // MessageDefinition.name
+	{871, 3675, 59, 0, 4},   // MessageDefinition.parent
+	{740, 3676, 0, 0, 2},    // MessageDefinition.publisher
+	{707, 3677, 0, 0, 3},    // MessageDefinition.status
+	{756, 3678, 0, 0, 2},    // MessageDefinition.title
+	{690, 3679, 0, 0, 7},    // MessageDefinition.url
+	{761, 3680, 0, 0, 3},    // MessageDefinition.version
+	{716, 3681, 40, 0, 4},   // MessageHeader.author
+	{676, 3682, 0, 0, 3},    // MessageHeader.code
+	{1602, 3683, 0, 0, 2},   // MessageHeader.destination
+	{3684, 3685, 0, 0, 7},   // MessageHeader.destination-uri
+	{989, 3686, 40, 0, 4},   // MessageHeader.enterer
+	{777, 3687, 0, 0, 3},    // MessageHeader.event
+	{1136, 3688, 4, 0, 4},   // MessageHeader.focus
+	{1660, 3689, 38, 0, 4},  // MessageHeader.receiver
+	{3690, 3691, 0, 0, 3},   // MessageHeader.response-id
+	{1024, 3692, 38, 0, 4},  // MessageHeader.responsible
+	{1119, 3693, 38, 0, 4},  // MessageHeader.sender
+	{849, 3694, 0, 0, 2},    // MessageHeader.source
+	{2894, 3695, 0, 0, 7},   // MessageHeader.source-uri
+	{1132, 3696, 39, 0, 4},  // MessageHeader.target
+	{2021, 3697, 0, 0, 3},   // MolecularSequence.chromosome
+	{3698, 429, 0, 107, 5},  // MolecularSequence.chromosome-variant-coordinate
+	{3699, 424, 0, 108, 5},  // MolecularSequence.chromosome-window-coordinate
+	{698, 3700, 0, 0, 3},    // MolecularSequence.identifier
+	{808, 3701, 2, 0, 4},    // MolecularSequence.patient
+	{3702, 3703, 0, 0, 3},   // MolecularSequence.referenceseqid
+	{3704, 429, 0, 109, 5},  // MolecularSequence.referenceseqid-variant-coordinate
+	{3705, 424, 0, 110, 5},  // MolecularSequence.referenceseqid-window-coordinate
+	{710, 3706, 0, 0, 3},    // MolecularSequence.type
+	{3707, 3708, 0, 0, 0},   // MolecularSequence.variant-end
+	{3709, 3710, 0, 0, 0},   // MolecularSequence.variant-start
+	{3711, 3712, 0, 0, 0},   // MolecularSequence.window-end
+	{3713, 3714, 0, 0, 0},   // MolecularSequence.window-start
+	{718, 3715, 0, 0, 2},    // NamingSystem.contact
+	{984, 3716, 0, 0, 3},    // NamingSystem.context
+	{2515, 3717, 0, 0, 6},   // NamingSystem.context-quantity
+	{2517, 3718, 0, 0, 3},   // NamingSystem.context-type
+	{2519, 3719, 0, 5, 5},   // NamingSystem.context-type-quantity
+	{2521, 3719, 0, 6, 5},   // NamingSystem.context-type-value
+	{677, 3720, 0, 0, 1},    // NamingSystem.date
+	{695, 3721, 0, 0, 2},    // NamingSystem.description
+	{3722, 3723, 0, 0, 3},   // NamingSystem.id-type
+	{728, 3724, 0, 0, 3},    // NamingSystem.jurisdiction
+	{729, 3725, 0, 0, 3},    // NamingSystem.kind
+	{703, 3726, 0, 0, 2},    // NamingSystem.name
+	{714, 3727, 0, 0, 1},    // NamingSystem.period
+	{740, 3728, 0, 0, 2},    // NamingSystem.publisher
+	{1024, 3729, 0, 0, 2},   // NamingSystem.responsible
+	{707, 3730, 0, 0, 3},    // NamingSystem.status
+	{967, 3731, 0, 0, 3},    // NamingSystem.telecom
+	{710, 3732, 0, 0, 3},    // NamingSystem.type
+	{796, 3733, 0, 0, 2},    // NamingSystem.value
+	{883, 3734, 0, 0, 3},    // NutritionOrder.additive
+	{3735, 3736, 0, 0, 1},   // NutritionOrder.datetime
+	{776, 3737, 35, 0, 4},   // NutritionOrder.encounter
+	{3738, 3739, 0, 0, 3},   // NutritionOrder.formula
+	{698, 3740, 0, 0, 3},    // NutritionOrder.identifier
+	{2685, 3741, 59, 0, 4},  // NutritionOrder.instantiates-canonical
+	{2687, 3742, 0, 0, 7},   // NutritionOrder.instantiates-uri
+	{3743, 3744, 0, 0, 3},   // NutritionOrder.oraldiet
+	{808, 3745, 2, 0, 4},    // NutritionOrder.patient
+	{1017, 3746, 40, 0, 4},  // NutritionOrder.provider
+	{707, 3747, 0, 0, 3},    // NutritionOrder.status
+	{2051, 3748, 0, 0, 3},   // NutritionOrder.supplement
+	{2576, 3749, 111, 0, 4}, // Observation.based-on
+	{773, 3750, 0, 0, 3},    // Observation.category
+	{676, 3751, 0, 0, 3},    // Observation.code
+	{3752, 441, 0, 112, 5},  // Observation.code-value-concept
+	{3753, 441, 0, 113, 5},  // Observation.code-value-date
+	{3754, 441, 0, 114, 5},  // Observation.code-value-quantity
+	{3755, 441, 0, 115, 5},  // Observation.code-value-string
+	{3756, 3757, 0, 0, 3},   // Observation.combo-code
+	{3758, 3759, 0, 116, 5}, // Observation.combo-code-value-concept
+	{3760, 3759, 0, 117, 5}, // Observation.combo-code-value-quantity
+	{3761, 3762, 0, 0, 3},   // Observation.combo-data-absent-reason
+	{3763, 3764, 0, 0, 3},   // Observation.combo-value-concept
+	{3765, 3766, 0, 0, 6},   // Observation.combo-value-quantity
+	{3767, 3768, 0, 0, 3},   // Observation.component-code
+	{3769, 442, 0, 118, 5},  // Observation.component-code-value-concept
+	{3770, 442, 0, 119, 5},  // Observation.component-code-value-quantity
+	{3771, 3772, 0, 0, 3},   // Observation.component-data-absent-reason
+	{3773, 3774, 0, 0, 3},   // Observation.component-value-concept
+	{3775, 3776, 0, 0, 6},   // Observation.component-value-quantity
+	{3777, 3778, 0, 0, 3},   // Observation.data-absent-reason
+	{677, 3779, 0, 0, 1},    // Observation.date
+	{2525, 3780, 120, 0, 4}, // Observation.derived-from
+	{1306, 3781, 93, 0, 4},  // Observation.device
+	{776, 3782, 35, 0, 4},   // Observation.encounter
+	{1136, 3783, 4, 0, 4},   // Observation.focus
+	{3784, 3785, 121, 0, 4}, // Observation.has-member
+	{698, 3786, 0, 0, 3},    // Observation.identifier
+	{791, 3787, 0, 0, 3},    // Observation.method
+	{2690, 3788, 122, 0, 4}, // Observation.part-of
+	{808, 3789, 2, 0, 4},    // Observation.patient
+	{960, 3790, 33, 0, 4},   // Observation.performer
+	{1314, 3791, 67, 0, 4},  // Observation.specimen
+	{707, 3792, 0, 0, 3},    // Observation.status
+	{708, 3793, 62, 0, 4},   // Observation.subject
+	{3794, 3795, 0, 0, 3},   // Observation.value-concept
+	{3796, 3797, 0, 0, 1},   // Observation.value-date
+	{3798, 3799, 0, 0, 6},   // Observation.value-quantity
+	{3800, 3801, 0, 0, 2},   // Observation.value-string
+	{1360, 3802, 123, 0, 4}, // OperationDefinition.base
+	{676, 3803, 0, 0, 3},    // OperationDefinition.code
+	{984, 3804, 0, 0, 3},    // OperationDefinition.context
+	{2515, 3805, 0, 0, 6},   // OperationDefinition.context-quantity
+	{2517, 3806, 0, 0, 3},   // OperationDefinition.context-type
+	{2519, 3807, 0, 5, 5},   // OperationDefinition.context-type-quantity
+	{2521, 3807, 0, 6, 5},   // OperationDefinition.context-type-value
+	{677, 3808, 0, 0, 1},    // OperationDefinition.date
+	{695, 3809, 0, 0, 2},    // OperationDefinition.description
+	{3810, 3811, 24, 0, 4},  // OperationDefinition.input-profile
+	{789, 3812, 0, 0, 3},    // OperationDefinition.instance
+	{728, 3813, 0, 0, 3},    // OperationDefinition.jurisdiction
+	{729, 3814, 0, 0, 3},    // OperationDefinition.kind
+	{703, 3815, 0, 0, 2},    // OperationDefinition.name
+	{3816, 3817, 24, 0, 4},  // OperationDefinition.output-profile
+	{740, 3818, 0, 0, 2},    // OperationDefinition.publisher
+	{707, 3819, 0, 0, 3},    // OperationDefinition.status
+	{794, 3820, 0, 0, 3},    // OperationDefinition.system
+	{756, 3821, 0, 0, 2},    // OperationDefinition.title
+	{710, 3822, 0, 0, 3},    // OperationDefinition.type
+	{690, 3823, 0, 0, 7},    // OperationDefinition.url
+	{761, 3824, 0, 0, 3},    // OperationDefinition.version
+	{888, 3825, 0, 0, 3},    // Organization.active
+	{858, 3826, 0, 0, 2},    // Organization.address
+	{3411, 3827, 0, 0, 2},   // Organization.address-city
+	{3413, 3828, 0, 0, 2},   // Organization.address-country
+	{3415, 3829, 0, 0, 2},   // Organization.address-postalcode
+	{3417, 3830, 0, 0, 2},   // Organization.address-state
+	{3419, 3831, 0, 0, 3},   // Organization.address-use
+	{923, 3832, 82, 0, 4},   // Organization.endpoint
+	{698, 3833, 0, 0, 3},    // Organization.identifier
+	{703, 3834, 0, 0, 2},    // Organization.name
+	{3501, 3835, 1, 0, 4},   // Organization.partof
+	{3428, 3836, 0, 0, 2},   // Organization.phonetic
+	{710, 3837, 0, 0, 3},    // Organization.type
+	{888, 3838, 0, 0, 3},    // OrganizationAffiliation.active
+	{677, 3839, 0, 0, 1},    // OrganizationAffiliation.date
+	{3840, 3841, 0, 0, 3},   // OrganizationAffiliation.email
+	{923, 3842, 82, 0, 4},   // OrganizationAffiliation.endpoint
+	{698, 3843, 0, 0, 3},    // OrganizationAffiliation.identifier
+	{732, 3844, 7, 0, 4},    // OrganizationAffiliation.location
+	{853, 3845, 1, 0, 4},    // OrganizationAffiliation.network
+	{3846, 3847, 1, 0, 4},   // OrganizationAffiliation.participating-organization
+	{3848, 3849, 0, 0, 3},   // OrganizationAffiliation.phone
+	{3850, 3851, 1, 0, 4},   // OrganizationAffiliation.primary-organization
+	{764, 3852, 0, 0, 3},    // OrganizationAffiliation.role
+	{945, 3853, 124, 0, 4},  // OrganizationAffiliation.service
+	{830, 3854, 0, 0, 3},    // OrganizationAffiliation.specialty
+	{967, 3855, 0, 0, 3},    // OrganizationAffiliation.telecom
+	{888, 3856, 0, 0, 3},    // Patient.active
+	{858, 3857, 0, 0, 2},    // Patient.address
+	{3411, 3858, 0, 0, 2},   // Patient.address-city
+	{3413, 3859, 0, 0, 2},   // Patient.address-country
+	{3415, 3860, 0, 0, 2},   // Patient.address-postalcode
+	{3417, 3861, 0, 0, 2},   // Patient.address-state
+	{3419, 3862, 0, 0, 3},   // Patient.address-use
+	{3863, 3864, 0, 0, 1},   // Patient.birthdate
+	{3865, 3866, 0, 0, 1},   // Patient.death-date
+	{1676, 3867, 0, 0, 3},   // Patient.deceased
+	{3840, 3868, 0, 0, 3},   // Patient.email
+	{1733, 3869, 0, 0, 2},   // Patient.family
+	{2083, 3870, 0, 0, 3},   // Patient.gender
+	{3871, 3872, 38, 0, 4},  // Patient.general-practitioner
+	{1734, 3873, 0, 0, 2},   // Patient.given
+	{698, 3874, 0, 0, 3},    // Patient.identifier
+	{700, 3875, 0, 0, 3},    // Patient.language
+	{893, 3876, 55, 0, 4},   // Patient.link
+	{703, 3877, 0, 0, 2},    // Patient.name
+	{1157, 3878, 1, 0, 4},   // Patient.organization
+	{3848, 3879, 0, 0, 3},   // Patient.phone
+	{3428, 3877, 0, 0, 2},   // Patient.phonetic
+	{967, 3880, 0, 0, 3},    // Patient.telecom
+	{820, 3881, 0, 0, 1},    // PaymentNotice.created
+	{698, 3882, 0, 0, 3},    // PaymentNotice.identifier
+	{3883, 3884, 0, 0, 3},   // PaymentNotice.payment-status
+	{1017, 3885, 38, 0, 4},  // PaymentNotice.provider
+	{875, 3886, 4, 0, 4},    // PaymentNotice.request
+	{899, 3887, 4, 0, 4},    // PaymentNotice.response
+	{707, 3888, 0, 0, 3},    // PaymentNotice.status
+	{820, 3889, 0, 0, 1},    // PaymentReconciliation.created
+	{1063, 3890, 0, 0, 2},   // PaymentReconciliation.disposition
+	{698, 3891, 0, 0, 3},    // PaymentReconciliation.identifier
+	{778, 3892, 0, 0, 3},    // PaymentReconciliation.outcome
+	{3893, 3894, 1, 0, 4},   // PaymentReconciliation.payment-issuer
+	{875, 3895, 125, 0, 4},  // PaymentReconciliation.request
+	{856, 3896, 38, 0, 4},   // PaymentReconciliation.requestor
+	{707, 3897, 0, 0, 3},    // PaymentReconciliation.status
+	{858, 3898, 0, 0, 2},    // Person.address
+	{3411, 3899, 0, 0, 2},   // Person.address-city
+	{3413, 3900, 0, 0, 2},   // Person.address-country
+	{3415, 3901, 0, 0, 2},   // Person.address-postalcode
+	{3417, 3902, 0, 0, 2},   // Person.address-state
+	{3419, 3903, 0, 0, 3},   // Person.address-use
+	{3863, 3904, 0, 0, 1},   // Person.birthdate
+	{3840, 3905, 0, 0, 3},   // Person.email
+	{2083, 3906, 0, 0, 3},   // Person.gender
+	{698, 3907, 0, 0, 3},    // Person.identifier
+	{893, 3908, 126, 0, 4},  // Person.link
+	{703, 3909, 0, 0, 2},    // Person.name
+	{1157, 3910, 1, 0, 4},   // Person.organization
+	{808, 3911, 2, 0, 4},    // Person.patient
+	{3848, 3912, 0, 0, 3},   // Person.phone
+	{3428, 3909, 0, 0, 2},   // Person.phonetic
+	{2130, 3913, 15, 0, 4},  // Person.practitioner
+	{3914, 3915, 127, 0, 4}, // Person.relatedperson
+	{967, 3916, 0, 0, 3},    // Person.telecom
+	{2512, 3917, 4, 0, 4},   // PlanDefinition.composed-of
+	{984, 3918, 0, 0, 3},    // PlanDefinition.context
+	{2515, 3919, 0, 0, 6},   // PlanDefinition.context-quantity
+	{2517, 3920, 0, 0, 3},   // PlanDefinition.context-type
+	{2519, 3921, 0, 5, 5},   // PlanDefinition.context-type-quantity
+	{2521, 3921, 0, 6, 5},   // PlanDefinition.context-type-value
+	{677, 3922, 0, 0, 1},    // PlanDefinition.date
+	{927, 3923, 128, 0, 4},  // PlanDefinition.definition
+	{2523, 3924, 4, 0, 4},   // PlanDefinition.depends-on
+	{2525, 3925, 4, 0, 4},   // PlanDefinition.derived-from
+	{695, 3926, 0, 0, 2},    // PlanDefinition.description
+	{1080, 3927, 0, 0, 1},   // PlanDefinition.effective
+	{698, 3928, 0, 0, 3},    // PlanDefinition.identifier
+	{728, 3929, 0, 0, 3},    // PlanDefinition.jurisdiction
+	{703, 3930, 0, 0, 2},    // PlanDefinition.name
+	{2111, 3931, 4, 0, 4},   // PlanDefinition.predecessor
+	{740, 3932, 0, 0, 2},    // PlanDefinition.publisher
+	{707, 3933, 0, 0, 3},    // PlanDefinition.status
+	{2535, 3934, 4, 0, 4},   // PlanDefinition.successor
+	{756, 3935, 0, 0, 2},    // PlanDefinition.title
+	{757, 3936, 0, 0, 3},    // PlanDefinition.topic
+	{710, 3937, 0, 0, 3},    // PlanDefinition.type
+	{690, 3938, 0, 0, 7},    // PlanDefinition.url
+	{761, 3939, 0, 0, 3},    // PlanDefinition.version
+	{888, 3940, 0, 0, 3},    // Practitioner.active
+	{858, 3941, 0, 0, 2},    // Practitioner.address
+	{3411, 3942, 0, 0, 2},   // Practitioner.address-city
+	{3413, 3943, 0, 0, 2},   // Practitioner.address-country
+	{3415, 3944, 0, 0, 2},   // Practitioner.address-postalcode
+	{3417, 3945, 0, 0, 2},   // Practitioner.address-state
+	{3419, 3946, 0, 0, 3},   // Practitioner.address-use
+	{1718, 3947, 0, 0, 3},   // Practitioner.communication
+	{3840, 3948, 0, 0, 3},   // Practitioner.email
+	{1733, 3949, 0, 0, 2},   // Practitioner.family
+	{2083, 3950, 0, 0, 3},   // Practitioner.gender
+	{1734, 3951, 0, 0, 2},   // Practitioner.given
+	{698, 3952, 0, 0, 3},    // Practitioner.identifier
+	{703, 3953, 0, 0, 2},    // Practitioner.name
+	{3848, 3954, 0, 0, 3},   // Practitioner.phone
+	{3428, 3953, 0, 0, 2},   // Practitioner.phonetic
+	{967, 3955, 0, 0, 3},    // Practitioner.telecom
+	{888, 3956, 0, 0, 3},    // PractitionerRole.active
+	{677, 3957, 0, 0, 1},    // PractitionerRole.date
+	{3840, 3958, 0, 0, 3},   // PractitionerRole.email
+	{923, 3959, 82, 0, 4},   // PractitionerRole.endpoint
+	{698, 3960, 0, 0, 3},    // PractitionerRole.identifier
+	{732, 3961, 7, 0, 4},    // PractitionerRole.location
+	{1157, 3962, 1, 0, 4},   // PractitionerRole.organization
+	{3848, 3963, 0, 0, 3},   // PractitionerRole.phone
+	{2130, 3964, 15, 0, 4},  // PractitionerRole.practitioner
+	{764, 3965, 0, 0, 3},    // PractitionerRole.role
+	{945, 3966, 124, 0, 4},  // PractitionerRole.service
+	{830, 3967, 0, 0, 3},    // PractitionerRole.specialty
+	{967, 3968, 0, 0, 3},    // PractitionerRole.telecom
+	{2576, 3969, 92, 0, 4},  // Procedure.based-on
+	{773, 3970, 0, 0, 3},    // Procedure.category
+	{676, 3971, 0, 0, 3},    // Procedure.code
+	{677, 3972, 0, 0, 1},    // Procedure.date
+	{776, 3973, 35, 0, 4},   // Procedure.encounter
+	{698, 3974, 0, 0, 3},    // Procedure.identifier
+	{2685, 3975, 30, 0, 4},  // Procedure.instantiates-canonical
+	{2687, 3976, 0, 0, 7},   // Procedure.instantiates-uri
+	{732, 3977, 7, 0, 4},    // Procedure.location
+	{2690, 3978, 129, 0, 4}, // Procedure.part-of
+	{808, 3979, 2, 0, 4},    // Procedure.patient
+	{960, 3980, 19, 0, 4},   // Procedure.performer
+	{2585, 3981, 0, 0, 3},   // Procedure.reason-code
+	{2587, 3982, 130, 0, 4}, // Procedure.reason-reference
+	{707, 3983, 0, 0, 3},    // Procedure.status
+	{708, 3984, 32, 0, 4},   // Procedure.subject
+	{844, 3985, 19, 0, 4},   // Provenance.agent
+	{2610, 3986, 0, 0, 3},   // Provenance.agent-role
+	{3987, 3988, 0, 0, 3},   // Provenance.agent-type
+	{845, 3989, 4, 0, 4},    // Provenance.entity
+	{732, 3990, 7, 0, 4},    // Provenance.location
+	{808, 3991, 2, 0, 4},    // Provenance.patient
+	{848, 3992, 0, 0, 1},    // Provenance.recorded
+	{3993, 3994, 0, 0, 3},   // Provenance.signature-type
+	{1132, 3995, 4, 0, 4},   // Provenance.target
+	{2232, 3996, 0, 0, 1},   // Provenance.when
+	{676, 3997, 0, 0, 3},    // Questionnaire.code
+	{984, 3998, 0, 0, 3},    // Questionnaire.context
+	{2515, 3999, 0, 0, 6},   // Questionnaire.context-quantity
+	{2517, 4000, 0, 0, 3},   // Questionnaire.context-type
+	{2519, 4001, 0, 5, 5},   // Questionnaire.context-type-quantity
+	{2521, 4001, 0, 6, 5},   // Questionnaire.context-type-value
+	{677, 4002, 0, 0, 1},    // Questionnaire.date
+	{927, 4003, 0, 0, 7},    // Questionnaire.definition
+	{695, 4004, 0, 0, 2},    // Questionnaire.description
+	{1080, 4005, 0, 0, 1},   // Questionnaire.effective
+	{698, 4006, 0, 0, 3},    // Questionnaire.identifier
+	{728, 4007, 0, 0, 3},    // Questionnaire.jurisdiction
+	{703, 4008, 0, 0, 2},    // Questionnaire.name
+	{740, 4009, 0, 0, 2},    // Questionnaire.publisher
+	{707, 4010, 0, 0, 3},    // Questionnaire.status
+	{4011, 4012, 0, 0, 3},   // Questionnaire.subject-type
+	{756, 4013, 0, 0, 2},    // Questionnaire.title
+	{690, 4014, 0, 0, 7},    // Questionnaire.url
+	{761, 4015, 0, 0, 3},    // Questionnaire.version
+	{716, 4016, 19, 0, 4},   // QuestionnaireResponse.author
+	{2175, 4017, 0, 0, 1},   // QuestionnaireResponse.authored
+	{2576, 4018, 92, 0, 4},  // QuestionnaireResponse.based-on
+	{776, 4019, 28, 0, 4},   // QuestionnaireResponse.encounter
+	{698, 4020, 0, 0, 3},    // QuestionnaireResponse.identifier
+	{2690, 4021, 131, 0, 4}, // QuestionnaireResponse.part-of
+	{808, 4022, 2, 0, 4},    // QuestionnaireResponse.patient
+	{2176, 4023, 132, 0, 4}, // QuestionnaireResponse.questionnaire
+	{849, 4024, 8, 0, 4},    // QuestionnaireResponse.source
+	{707, 4025, 0, 0, 3},    // QuestionnaireResponse.status
+	{708, 4026, 4, 0, 4},    // QuestionnaireResponse.subject
+	{888, 4027, 0, 0, 3},    // RelatedPerson.active
+	{858, 4028, 0, 0, 2},    // RelatedPerson.address
+	{3411, 4029, 0, 0, 2},   // RelatedPerson.address-city
+	{3413, 4030, 0, 0, 2},   // RelatedPerson.address-country
+	{3415, 4031, 0, 0, 2},   // RelatedPerson.address-postalcode
+	{3417, 4032, 0, 0, 2},   // RelatedPerson.address-state
+	{3419, 4033, 0, 0, 3},   // RelatedPerson.address-use
+	{3863, 4034, 0, 0, 1},   // RelatedPerson.birthdate
+	{3840, 4035, 0, 0, 3},   // RelatedPerson.email
+	{2083, 4036, 0, 0, 3},   // RelatedPerson.gender
+	{698, 4037, 0, 0, 3},    // RelatedPerson.identifier
+	{703, 4038, 0, 0, 2},    // RelatedPerson.name
+	{808, 4039, 2, 0, 4},    // RelatedPerson.patient
+	{3848, 4040, 0, 0, 3},   // RelatedPerson.phone
+	{3428, 4038, 0, 0, 2},   // RelatedPerson.phonetic
+	{1054, 4041, 0, 0, 3},   // RelatedPerson.relationship
+	{967, 4042, 0, 0, 3},    // RelatedPerson.telecom
+	{716, 4043, 57, 0, 4},   // RequestGroup.author
+	{2175, 4044, 0, 0, 1},   // RequestGroup.authored
+	{676, 4045, 0, 0, 3},    // RequestGroup.code
+	{776, 4046, 28, 0, 4},   // RequestGroup.encounter
+	{2829, 4047, 0, 0, 3},   // RequestGroup.group-identifier
+	{698, 4048, 0, 0, 3},    // RequestGroup.identifier
+	{2685, 4049, 0, 0, 4},   // RequestGroup.instantiates-canonical
+	{2687, 4050, 0, 0, 7},   // RequestGroup.instantiates-uri
+	{727, 4051, 0, 0, 3},    // RequestGroup.intent
+	{735, 4052, 97, 0, 4},   // RequestGroup.participant
+	{808, 4053, 2, 0, 4},    // RequestGroup.patient
+	{711, 4054, 0, 0, 3},    // RequestGroup.priority
+	{707, 4055, 0, 0, 3},    // RequestGroup.status
+	{708, 4056, 32, 0, 4},   // RequestGroup.subject
+	{2512, 4057, 4, 0, 4},   // ResearchDefinition.composed-of
+	{984, 4058, 0, 0, 3},    // ResearchDefinition.context
+	{2515, 4059, 0, 0, 6},   // ResearchDefinition.context-quantity
+	{2517, 4060, 0, 0, 3},   // ResearchDefinition.context-type
+	{2519, 4061, 0, 5, 5},   // ResearchDefinition.context-type-quantity
+	{2521, 4061, 0, 6, 5},   // ResearchDefinition.context-type-value
+	{677, 4062, 0, 0, 1},    // ResearchDefinition.date
+	{2523, 4063, 4, 0, 4},   // ResearchDefinition.depends-on
+	{2525, 4064, 4, 0, 4},   // ResearchDefinition.derived-from
+	{695, 4065, 0, 0, 2},    // ResearchDefinition.description
+	{1080, 4066, 0, 0, 1},   // ResearchDefinition.effective
+	{698, 4067, 0, 0, 3},    // ResearchDefinition.identifier
+	{728, 4068, 0, 0, 3},    // ResearchDefinition.jurisdiction
+	{703, 4069, 0, 0, 2},    // ResearchDefinition.name
+	{2111, 4070, 4, 0, 4},   // ResearchDefinition.predecessor
+	{740, 4071, 0, 0, 2},    // ResearchDefinition.publisher
+	{707, 4072, 0, 0, 3},    // ResearchDefinition.status
+	{2535, 4073, 4, 0, 4},   // ResearchDefinition.successor
+	{756, 4074, 0, 0, 2},    // ResearchDefinition.title
+	{757, 4075, 0, 0, 3},    // ResearchDefinition.topic
+	{690, 4076, 0, 0, 7},    // ResearchDefinition.url
+	{761, 4077, 0, 0, 3},    // ResearchDefinition.version
+	{2512, 4078, 4, 0, 4},   // ResearchElementDefinition.composed-of
+	{984, 4079, 0, 0, 3},    // ResearchElementDefinition.context
+	{2515, 4080, 0, 0, 6},   // ResearchElementDefinition.context-quantity
+	{2517, 4081, 0, 0, 3},   // ResearchElementDefinition.context-type
+	{2519, 4082, 0, 5, 5},   // ResearchElementDefinition.context-type-quantity
+	{2521, 4082, 0, 6, 5},   // ResearchElementDefinition.context-type-value
+	{677, 4083, 0, 0, 1},    // ResearchElementDefinition.date
+	{2523, 4084, 4, 0, 4},   // ResearchElementDefinition.depends-on
+	{2525, 4085, 4, 0, 4},   // ResearchElementDefinition.derived-from
+	{695, 4086, 0, 0, 2},    // ResearchElementDefinition.description
+	{1080, 4087, 0, 0, 1},   // ResearchElementDefinition.effective
+	{698, 4088, 0, 0, 3},    // ResearchElementDefinition.identifier
+	{728, 4089, 0, 0, 3},    // ResearchElementDefinition.jurisdiction
+	{703, 4090, 0, 0, 2},    // ResearchElementDefinition.name
+	{2111, 4091, 4, 0, 4},   // ResearchElementDefinition.predecessor
+	{740, 4092, 0, 0, 2},    // ResearchElementDefinition.publisher
+	{707, 4093, 0, 0, 3},    // ResearchElementDefinition.status
+	{2535, 4094, 4, 0, 4},   // ResearchElementDefinition.successor
+	{756, 4095, 0, 0, 2},    // ResearchElementDefinition.title
+	{757, 4096, 0, 0, 3},    // ResearchElementDefinition.topic
+	{690, 4097, 0, 0, 7},    // ResearchElementDefinition.url
+	{761, 4098, 0, 0, 3},    // ResearchElementDefinition.version
+	{773, 4099, 0, 0, 3},    // ResearchStudy.category
+	{677, 4100, 0, 0, 1},    // ResearchStudy.date
+	{1136, 4101, 0, 0, 3},   // ResearchStudy.focus
+	{698, 4102, 0, 0, 3},    // ResearchStudy.identifier
+	{2205, 4103, 0, 0, 3},   // ResearchStudy.keyword
+	{732, 4104, 0, 0, 3},    // ResearchStudy.location
+	{3501, 4105, 10, 0, 4},  // ResearchStudy.partof
+	{4106, 4107, 40, 0, 4},  // ResearchStudy.principalinvestigator
+	{926, 4108, 133, 0, 4},  // ResearchStudy.protocol
+	{867, 4109, 7, 0, 4},    // ResearchStudy.site
+	{2215, 4110, 1, 0, 4},   // ResearchStudy.sponsor
+	{707, 4111, 0, 0, 3},    // ResearchStudy.status
+	{756, 4112, 0, 0, 2},    // ResearchStudy.title
+	{677, 4113, 0, 0, 1},    // ResearchSubject.date
+	{698, 4114, 0, 0, 3},    // ResearchSubject.identifier
+	{1611, 4115, 2, 0, 4},   // ResearchSubject.individual
+	{808, 4115, 2, 0, 4},    // ResearchSubject.patient
+	{707, 4116, 0, 0, 3},    // ResearchSubject.status
+	{785, 4117, 10, 0, 4},   // ResearchSubject.study
+	{4118, 0, 0, 0, 2},      // Resource._content
+	{4119, 4120, 0, 0, 3},   // Resource._id
+	{4121, 4122, 0, 0, 1},   // Resource._lastUpdated
+	{4123, 4124, 0, 0, 7},   // Resource._profile
+	{4125, 0, 0, 0, 3},      // Resource._query
+	{4126, 4127, 0, 0, 3},   // Resource._security
+	{4128, 4129, 0, 0, 7},   // Resource._source
+	{4130, 4131, 0, 0, 3},   // Resource._tag
+	{1204, 4132, 9, 0, 4},   // RiskAssessment.condition
+	{677, 4133, 0, 0, 1},    // RiskAssessment.date
+	{776, 4134, 35, 0, 4},   // RiskAssessment.encounter
+	{698, 4135, 0, 0, 3},    // RiskAssessment.identifier
+	{791, 4136, 0, 0, 3},    // RiskAssessment.method
+	{808, 4137, 2, 0, 4},    // RiskAssessment.patient
+	{960, 4138, 57, 0, 4},   // RiskAssessment.performer
+	{2227, 4139, 0, 0, 0},   // RiskAssessment.probability
+	{4140, 4141, 0, 0, 3},   // RiskAssessment.risk
+	{708, 4142, 32, 0, 4},   // RiskAssessment.subject
+	{984, 4143, 0, 0, 3},    // RiskEvidenceSynthesis.context
+	{2515, 4144, 0, 0, 6},   // RiskEvidenceSynthesis.context-quantity
+	{2517, 4145, 0, 0, 3},   // RiskEvidenceSynthesis.context-type
+	{2519, 4146, 0, 5, 5},   // RiskEvidenceSynthesis.context-type-quantity
+	{2521, 4146, 0, 6, 5},   // RiskEvidenceSynthesis.context-type-value
+	{677, 4147, 0, 0, 1},    // RiskEvidenceSynthesis.date
+	{695, 4148, 0, 0, 2},    // RiskEvidenceSynthesis.description
+	{1080, 4149, 0, 0, 1},   // RiskEvidenceSynthesis.effective
+	{698, 4150, 0, 0, 3},    // RiskEvidenceSynthesis.identifier
+	{728, 4151, 0, 0, 3},    // RiskEvidenceSynthesis.jurisdiction
+	{703, 4152, 0, 0, 2},    // RiskEvidenceSynthesis.name
+	{740, 4153, 0, 0, 2},    // RiskEvidenceSynthesis.publisher
+	{707, 4154, 0, 0, 3},    // RiskEvidenceSynthesis.status
+	{756, 4155, 0, 0, 2},    // RiskEvidenceSynthesis.title
+	{690, 4156, 0, 0, 7},    // RiskEvidenceSynthesis.url
+	{761, 4157, 0, 0, 3},    // RiskEvidenceSynthesis.version
+	{888, 4158, 0, 0, 3},    // Schedule.active
+	{833, 4159, 13, 0, 4},   // Schedule.actor
+	{677, 4160, 0, 0, 1},    // Schedule.date
+	{698, 4161, 0, 0, 3},    // Schedule.identifier
+	{2589, 4162, 0, 0, 3},   // Schedule.service-category
+	{2591, 4163, 0, 0, 3},   // Schedule.service-type
+	{830, 4164, 0, 0, 3},    // Schedule.specialty
+	{1360, 4165, 0, 0, 3},   // SearchParameter.base
+	{676, 4166, 0, 0, 3},    // SearchParameter.code
+	{1281, 4167, 134, 0, 4}, // SearchParameter.component
+	{984, 4168, 0, 0, 3},    // SearchParameter.context
+	{2515, 4169, 0, 0, 6},   // SearchParameter.context-quantity
+	{2517, 4170, 0, 0, 3},   // SearchParameter.context-type
+	{2519, 4171, 0, 5, 5},   // SearchParameter.context-type-quantity
+	{2521, 4171, 0, 6, 5},   // SearchParameter.context-type-value
+	{677, 4172, 0, 0, 1},    // SearchParameter.date
+	{2525, 4173, 134, 0, 4}, // SearchParameter.derived-from
+	{695, 4174, 0, 0, 2},    // SearchParameter.description
+	{728, 4175, 0, 0, 3},    // SearchParameter.jurisdiction
+	{703, 4176, 0, 0, 2},    // SearchParameter.name
+	{740, 4177, 0, 0, 2},    // SearchParameter.publisher
+	{707, 4178, 0, 0, 3},    // SearchParameter.status
+	{1132, 4179, 0, 0, 3},   // SearchParameter.target
+	{710, 4180, 0, 0, 3},    // SearchParameter.type
+	{690, 4181, 0, 0, 7},    // SearchParameter.url
+	{761, 4182, 0, 0, 3},    // SearchParameter.version
+	{2175, 4183, 0, 0, 1},   // ServiceRequest.authored
+	{2576, 4184, 135, 0, 4}, // ServiceRequest.based-on
+	{2914, 4185, 0, 0, 3},   // ServiceRequest.body-site
+	{773, 4186, 0, 0, 3},    // ServiceRequest.category
+	{676, 4187, 0, 0, 3},    // ServiceRequest.code
+	{776, 4188, 35, 0, 4},   // ServiceRequest.encounter
+	{698, 4189, 0, 0, 3},    // ServiceRequest.identifier
+	{2685, 4190, 59, 0, 4},  // ServiceRequest.instantiates-canonical
+	{2687, 4191, 0, 0, 7},   // ServiceRequest.instantiates-uri
+	{727, 4192, 0, 0, 3},    // ServiceRequest.intent
+	{991, 4193, 0, 0, 1},    // ServiceRequest.occurrence
+	{808, 4194, 2, 0, 4},    // ServiceRequest.patient
+	{960, 4195, 31, 0, 4},   // ServiceRequest.performer
+	{4196, 4197, 0, 0, 3},   // ServiceRequest.performer-type
+	{711, 4198, 0, 0, 3},    // ServiceRequest.priority
+	{953, 4199, 14, 0, 4},   // ServiceRequest.replaces
+	{1126, 4200, 19, 0, 4},  // ServiceRequest.requester
+	{2251, 4201, 0, 0, 3},   // ServiceRequest.requisition
+	{1314, 4202, 67, 0, 4},  // ServiceRequest.specimen
+	{707, 4203, 0, 0, 3},    // ServiceRequest.status
+	{708, 4204, 62, 0, 4},   // ServiceRequest.subject
+	{2574, 4205, 0, 0, 3},   // Slot.appointment-type
+	{698, 4206, 0, 0, 3},    // Slot.identifier
+	{1893, 4207, 136, 0, 4}, // Slot.schedule
+	{2589, 4208, 0, 0, 3},   // Slot.service-category
+	{2591, 4209, 0, 0, 3},   // Slot.service-type
+	{830, 4210, 0, 0, 3},    // Slot.specialty
+	{831, 4211, 0, 0, 1},    // Slot.start
+	{707, 4212, 0, 0, 3},    // Slot.status
+	{4213, 4214, 0, 0, 3},   // Specimen.accession
+	{983, 4215, 0, 0, 3},    // Specimen.bodysite
+	{877, 4216, 0, 0, 1},    // Specimen.collected
+	{880, 4217, 40, 0, 4},   // Specimen.collector
+	{2256, 4218, 0, 0, 3},   // Specimen.container
+	{4219, 4220, 0, 0, 3},   // Specimen.container-id
+	{698, 4221, 0, 0, 3},    // Specimen.identifier
+	{871, 4222, 67, 0, 4},   // Specimen.parent
+	{808, 4223, 2, 0, 4},    // Specimen.patient
+	{707, 4224, 0, 0, 3},    // Specimen.status
+	{708, 4225, 137, 0, 4},  // Specimen.subject
+	{710, 4226, 0, 0, 3},    // Specimen.type
+	{2256, 4227, 0, 0, 3},   // SpecimenDefinition.container
+	{698, 4228, 0, 0, 3},    // SpecimenDefinition.identifier
+	{710, 4229, 0, 0, 3},    // SpecimenDefinition.type
+	{2282, 4230, 0, 0, 3},   // StructureDefinition.abstract
+	{1360, 4231, 24, 0, 4},  // StructureDefinition.base
+	{4232, 4233, 0, 0, 3},   // StructureDefinition.base-path
+	{984, 4234, 0, 0, 3},    // StructureDefinition.context
+	{2515, 4235, 0, 0, 6},   // StructureDefinition.context-quantity
+	{2517, 4236, 0, 0, 3},   // StructureDefinition.context-type
+	{2519, 4237, 0, 5, 5},   // StructureDefinition.context-type-quantity
+	{2521, 4237, 0, 6, 5},   // StructureDefinition.context-type-value
+	{677, 4238, 0, 0, 1},    // StructureDefinition.date
+	{2285, 4239, 0, 0, 3},   // StructureDefinition.derivation
+	{695, 4240, 0, 0, 2},    // StructureDefinition.description
+	{726, 4241, 0, 0, 3},    // StructureDefinition.experimental
+	{4242, 4243, 0, 0, 3},   // StructureDefinition.ext-context
+	{698, 4244, 0, 0, 3},    // StructureDefinition.identifier
+	{728, 4245, 0, 0, 3},    // StructureDefinition.jurisdiction
+	{2205, 4246, 0, 0, 3},   // StructureDefinition.keyword
+	{729, 4247, 0, 0, 3},    // StructureDefinition.kind
+	{703, 4248, 0, 0, 2},    // StructureDefinition.name
+	{763, 4249, 0, 0, 3},    // StructureDefinition.path
+	{740, 4250, 0, 0, 2},    // StructureDefinition.publisher
+	{707, 4251, 0, 0, 3},    // StructureDefinition.status
+	{756, 4252, 0, 0, 2},    // StructureDefinition.title
+	{710, 4253, 0, 0, 7},    // StructureDefinition.type
+	{690, 4254, 0, 0, 7},    // StructureDefinition.url
+	{4255, 4256, 51, 0, 4},  // StructureDefinition.valueset
+	{761, 4257, 0, 0, 3},    // StructureDefinition.version
+	{984, 4258, 0, 0, 3},    // StructureMap.context
+	{2515, 4259, 0, 0, 6},   // StructureMap.context-quantity
+	{2517, 4260, 0, 0, 3},   // StructureMap.context-type
+	{2519, 4261, 0, 5, 5},   // StructureMap.context-type-quantity
+	{2521, 4261, 0, 6, 5},   // StructureMap.context-type-value
+	{677, 4262, 0, 0, 1},    // StructureMap.date
+	{695, 4263, 0, 0, 2},    // StructureMap.description
+	{698, 4264, 0, 0, 3},    // StructureMap.identifier
+	{728, 4265, 0, 0, 3},    // StructureMap.jurisdiction
+	{703, 4266, 0, 0, 2},    // StructureMap.name
+	{740, 4267, 0, 0, 2},    // StructureMap.publisher
+	{707, 4268, 0, 0, 3},    // StructureMap.status
+	{756, 4269, 0, 0, 2},    // StructureMap.title
+	{690, 4270, 0, 0, 7},    // StructureMap.url
+	{761, 4271, 0, 0, 3},    // StructureMap.version
+	{718, 4272, 0, 0, 3},    // Subscription.contact
+	{1836, 4273, 0, 0, 2},   // Subscription.criteria
+	{1116, 4274, 0, 0, 3},   // Subscription.payload
+	{707, 4275, 0, 0, 3},    // Subscription.status
+	{710, 4276, 0, 0, 3},    // Subscription.type
+	{690, 4277, 0, 0, 7},    // Subscription.url
+	{773, 4278, 0, 0, 3},    // Substance.category
+	{676, 4279, 0, 0, 3},    // Substance.code
+	{4280, 4281, 0, 0, 3},   // Substance.container-identifier
+	{2301, 4282, 0, 0, 1},   // Substance.expiry
+	{698, 4283, 0, 0, 3},    // Substance.identifier
+	{742, 4284, 0, 0, 6},    // Substance.quantity
+	{707, 4285, 0, 0, 3},    // Substance.status
+	{4286, 4287, 100, 0, 4}, // Substance.substance-reference
+	{676, 4288, 0, 0, 3},    // SubstanceSpecification.code
+	{698, 4289, 0, 0, 3},    // SupplyDelivery.identifier
+	{808, 4290, 2, 0, 4},    // SupplyDelivery.patient
+	{1660, 4291, 40, 0, 4},  // SupplyDelivery.receiver
+	{707, 4292, 0, 0, 3},    // SupplyDelivery.status
+	{2398, 4293, 38, 0, 4},  // SupplyDelivery.supplier
+	{773, 4294, 0, 0, 3},    // SupplyRequest.category
+	{677, 4295, 0, 0, 1},    // SupplyRequest.date
+	{698, 4296, 0, 0, 3},    // SupplyRequest.identifier
+	{1126, 4297, 19, 0, 4},  // SupplyRequest.requester
+	{707, 4298, 0, 0, 3},    // SupplyRequest.status
+	{708, 4299, 138, 0, 4},  // SupplyRequest.subject
+	{2398, 4300, 139, 0, 4}, // SupplyRequest.supplier
+	{3024, 4301, 0, 0, 1},   // Task.authored-on
+	{2576, 4302, 4, 0, 4},   // Task.based-on
+	{4303, 4304, 0, 0, 3},   // Task.business-status
+	{676, 4305, 0, 0, 3},    // Task.code
+	{776, 4306, 28, 0, 4},   // Task.encounter
+	{1136, 4307, 4, 0, 4},   // Task.focus
+	{2829, 4308, 0, 0, 3},   // Task.group-identifier
+	{698, 4309, 0, 0, 3},    // Task.identifier
+	{727, 4310, 0, 0, 3},    // Task.intent
+	{4311, 4312, 0, 0, 1},   // Task.modified
+	{704, 4313, 31, 0, 4},   // Task.owner
+	{2690, 4314, 125, 0, 4}, // Task.part-of
+	{808, 4315, 2, 0, 4},    // Task.patient
+	{960, 4316, 0, 0, 3},    // Task.performer
+	{714, 4317, 0, 0, 1},    // Task.period
+	{711, 4318, 0, 0, 3},    // Task.priority
+	{1126, 4319, 19, 0, 4},  // Task.requester
+	{707, 4320, 0, 0, 3},    // Task.status
+	{708, 4321, 4, 0, 4},    // Task.subject
+	{984, 4322, 0, 0, 3},    // TerminologyCapabilities.context
+	{2515, 4323, 0, 0, 6},   // TerminologyCapabilities.context-quantity
+	{2517, 4324, 0, 0, 3},   // TerminologyCapabilities.context-type
+	{2519, 4325, 0, 5, 5},   // TerminologyCapabilities.context-type-quantity
+	{2521, 4325, 0, 6, 5},   // TerminologyCapabilities.context-type-value
+	{677, 4326, 0, 0, 1},    // TerminologyCapabilities.date
+	{695, 4327, 0, 0, 2},    // TerminologyCapabilities.description
+	{728, 4328, 0, 0, 3},    // TerminologyCapabilities.jurisdiction
+	{703, 4329, 0, 0, 2},    // TerminologyCapabilities.name
+	{740, 4330, 0, 0, 2},    // TerminologyCapabilities.publisher
+	{707, 4331, 0, 0, 3},    // TerminologyCapabilities.status
+	{756, 4332, 0, 0, 2},    // TerminologyCapabilities.title
+	{690, 4333, 0, 0, 7},    // TerminologyCapabilities.url
+	{761, 4334, 0, 0, 3},    // TerminologyCapabilities.version
+	{698, 4335, 0, 0, 3},    // TestReport.identifier
+	{1179, 4336, 0, 0, 1},   // TestReport.issued
+	{735, 4337, 0, 0, 7},    // TestReport.participant
+	{1312, 4338, 0, 0, 3},   // TestReport.result
+	{2425, 4339, 0, 0, 2},   // TestReport.tester
+	{4340, 4341, 140, 0, 4}, // TestReport.testscript
+	{984, 4342, 0, 0, 3},    // TestScript.context
+	{2515, 4343, 0, 0, 6},   // TestScript.context-quantity
+	{2517, 4344, 0, 0, 3},   // TestScript.context-type
+	{2519, 4345, 0, 5, 5},   // TestScript.context-type-quantity
+	{2521, 4345, 0, 6, 5},   // TestScript.context-type-value
+	{677, 4346, 0, 0, 1},    // TestScript.date
+	{695, 4347, 0, 0, 2},    // TestScript.description
+	{698, 4348, 0, 0, 3},    // TestScript.identifier
+	{728, 4349, 0, 0, 3},    // TestScript.jurisdiction
+	{703, 4350, 0, 0, 2},    // TestScript.name
+	{740, 4351, 0, 0, 2},    // TestScript.publisher
+	{707, 4352, 0, 0, 3},    // TestScript.status
+	{4353, 4354, 0, 0, 2},   // TestScript.testscript-capability
+	{756, 4355, 0, 0, 2},    // TestScript.title
+	{690, 4356, 0, 0, 7},    // TestScript.url
+	{761, 4357, 0, 0, 3},    // TestScript.version
+	{676, 4358, 0, 0, 3},    // ValueSet.code
+	{984, 4359, 0, 0, 3},    // ValueSet.context
+	{2515, 4360, 0, 0, 6},   // ValueSet.context-quantity
+	{2517, 4361, 0, 0, 3},   // ValueSet.context-type
+	{2519, 4362, 0, 5, 5},   // ValueSet.context-type-quantity
+	{2521, 4362, 0, 6, 5},   // ValueSet.context-type-value
+	{677, 4363, 0, 0, 1},    // ValueSet.date
+	{695, 4364, 0, 0, 2},    // ValueSet.description
+	{2409, 4365, 0, 0, 7},   // ValueSet.expansion
+	{698, 4366, 0, 0, 3},    // ValueSet.identifier
+	{728, 4367, 0, 0, 3},    // ValueSet.jurisdiction
+	{703, 4368, 0, 0, 2},    // ValueSet.name
+	{740, 4369, 0, 0, 2},    // ValueSet.publisher
+	{958, 4370, 0, 0, 7},    // ValueSet.reference
+	{707, 4371, 0, 0, 3},    // ValueSet.status
+	{756, 4372, 0, 0, 2},    // ValueSet.title
+	{690, 4373, 0, 0, 7},    // ValueSet.url
+	{761, 4374, 0, 0, 3},    // ValueSet.version
+	{1132, 4375, 4, 0, 4},   // VerificationResult.target
+	{4376, 4377, 0, 0, 1},   // VisionPrescription.datewritten
+	{776, 4378, 35, 0, 4},   // VisionPrescription.encounter
+	{698, 4379, 0, 0, 3},    // VisionPrescription.identifier
+	{808, 4380, 2, 0, 4},    // VisionPrescription.patient
+	{2493, 4381, 40, 0, 4},  // VisionPrescription.prescriber
+	{707, 4382, 0, 0, 3},    // VisionPrescription.status
 }
 
 // compartment, type, parameters
@@ -15796,7 +15793,6 @@ var r4Texts = [...]string{
 	"DetectedIssue.identifier",
 	"DetectedIssue.implicated",
 	"DetectedIssue.patient",
-	"DetectedIssue.status",
 	"device-name",
 	"Device.deviceName.name | Device.type.coding.display | Device.type.text",
 	"Device.identifier",
@@ -15813,7 +15809,6 @@ var r4Texts = [...]string{
 	"udi-di",
 	"Device.udiCarrier.deviceIdentifier",
 	"Device.url",
-	"DeviceDefinition.classification.type",
 	"DeviceDefinition.identifier",
 	"DeviceDefinition.parentDevice",
 	"DeviceDefinition.type",
@@ -16992,8 +16987,6 @@ var r4Texts = [...]string{
 	"ServiceRequest.instantiatesUri",
 	"ServiceRequest.intent",
 	"ServiceRequest.occurrence",
-	"order-detail",
-	"ServiceRequest.orderDetail.text",
 	"ServiceRequest.subject.where(resolve() is Patient)",
 	"ServiceRequest.performer",
 	"performer-type",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"log"
 	"slices"
 	"strings"
@@ -36,7 +35,7 @@ type compartmentRow struct {
 	params    []string
 }
 
-func build(d definitions) table {
+func build(d definitions, drop []string) table {
 	var t table
 	release := d.release()
 	for _, s := range d.structures {
@@ -45,8 +44,11 @@ func build(d definitions) table {
 		}
 	}
 	slices.SortFunc(t.types, func(a, b typeRow) int { return strings.Compare(a.name, b.name) })
-	t.addParams(d.parameters)
+	t.addParams(d.parameters, drop)
 	for _, c := range d.compartments {
+		if c.Experimental && c.Code != "" && len(c.Resource) < 100 {
+			continue // the specification's example
+		}
 		t.addCompartment(c)
 	}
 	slices.SortFunc(t.compartments, func(a, b compartmentRow) int {
@@ -162,7 +164,7 @@ func choices(row elementRow, e element) []elementRow {
 	return rows
 }
 
-func (t *table) addParams(params []parameter) {
+func (t *table) addParams(params []parameter, drop []string) {
 	byURL := map[string]string{}
 	for _, p := range params {
 		byURL[p.URL] = p.Code
@@ -170,13 +172,13 @@ func (t *table) addParams(params []parameter) {
 	for _, p := range params {
 		for _, base := range p.Base {
 			i, ok := slices.BinarySearchFunc(t.types, base, func(r typeRow, n string) int { return strings.Compare(r.name, n) })
-			if !ok {
+			if !ok || slices.Contains(drop, base+"."+p.Code) {
 				continue
 			}
 			row := paramRow{code: p.Code, typ: p.Type, expression: expressionFor(base, p), targets: slices.Clone(p.Target)}
 			slices.Sort(row.targets)
 			for _, c := range p.Component {
-				row.components = append(row.components, [2]string{byURL[canonical(c.Definition)], c.Expression})
+				row.components = append(row.components, [2]string{byURL[c.Definition], c.Expression})
 			}
 			if !slices.ContainsFunc(t.types[i].params, func(r paramRow) bool { return r.code == row.code }) {
 				t.types[i].params = append(t.types[i].params, row)
@@ -186,16 +188,6 @@ func (t *table) addParams(params []parameter) {
 	for _, r := range t.types {
 		slices.SortFunc(r.params, func(a, b paramRow) int { return strings.Compare(a.code, b.code) })
 	}
-}
-
-func canonical(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	var ref struct{ Reference string }
-	_ = json.Unmarshal(raw, &ref) // neither form: no code, and the table test says so
-	return ref.Reference
 }
 
 // expressionFor keeps of a parameter shared by many types the alternatives

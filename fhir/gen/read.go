@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
-	"path/filepath"
+	"strings"
 )
 
 // definitions are the parts of the published definitions that the tables need.
@@ -16,7 +16,6 @@ type definitions struct {
 
 type structure struct {
 	Name        string
-	Type        string
 	Kind        string
 	FhirVersion string
 	Abstract    bool
@@ -25,7 +24,7 @@ type structure struct {
 }
 
 type element struct {
-	ID, Path         string
+	Path             string
 	Min              int
 	Max              string
 	ContentReference string
@@ -39,61 +38,53 @@ type element struct {
 type parameter struct {
 	URL, Code, Type, Expression string
 	Base, Target                []string
-	Component                   []struct {
-		Definition json.RawMessage // a canonical; in STU3 a Reference
-		Expression string
-	}
+	Component                   []struct{ Definition, Expression string }
 }
 
 type compartment struct {
-	Code     string
-	Resource []struct {
+	Code         string
+	Experimental bool
+	Resource     []struct {
 		Code  string
 		Param []string
 	}
 }
 
-func read(dir string) (definitions, error) {
-	var d definitions
-	for _, name := range []string{"profiles-types.json", "profiles-resources.json", "search-parameters.json", "compartments.json"} {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if os.IsNotExist(err) && name == "compartments.json" {
-			continue
-		}
-		if err != nil {
-			return d, err
-		}
-		if err := d.add(data); err != nil {
-			return d, fmt.Errorf("read %s: %w", name, err)
-		}
-	}
-	return d, nil
-}
-
-func (d *definitions) add(bundle []byte) error {
-	var b struct {
-		Entry []struct{ Resource json.RawMessage }
-	}
-	if err := json.Unmarshal(bundle, &b); err != nil {
+// read adds the definitions of one file, a Bundle or a resource, in JSON or XML.
+func (d *definitions) read(name string) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
 		return err
 	}
-	for _, e := range b.Entry {
-		var kind struct{ ResourceType string }
-		if err := json.Unmarshal(e.Resource, &kind); err != nil {
+	if strings.HasSuffix(name, ".xml") {
+		if data, err = fromXML(bytes.NewReader(data)); err != nil {
 			return err
 		}
-		var err error
-		switch kind.ResourceType {
-		case "StructureDefinition":
-			err = appendTo(&d.structures, e.Resource)
-		case "SearchParameter":
-			err = appendTo(&d.parameters, e.Resource)
-		case "CompartmentDefinition":
-			err = appendTo(&d.compartments, e.Resource)
+	}
+	return d.add(data)
+}
+
+func (d *definitions) add(resource []byte) error {
+	var head struct {
+		ResourceType string
+		Entry        []struct{ Resource json.RawMessage }
+	}
+	if err := json.Unmarshal(resource, &head); err != nil {
+		return err
+	}
+	switch head.ResourceType {
+	case "Bundle":
+		for _, e := range head.Entry {
+			if err := d.add(e.Resource); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
+	case "StructureDefinition":
+		return appendTo(&d.structures, resource)
+	case "SearchParameter":
+		return appendTo(&d.parameters, resource)
+	case "CompartmentDefinition":
+		return appendTo(&d.compartments, resource)
 	}
 	return nil
 }
