@@ -39,13 +39,21 @@ type Bundle struct {
 
 // NewBundle reads a Bundle from r.
 func NewBundle(r io.Reader, l Limits) *Bundle {
+	b := new(Bundle)
+	b.Reset(r, l)
+	return b
+}
+
+// Reset begins another Bundle with the memory of this one, whose entries are
+// void; its members are not.
+func (b *Bundle) Reset(r io.Reader, l Limits) {
 	if l.Entry == 0 {
 		l.Entry = 8 << 20
 	}
 	if l.Head == 0 {
 		l.Head = 64 << 10
 	}
-	return &Bundle{in: input{r: r, total: l.Total}, limits: l}
+	*b = Bundle{in: input{r: r, buf: b.in.buf[:0], total: l.Total}, skim: b.skim, limits: l}
 }
 
 // Next is the next element of entry, checked like Plan.Skim does with no
@@ -240,7 +248,7 @@ func (b *Bundle) member() error {
 		return b.in.fault(tooLong)
 	}
 	if len(b.members) == maxMembers {
-		return b.in.fault(tooManyMembers)
+		return b.in.fault(tooMany)
 	}
 	b.members = append(b.members, Member{name, bytes.Clone(b.in.buf[start:end])})
 	return nil

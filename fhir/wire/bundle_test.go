@@ -245,6 +245,41 @@ func TestNextHits(t *testing.T) {
 	}
 }
 
+// TestFlat: memory does not grow with the Bundle.
+func TestFlat(t *testing.T) {
+	entry := strings.Repeat(`{"resource":`+resource(rand.New(rand.NewPCG(1, 1)), "a")+`},`, 64)
+	parts := []io.Reader{strings.NewReader(`{"resourceType":"Bundle","entry":[`)}
+	for range 1000 {
+		parts = append(parts, strings.NewReader(entry))
+	}
+	parts = append(parts, strings.NewReader(`{}]}`))
+	b := NewBundle(io.MultiReader(parts...), Limits{})
+	n := 0
+	for _, err := b.Next(); err != io.EOF; _, err = b.Next() {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if size := cap(b.in.buf); n != 64001 || size > 128<<10 {
+		t.Errorf("got %d entries with a buffer of %d bytes, want 64001 with 128 KiB", n, size)
+	}
+}
+
+// TestReset: a reused reader knows nothing of the Bundle before, and the
+// members that it gave stay.
+func TestReset(t *testing.T) {
+	b := NewBundle(strings.NewReader(`{"resourceType":"Bundle","total":7,"entry":[{"a":1},{"a":2}`), Limits{Entry: 100})
+	for range 3 {
+		b.Next()
+	}
+	total := b.Member("total")
+	b.Reset(strings.NewReader(`{"resourceType":"Bundle","id":"x","entry":[{"b":1}]}`), Limits{})
+	entry, err := b.Next()
+	if string(entry) != `{"b":1}` || err != nil || show(b.Members()) != `resourceType="Bundle" id="x"` || string(total) != "7" {
+		t.Errorf("got %s, %v, %s, %s", entry, err, show(b.Members()), total)
+	}
+}
+
 func TestLines(t *testing.T) {
 	for _, c := range []struct {
 		text string

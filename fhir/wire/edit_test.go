@@ -166,30 +166,34 @@ func (w *want) render(i int) string {
 // TestEditsProperty: any edits of any document give, to the byte, what they
 // mean, and the result parses.
 func TestEditsProperty(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		doc := anySpace(t) + anyValue(t, 0) + anySpace(t)
-		var tree Tree
-		if err := tree.Parse([]byte(doc)); err != nil {
-			t.Fatalf("%q: %v", doc, err)
-		}
-		var e Edits
-		e.Reset(&tree)
-		w := &want{tree: &tree, removed: map[int]bool{}, replaced: map[int]string{}, renamed: map[int]string{}, appended: map[int][]string{}}
-		for k := range rapid.IntRange(0, 12).Draw(t, "edits") {
-			anyEdit(t, &e, w, k)
-		}
-		if w.pruned = rapid.Bool().Draw(t, "prune"); w.pruned {
-			e.Prune()
-		}
-		got := string(e.Apply(nil))
-		root := tree.Nodes[0]
-		if want := doc[:root.Start] + w.render(0) + doc[root.End:]; got != want {
-			t.Fatalf("%q: got %q, want %q", doc, got, want)
-		}
-		if err := new(Tree).Parse([]byte(got)); err != nil {
-			t.Fatalf("%q became %q: %v", doc, got, err)
-		}
-	})
+	rapid.Check(t, holdEdits)
+}
+
+func FuzzEdits(f *testing.F) { f.Fuzz(rapid.MakeFuzz(holdEdits)) }
+
+func holdEdits(t *rapid.T) {
+	doc := anySpace(t) + anyValue(t, 0) + anySpace(t)
+	var tree Tree
+	if err := tree.Parse([]byte(doc)); err != nil {
+		t.Fatalf("%q: %v", doc, err)
+	}
+	var e Edits
+	e.Reset(&tree)
+	w := &want{tree: &tree, removed: map[int]bool{}, replaced: map[int]string{}, renamed: map[int]string{}, appended: map[int][]string{}}
+	for k := range rapid.IntRange(0, 12).Draw(t, "edits") {
+		anyEdit(t, &e, w, k)
+	}
+	if w.pruned = rapid.Bool().Draw(t, "prune"); w.pruned {
+		e.Prune()
+	}
+	got := string(e.Apply(nil))
+	root := tree.Nodes[0]
+	if want := doc[:root.Start] + w.render(0) + doc[root.End:]; got != want {
+		t.Fatalf("%q: got %q, want %q", doc, got, want)
+	}
+	if err := new(Tree).Parse([]byte(got)); err != nil {
+		t.Fatalf("%q became %q: %v", doc, got, err)
+	}
 }
 
 func anyEdit(t *rapid.T, e *Edits, w *want, k int) {

@@ -28,14 +28,19 @@ func at(doc []byte, i int) byte {
 	return 0
 }
 
-// unexpected is the fault of finding something else than was needed at i.
-func unexpected(doc []byte, i int) fault {
+// unless is f, unless the document simply ends before i: then more of it may
+// come and make it good.
+func unless(doc []byte, i int, f fault) fault {
 	if i >= len(doc) {
 		return truncated
 	}
-	return badSyntax
+	return f
 }
 
+// unexpected is the fault of finding something else than was needed at i.
+func unexpected(doc []byte, i int) fault { return unless(doc, i, badSyntax) }
+
+// space passes over white space.
 func space(doc []byte, i int) int {
 	if uint(i) < uint(len(doc)) && doc[i] > ' ' {
 		return i
@@ -43,6 +48,8 @@ func space(doc []byte, i int) int {
 	return spaces(doc, i)
 }
 
+// spaces is not inlined, so that space is.
+//
 //go:noinline
 func spaces(doc []byte, i int) int {
 	for i < len(doc) && (doc[i] == ' ' || doc[i] == '\n' || doc[i] == '\r' || doc[i] == '\t') {
@@ -60,10 +67,17 @@ func spaces(doc []byte, i int) int {
 
 // scanString reads a string whose opening quote stands before i.
 func scanString(doc []byte, i int) (int, fault) {
-	start, seen := i, uint64(0)
+	end, seen := run(doc, i)
+	if at(doc, end) == '"' && seen&highs == 0 {
+		return end + 1, none
+	}
+	return scanRich(doc, i, end, seen)
+}
+
+// scanRich goes on at i with a string that began at start, of which seen is
+// what run has seen.
+func scanRich(doc []byte, start, i int, seen uint64) (int, fault) {
 	for {
-		end, more := run(doc, i)
-		i, seen = end, seen|more
 		switch c := at(doc, i); {
 		case c == '"':
 			if seen&highs != 0 && !utf8.Valid(doc[start:i]) {
@@ -71,14 +85,14 @@ func scanString(doc []byte, i int) (int, fault) {
 			}
 			return i + 1, none
 		case c == '\\':
-			var f fault
-			if i, f = scanEscape(doc, i); f != none {
-				return i, f
+			end, f := scanEscape(doc, i)
+			if f != none {
+				return end, f
 			}
-		case i >= len(doc):
-			return i, truncated
+			next, more := run(doc, end)
+			i, seen = next, seen|more
 		default:
-			return i, badControl
+			return i, unless(doc, i, badControl)
 		}
 	}
 }
@@ -112,7 +126,7 @@ func scanEscape(doc []byte, i int) (int, fault) {
 		return i + 2, none
 	case 'u':
 	default:
-		return escapeFault(doc, i+1)
+		return i + 1, unless(doc, i+1, badEscape)
 	}
 	r, end, f := scanHex(doc, i+2)
 	if f != none || r&0xf800 != 0xd800 {
@@ -121,31 +135,17 @@ func scanEscape(doc []byte, i int) (int, fault) {
 	if r >= 0xdc00 {
 		return i, badSurrogate
 	}
-	if c := at(doc, end); c != '\\' {
-		return surrogateFault(doc, end)
+	if at(doc, end) != '\\' {
+		return i, unless(doc, end, badSurrogate)
 	}
-	if c := at(doc, end+1); c != 'u' {
-		return surrogateFault(doc, end+1)
+	if at(doc, end+1) != 'u' {
+		return i, unless(doc, end+1, badSurrogate)
 	}
 	low, end, f := scanHex(doc, end+2)
 	if f == none && low&0xfc00 != 0xdc00 {
 		return i, badSurrogate
 	}
 	return end, f
-}
-
-func escapeFault(doc []byte, i int) (int, fault) {
-	if i >= len(doc) {
-		return i, truncated
-	}
-	return i, badEscape
-}
-
-func surrogateFault(doc []byte, i int) (int, fault) {
-	if i >= len(doc) {
-		return i, truncated
-	}
-	return i, badSurrogate
 }
 
 func scanHex(doc []byte, i int) (uint32, int, fault) {
@@ -158,8 +158,7 @@ func scanHex(doc []byte, i int) (uint32, int, fault) {
 		case c|0x20-'a' < 6:
 			c = c | 0x20 - 'a' + 10
 		default:
-			i, f := escapeFault(doc, i)
-			return 0, i, f
+			return 0, i, unless(doc, i, badEscape)
 		}
 		r = r<<4 | uint32(c)
 	}
@@ -174,14 +173,15 @@ func scanName(doc []byte, i int) (start, end, value int, f fault) {
 	}
 	start = i + 1
 	end, seen := run(doc, start)
+	if at(doc, end) == '"' && at(doc, end+1) == ':' && seen&highs == 0 {
+		return start, end, space(doc, end+2), none
+	}
 	switch c := at(doc, end); {
 	case c == '"':
 	case c == '\\':
 		return 0, 0, end, escapedName
-	case end >= len(doc):
-		return 0, 0, end, truncated
 	default:
-		return 0, 0, end, badControl
+		return 0, 0, end, unless(doc, end, badControl)
 	}
 	if seen&highs != 0 && !utf8.Valid(doc[start:end]) {
 		return 0, 0, start, badUTF8

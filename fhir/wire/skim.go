@@ -50,10 +50,11 @@ type skim struct {
 	hits   []Hit
 	names  []span // of the open objects, one behind the other
 	groups int32
+	count  int // of the hits
 }
 
 func (s *skim) begin(doc []byte, hits []Hit) {
-	s.doc, s.hits, s.names, s.groups = doc, hits, s.names[:0], 0
+	s.doc, s.hits, s.names, s.groups, s.count = doc, hits, s.names[:0], 0, 0
 }
 
 // value reads the value at i, of which the plan wants n.
@@ -62,6 +63,9 @@ func (s *skim) value(i, depth int, n *node, group int32) (end int, f fault) {
 		return s.open(i, depth, n, group)
 	}
 	hit := len(s.hits)
+	if s.count++; s.count > maxValues {
+		return i, tooMany
+	}
 	s.hits = append(s.hits, Hit{n.path, int32(i), 0, group})
 	end, f = s.open(i, depth, n, group)
 	s.hits[hit].End = int32(end)
@@ -79,7 +83,7 @@ func (s *skim) open(i, depth int, n *node, group int32) (int, fault) {
 	if c == '[' && n.element != nil {
 		return s.array(i, depth+1, n.element)
 	}
-	return skip(s.doc, i, depth)
+	return pass(s.doc, i, depth)
 }
 
 func (s *skim) object(i, depth int, n *node, group int32) (int, fault) {
@@ -106,7 +110,7 @@ func (s *skim) object(i, depth int, n *node, group int32) (int, fault) {
 		if child := n.find(k, s.doc[start:end]); child != nil {
 			i, f = s.value(value, depth, child, group)
 		} else {
-			i, f = skip(s.doc, value, depth)
+			i, f = pass(s.doc, value, depth)
 		}
 		if f != none {
 			return i, f

@@ -13,6 +13,17 @@ func (n *nest) set(depth int, object bool) {
 
 func (n *nest) object(depth int) bool { return n[depth>>6]>>(depth&63)&1 != 0 }
 
+// pass is skip for a value that seldom is an array or object.
+func pass(doc []byte, i, depth int) (int, fault) {
+	switch at(doc, i) {
+	case '"':
+		return scanString(doc, i+1)
+	case '{', '[':
+		return skip(doc, i, depth)
+	}
+	return scanScalar(doc, i)
+}
+
 // skip reads the value at i, which lies in depth containers, and checks all of
 // its syntax but not whether names repeat.
 func skip(doc []byte, i, depth int) (int, fault) {
@@ -22,10 +33,7 @@ func skip(doc []byte, i, depth int) (int, fault) {
 	for floor := depth; ; {
 		switch c := at(doc, i); c {
 		case '"':
-			end, seen := run(doc, i+1)
-			if at(doc, end) == '"' && seen&highs == 0 {
-				i = end + 1
-			} else if i, f = scanString(doc, i+1); f != none {
+			if i, f = scanString(doc, i+1); f != none {
 				return i, f
 			}
 		case '{', '[':
@@ -65,13 +73,7 @@ func skip(doc []byte, i, depth int) (int, fault) {
 		i = space(doc, i+1)
 	next:
 		if object {
-			if at(doc, i) != '"' {
-				return i, unexpected(doc, i)
-			}
-			end, seen := run(doc, i+1)
-			if at(doc, end) == '"' && at(doc, end+1) == ':' && seen&highs == 0 {
-				i = space(doc, end+2)
-			} else if _, _, i, f = scanName(doc, i); f != none {
+			if _, _, i, f = scanName(doc, i); f != none {
 				return i, f
 			}
 		}

@@ -41,9 +41,10 @@ type Tree struct {
 
 // frame is a container whose end has not been read yet.
 type frame struct {
-	node  int32
-	count int32
-	seen  uint64
+	node   int32
+	count  int32  // of the names in an object
+	seen   uint64 // a filter of them
+	object bool
 }
 
 // Parse reads a document of one JSON value, refusing duplicate names at every
@@ -68,84 +69,87 @@ func (t *Tree) Parse(doc []byte) error {
 	return nil
 }
 
+// parse reads the value at i and all within it.
 func (t *Tree) parse(i int) (int, fault) {
-	doc := t.Doc
-	n := Node{}
+	var nameStart, nameEnd int
+	var f fault
 	for {
-		var f fault
-		if n.Start = int32(i); at(doc, i) == '{' || at(doc, i) == '[' {
+		if len(t.Nodes) == maxValues {
+			return i, tooMany
+		}
+		n := Node{NameStart: int32(nameStart), NameEnd: int32(nameEnd), Start: int32(i)}
+		c := at(t.Doc, i)
+		fresh := c == '{' || c == '['
+		if fresh {
 			if len(t.open) == maxDepth {
 				return i, tooDeep
 			}
 			n.Kind = Array
-			if at(doc, i) == '{' {
+			if c == '{' {
 				n.Kind = Object
 			}
-			t.open = append(t.open, frame{node: int32(len(t.Nodes))})
-			t.Nodes = append(t.Nodes, n)
-			closer := at(doc, i) + 2
-			i = space(doc, i+1)
-			if at(doc, i) != closer {
-				if n, i, f = t.member(i); f != none {
-					return i, f
-				}
-				continue
-			}
+			t.open = append(t.open, frame{node: int32(len(t.Nodes)), object: c == '{'})
+			i = space(t.Doc, i+1)
 		} else {
-			if n.Kind, n.Plain, i, f = t.scalar(i); f != none {
+			if n.Kind, n.Plain, i, f = scanPlain(t.Doc, i); f != none {
 				return i, f
 			}
-			n.End = int32(i)
-			n.Next = int32(len(t.Nodes) + 1)
-			t.Nodes = append(t.Nodes, n)
+			n.End, n.Next = int32(i), int32(len(t.Nodes)+1)
 		}
-		for {
-			if len(t.open) == 0 {
-				return i, none
-			}
-			i = space(doc, i)
-			c := at(doc, i)
-			if c == ',' {
-				i = space(doc, i+1)
-				break
-			}
-			top := t.open[len(t.open)-1]
-			at := &t.Nodes[top.node]
-			if c != doc[at.Start]+2 {
-				return i, unexpected(doc, i)
-			}
-			if at.Kind == Object && top.count > fewNames && !t.distinct(int(top.node)) {
-				return i, duplicateName
-			}
-			i++
-			at.End, at.Next = int32(i), int32(len(t.Nodes))
-			t.open = t.open[:len(t.open)-1]
-		}
-		if n, i, f = t.member(i); f != none {
+		t.Nodes = append(t.Nodes, n)
+		if i, f = t.ascend(i, fresh); f != none || len(t.open) == 0 {
 			return i, f
+		}
+		nameStart, nameEnd = 0, 0
+		if top := &t.open[len(t.open)-1]; top.object {
+			if nameStart, nameEnd, i, f = t.name(i, top); f != none {
+				return i, f
+			}
 		}
 	}
 }
 
-// member begins the node of the next child of the innermost container.
-func (t *Tree) member(i int) (Node, int, fault) {
-	top := &t.open[len(t.open)-1]
-	if t.Nodes[top.node].Kind == Array {
-		return Node{}, i, none
-	}
-	start, end, value, f := scanName(t.Doc, i)
-	if f != none {
-		return Node{}, value, f
-	}
-	top.count++
-	if top.count <= fewNames {
-		tag := uint64(1) << (spread(key(t.Doc, start, end)) >> 58)
-		if top.seen&tag != 0 && t.sibling(int(top.node), t.Doc[start:end]) {
-			return Node{}, start, duplicateName
+// ascend closes the containers that end at i, and steps over the comma behind
+// them; fresh tells that the innermost has just been opened.
+func (t *Tree) ascend(i int, fresh bool) (int, fault) {
+	for len(t.open) > 0 {
+		top := &t.open[len(t.open)-1]
+		n := &t.Nodes[top.node]
+		i = space(t.Doc, i)
+		switch c := at(t.Doc, i); {
+		case c == '}' && top.object, c == ']' && !top.object:
+		case fresh:
+			return i, none
+		case c == ',':
+			return space(t.Doc, i+1), none
+		default:
+			return i, unexpected(t.Doc, i)
 		}
-		top.seen |= tag
+		if top.count > fewNames && !t.distinct(int(top.node)) {
+			return i, duplicateName
+		}
+		i++
+		n.End, n.Next = int32(i), int32(len(t.Nodes))
+		t.open = t.open[:len(t.open)-1]
+		fresh = false
 	}
-	return Node{NameStart: int32(start), NameEnd: int32(end)}, value, none
+	return i, none
+}
+
+// name reads the name of a new member of the object on top.
+func (t *Tree) name(i int, top *frame) (start, end, value int, f fault) {
+	if start, end, value, f = scanName(t.Doc, i); f != none {
+		return start, end, value, f
+	}
+	if top.count++; top.count > fewNames {
+		return start, end, value, none // distinct will see
+	}
+	bit := uint64(1) << (spread(key(t.Doc, start, end)) >> 58)
+	if top.seen&bit != 0 && t.sibling(int(top.node), t.Doc[start:end]) {
+		return start, end, start, duplicateName
+	}
+	top.seen |= bit
+	return start, end, value, none
 }
 
 // sibling reports whether the open container already has such a member.
@@ -166,23 +170,29 @@ func (t *Tree) distinct(parent int) bool {
 	return distinct(t.Doc, t.large)
 }
 
-func (t *Tree) scalar(i int) (Kind, bool, int, fault) {
-	switch at(t.Doc, i) {
+// scanPlain reads a value without children; plain tells that it is a string
+// without escapes.
+func scanPlain(doc []byte, i int) (kind Kind, plain bool, end int, f fault) {
+	switch at(doc, i) {
 	case '"':
-		end, f := scanString(t.Doc, i+1)
-		return String, f == none && bytes.IndexByte(t.Doc[i:end], '\\') < 0, end, f
+		end, seen := run(doc, i+1)
+		plain = at(doc, end) == '"'
+		if plain && seen&highs == 0 {
+			return String, true, end + 1, none
+		}
+		end, f = scanRich(doc, i+1, end, seen)
+		return String, plain, end, f
 	case 't':
-		end, f := scanLiteral(t.Doc, i, "true")
-		return True, false, end, f
+		kind = True
 	case 'f':
-		end, f := scanLiteral(t.Doc, i, "false")
-		return False, false, end, f
+		kind = False
 	case 'n':
-		end, f := scanLiteral(t.Doc, i, "null")
-		return Null, false, end, f
+		kind = Null
+	default:
+		kind = Number
 	}
-	end, f := scanNumber(t.Doc, i)
-	return Number, false, end, f
+	end, f = scanScalar(doc, i)
+	return kind, false, end, f
 }
 
 // Name is the name of member i, without quotes; nil if node i is no member.

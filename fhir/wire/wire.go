@@ -21,6 +21,11 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("JSON at byte %d: %s", e.Offset, e.Reason) }
 
+// maxValues is how many values a Tree or the hits of a Skim hold: 24 MiB of
+// memory. Without it a body of nothing but commas would take twelve times its
+// size; a FHIR document of 16 MiB has some 600,000 values.
+const maxValues = 1 << 20
+
 // A fault is why a scan stopped; the zero fault is none. Scanners return it
 // with the offset, so that nothing is allocated until a document is refused.
 type fault uint8
@@ -38,29 +43,29 @@ const (
 	tooDeep
 	trailing
 	tooLong
-	tooManyMembers
+	tooMany
 	lateType
 	notBundle
 	badEntry
 )
 
 var reasons = [...]string{
-	none:           "no fault",
-	truncated:      "unexpected end",
-	badSyntax:      "unexpected character",
-	badControl:     "control character in a string",
-	badEscape:      "invalid escape in a string",
-	badSurrogate:   "lone surrogate in a string",
-	badUTF8:        "invalid UTF-8 in a string",
-	escapedName:    "escape in a member name",
-	duplicateName:  "duplicate member name",
-	tooDeep:        "nested too deeply",
-	trailing:       "bytes after the end",
-	tooLong:        "longer than the limit",
-	tooManyMembers: "too many members beside the entries",
-	lateType:       "no resourceType near the start",
-	notBundle:      "not a Bundle",
-	badEntry:       "entry is not an array of objects",
+	none:          "no fault",
+	truncated:     "unexpected end",
+	badSyntax:     "unexpected character",
+	badControl:    "control character in a string",
+	badEscape:     "invalid escape in a string",
+	badSurrogate:  "lone surrogate in a string",
+	badUTF8:       "invalid UTF-8 in a string",
+	escapedName:   "escape in a member name",
+	duplicateName: "duplicate member name",
+	tooDeep:       "nested too deeply",
+	trailing:      "bytes after the end",
+	tooLong:       "longer than the limit",
+	tooMany:       "too many values",
+	lateType:      "no resourceType near the start",
+	notBundle:     "not a Bundle",
+	badEntry:      "entry is not an array of objects",
 }
 
 func (f fault) at(offset int) error { return &Error{int64(offset), reasons[f]} }

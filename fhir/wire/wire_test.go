@@ -68,6 +68,22 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
+// TestDense: a body of many tiny values is refused before it takes twelve
+// times its size in memory.
+func TestDense(t *testing.T) {
+	doc := []byte("[" + strings.Repeat("1,", maxValues) + "1]")
+	if err := new(Tree).Parse(doc); err == nil || !strings.Contains(err.Error(), reasons[tooMany]) {
+		t.Errorf("tree: got %v", err)
+	}
+	if _, err := NewPlan("a", "b").Skim(doc, nil); err != nil {
+		t.Errorf("skim of nothing in it: got %v", err)
+	}
+	doc = append([]byte(`{"a":`), append(doc, '}')...)
+	if _, err := NewPlan("a[]").Skim(doc, nil); err == nil || !strings.Contains(err.Error(), reasons[tooMany]) {
+		t.Errorf("skim: got %v", err)
+	}
+}
+
 // TestErrors: an error says where and why, and quotes nothing.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ doc, want string }{
@@ -76,7 +92,7 @@ func TestErrors(t *testing.T) {
 		{`{"secre\u0074":1}`, "JSON at byte 7: escape in a member name"},
 		{`["secret`, "JSON at byte 8: unexpected end"},
 		{`[1] x`, "JSON at byte 4: bytes after the end"},
-		{`["\ud800"]`, "JSON at byte 8: lone surrogate in a string"},
+		{`["\ud800"]`, "JSON at byte 2: lone surrogate in a string"},
 		{"[\"a\xff\"]", "JSON at byte 2: invalid UTF-8 in a string"},
 		{"[\"a\n\"]", "JSON at byte 3: control character in a string"},
 		{`["\q"]`, "JSON at byte 3: invalid escape in a string"},
