@@ -17,7 +17,7 @@ type Config struct {
 	// Public listener, host:port. FHIR is served under the path of public_url.
 	Listen string `yaml:"listen" required:"127.0.0.1:8080"`
 	// Health, metrics and admin API, host:port; never on the public listener.
-	// Plain http on loopback; anywhere else it is served with tls.
+	// Plain http on loopback; anywhere else it is served with tls (AdminTLS).
 	Admin string `yaml:"admin" default:"127.0.0.1:9090"`
 	// FHIR base as clients see it; every link that leaves is below it.
 	PublicURL string `yaml:"public_url" required:"https://fhir.example.org/r4"`

@@ -8,7 +8,7 @@ import (
 // Bundle the gateway's: references, fullUrl, links, request and response URLs,
 // attachments and values of type url. Identifier systems, canonicals and texts
 // are names or words and stay.
-func Rewrite(t *wire.Tree, e *wire.Edits, u *Upstream) {
+func (u *Upstream) Rewrite(t *wire.Tree, e *wire.Edits) {
 	r := rewriter{tree: t, edits: e, upstream: u}
 	if len(t.Nodes) > 0 {
 		r.walk(0, "")

@@ -121,7 +121,7 @@ func TestRewriteChangesPlacesAndNoNames(t *testing.T) {
 			t.Fatalf("%s: %v", text, err)
 		}
 		edits.Reset(&tree)
-		Rewrite(&tree, &edits, u)
+		u.Rewrite(&tree, &edits)
 		if got := string(edits.Apply(nil)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
