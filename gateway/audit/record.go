@@ -73,7 +73,7 @@ type Caller struct {
 	Organization    string // "Organization/2"
 	Roles           []string
 	Purpose         []string
-	Token           string // TokenID: never the token
+	Token           string // as TokenName gives it: never the token
 }
 
 // Decision is what was decided and by which rules.

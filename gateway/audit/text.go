@@ -48,15 +48,3 @@ func isPlain(s string) bool {
 	}
 	return true
 }
-
-// TokenID names an opaque token in the trail: BALP's Opaque pattern wants its
-// last 32 characters. Of a token so short that they would be most of it, a hash
-// stands instead: the trail never holds what could be replayed (AUD-06).
-func TokenID(token string) string {
-	if len(token) < 2*opaqueLen {
-		return hashHex(token)[:opaqueLen]
-	}
-	return token[len(token)-opaqueLen:]
-}
-
-const opaqueLen = 32
