@@ -30,7 +30,8 @@ type Options struct {
 // Authenticator verifies credentials. It is safe for concurrent use.
 type Authenticator struct {
 	issuers   map[string]*issuer
-	opaque    *issuer // that tokens which are no JWT are shown to; nil: they are refused
+	order     []string // their names, as configured
+	opaque    *issuer  // that tokens which are no JWT are shown to; nil: they are refused
 	now       func() time.Time
 	challenge challenger
 	cache     *cache
@@ -64,7 +65,7 @@ func New(issuers []config.Issuer, o Options) (*Authenticator, error) {
 		if err != nil {
 			return nil, fmt.Errorf("issuer %s: %w", c.Issuer, err)
 		}
-		a.issuers[c.Issuer] = i
+		a.issuers[c.Issuer], a.order = i, append(a.order, c.Issuer)
 	}
 	return a, a.chooseOpaque()
 }

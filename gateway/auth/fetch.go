@@ -27,6 +27,9 @@ const (
 type metadata struct {
 	Keys          string `json:"jwks_uri"`
 	Introspection string `json:"introspection_endpoint"`
+	Authorization string `json:"authorization_endpoint"`
+	Token         string `json:"token_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
 }
 
 // fetch brings metadata and keys. What fails leaves the last good ones.
