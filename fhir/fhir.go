@@ -16,3 +16,9 @@ const (
 )
 
 func (v Version) String() string { return [...]string{"R4", "R4B", "R5", "STU3"}[v] }
+
+// ParseVersion reads a release as configurations ("R4") and
+// CapabilityStatements ("4.0.1") name it. Only R4 has its tables so far.
+func ParseVersion(s string) (Version, bool) {
+	return R4, s == "R4" || s == "4.0" || s == "4.0.0" || s == "4.0.1"
+}
