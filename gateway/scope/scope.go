@@ -124,20 +124,15 @@ func (g *Grants) every(typ string, all letters) bool {
 // cut is what a grant gives on typ: its letters, less what its kind of scope
 // may never do to that type.
 func (g *Grants) cut(one *grant, typ string) letters {
-	if one.typ != typ && (one.typ != "*" || neverByWildcard[typ] || !g.version.KnownType(typ)) || off[typ] {
+	if one.typ != typ && one.typ != "*" {
 		return 0
 	}
-	if one.context != "patient" {
-		return one.letters
-	}
-	if shared[typ] {
-		return one.letters & (read | search)
-	}
-	if !inCompartment(g.version, typ) {
+	k := kinds[g.version]()[typ]
+	if one.typ == "*" && !k.wildcard || !k.named {
 		return 0
 	}
-	if neverByPatient[typ] {
-		return one.letters & (read | search)
+	if one.context == "patient" {
+		return one.letters & k.patient
 	}
 	return one.letters
 }

@@ -1,6 +1,10 @@
 package scope
 
-import "gatehouse/fhir"
+import (
+	"sync"
+
+	"gatehouse/fhir"
+)
 
 // neverByWildcard are types that "*" does not reach: they tell what others did,
 // or decide who may do what, and need a scope that names them (DESIGN §10.12).
@@ -29,6 +33,40 @@ func set(names ...string) map[string]bool {
 	m := make(map[string]bool, len(names))
 	for _, n := range names {
 		m[n] = true
+	}
+	return m
+}
+
+// kind is what scopes may do to a type, beyond what their letters say.
+type kind struct {
+	wildcard bool // "*" reaches it
+	named    bool // a scope that names it opens it
+	patient  letters
+}
+
+// kinds of all types, made once for each release: judging one more entry is a
+// map lookup. A type that is not in it is closed.
+var kinds = func() (all [fhir.STU3 + 1]func() map[string]kind) {
+	for v := range all {
+		all[v] = sync.OnceValue(func() map[string]kind { return kindsOf(fhir.Version(v)) })
+	}
+	return all
+}()
+
+func kindsOf(v fhir.Version) map[string]kind {
+	m := map[string]kind{}
+	for _, typ := range v.ResourceTypes() {
+		k := kind{wildcard: !neverByWildcard[typ] && !off[typ], named: !off[typ]}
+		switch {
+		case shared[typ]:
+			k.patient = read | search
+		case !inCompartment(v, typ):
+		case neverByPatient[typ]:
+			k.patient = read | search
+		default:
+			k.patient = create | read | update | remove | search
+		}
+		m[typ] = k
 	}
 	return m
 }
