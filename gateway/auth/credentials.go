@@ -25,10 +25,8 @@ func credentialsOf(r *http.Request) (credentials, *failure) {
 	if r.Header["Sec-Websocket-Protocol"] != nil {
 		return credentials{}, fail(CodeMisplaced, "Sec-WebSocket-Protocol header")
 	}
-	for _, line := range r.Header["Cookie"] {
-		if strings.Contains(line, "access_token") {
-			return credentials{}, fail(CodeMisplaced, "token in a cookie")
-		}
+	if inCookie(r.Header["Cookie"]) {
+		return credentials{}, fail(CodeMisplaced, "token in a cookie")
 	}
 	header := r.Header["Authorization"]
 	switch {
@@ -93,6 +91,21 @@ func inQuery(query string) bool {
 		}
 		if strings.EqualFold(name, "access_token") {
 			return true
+		}
+	}
+	return false
+}
+
+// inCookie tells whether a cookie bears the name of a credential. Other cookies
+// are those of other applications on the same host, and mean nothing here.
+func inCookie(lines []string) bool {
+	for _, line := range lines {
+		for pair := range strings.SplitSeq(line, ";") {
+			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			switch strings.ToLower(name) {
+			case "access_token", "token", "bearer", "authorization":
+				return true
+			}
 		}
 	}
 	return false

@@ -51,6 +51,7 @@ func TestCredentials(t *testing.T) {
 		{"query, no value", header("Bearer " + token), "Access_Token", CodeMisplaced},
 		{"a value that says so is none", header("Bearer " + token), "name=access_token", ""},
 		{"cookie", http.Header{"Cookie": {"a=b; access_token=" + token}}, "", CodeMisplaced},
+		{"cookie beside the header", http.Header{"Cookie": {"x=y;Authorization=z"}, "Authorization": {"Bearer " + token}}, "", CodeMisplaced},
 		{"another cookie", http.Header{"Cookie": {"a=b"}, "Authorization": {"Bearer " + token}}, "", ""},
 		{"websocket protocol", http.Header{"Sec-Websocket-Protocol": {"bearer, " + token}}, "", CodeMisplaced},
 		{"BEAR-05 identity headers say nothing", http.Header{"X-User": {"root"}, "X-Forwarded-User": {"root"}}, "", CodeMissing},
