@@ -1,0 +1,32 @@
+# Needs Go alone, but for `real`.
+FUZZTIME ?= 20s
+BENCHTIME ?= 1s
+
+.PHONY: build test lint bench fuzz real image
+
+build: ## the binary, static
+	CGO_ENABLED=0 go build -trimpath -o gatehouse .
+
+test: ## everything that needs Go alone
+	go test ./...
+
+lint: ## format, vet, staticcheck where it is installed
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	if command -v staticcheck >/dev/null; then staticcheck ./...; fi
+
+bench: ## every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read dir; do \
+		grep -h --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -d' ' -f2 | while read target; do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done || exit 1; \
+	done
+
+real: ## scenarios against real servers, fetched by package name
+	bash test/real/run
+
+image: ## container image, where an engine is installed
+	docker build -t gatehouse .
