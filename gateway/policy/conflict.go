@@ -88,18 +88,3 @@ func bindsOf(x *ast.Expr, bound ast.VarSet) {
 		bound.Add(v)
 	}
 }
-
-// negatesVars tells whether some rule negates a bare variable.
-func negatesVars(c *ast.Compiler) bool {
-	found := false
-	for _, m := range c.Modules {
-		ast.WalkExprs(m, func(x *ast.Expr) bool {
-			if t, ok := x.Terms.(*ast.Term); ok && x.Negated {
-				_, is := t.Value.(ast.Var)
-				found = found || is
-			}
-			return found
-		})
-	}
-	return found
-}

@@ -48,6 +48,16 @@ var zoo = []string{
 	`unhelped(input.subject.patient)`, `unhelped(input.resource.labels[0])`,
 	`x := input.relation.practitioners; not x == []`,
 	`not input.relation.practitioners == []`,
+	`x := lower(input.subject.fhir_user); every p in input.resource.patients { p != x }`,
+	`x := lower(input.subject.fhir_user); not x == "a"`,
+	`r := input.relation; not r.practitioners == []`,
+	`some t in texts; not t == "Patient/1"`, `not "Patient/1" in texts`,
+	`chained(input.subject.patient)`,
+	`helped(input.subject.patient)`, `not helped(input.subject.patient)`,
+	`"final" in texts; not "R" in texts`,
+	`every p in input.resource.patients { helped(p) }`,
+	`every p in input.resource.patients { p in texts }`,
+	`every p in input.resource.patients { not p in input.resource.labels }`,
 	`every p in input.resource.patients { p in input.relation.care_teams }`,
 	`x := input.relation.care_teams; every p in input.resource.patients { p in x }`,
 	`every p in input.resource.patients { not p == input.subject.patient }`,
@@ -175,6 +185,10 @@ near(s) if { startswith(s, "f"); s != "final" }
 near(s) if s == "amended"
 ended(e) if e.period.end != ""
 helped(x) if x == "Patient/1"
+texts contains input.subject.patient
+texts contains input.resource.status if input.resource.status != ""
+texts contains l if some l in input.resource.labels
+chained(x) if { y := x; every p in input.resource.patients { p != y } }
 unhelped(x) if not x == "Patient/1"
 tags contains l if some l in input.resource.labels
 tags contains "a" if input.resource.status == "final"

@@ -27,21 +27,21 @@ type Options struct {
 // Engine is one loaded policy. It never changes; what it remembers goes with
 // it.
 type Engine struct {
-	revision    string
-	rules       []Rule
-	reads       reads
-	known       []*field  // request input that residuals are made with
-	unknown     []ast.Ref // and without, the resource aside
-	typed       bool      // a residual may know the resource's type
-	compiler    *ast.Compiler
-	store       storage.Store
-	data        ast.Value
-	whole       rego.PreparedEvalQuery
-	torn        []ast.Ref                     // rules whose values may conflict
-	negatesVars bool                          // some rule says `not x` of a variable
-	partials    [3]*rego.PreparedPartialQuery // by set
-	callers     cache
-	timeout     time.Duration
+	revision string
+	rules    []Rule
+	reads    reads
+	known    []*field  // request input that residuals are made with
+	unknown  []ast.Ref // and without, the resource aside
+	typed    bool      // a residual may know the resource's type
+	compiler *ast.Compiler
+	store    storage.Store
+	data     ast.Value
+	whole    rego.PreparedEvalQuery
+	torn     []ast.Ref                     // rules whose values may conflict
+	doubtful []ast.Ref                     // see lowering
+	partials [3]*rego.PreparedPartialQuery // by set
+	callers  cache
+	timeout  time.Duration
 }
 
 // Load reads, compiles and checks a policy. The error is a Problems with file
@@ -79,7 +79,7 @@ func Load(o Options) (*Engine, error) {
 	}
 	e.known, e.unknown = divide(compiler, &e.reads)
 	e.torn = mayConflict(compiler)
-	e.negatesVars = negatesVars(compiler)
+	e.doubtful = doubtfulRefs(compiler)
 	e.typed = e.reads.onlyBelow(ast.MustParseRef("input.resource.type"))
 	return e, e.prepare()
 }

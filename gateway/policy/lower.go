@@ -58,11 +58,11 @@ type lowering struct {
 
 	// Partial evaluation forgets that `x := input.a` demands input.a to be
 	// defined where it puts input.a for x into a negated equality or an `every`.
-	// Inside those, a reference that may be undefined is therefore compiled only
-	// where another condition assures it.
-	inside      bool
-	assured     map[string]bool
-	negatesVars bool // some rule says `not x`: then `not input.a` is in doubt too
+	// Inside those, a reference that may be undefined and that some rule uses so
+	// is compiled only where another condition assures it.
+	doubtful []ast.Ref
+	inside   bool
+	assured  map[string]bool
 }
 
 // body lowers literals in order up to the first that must stay with OPA, which
@@ -119,7 +119,7 @@ func (l *lowering) literal(x *ast.Expr, in ast.Body) ([]step, error) {
 	defer func() { l.scope = outer }()
 	inside := l.inside
 	_, bare := x.Terms.(*ast.Term)
-	l.inside = inside || x.IsEquality() || bare && l.negatesVars
+	l.inside = inside || bare || x.IsEquality()
 	inner, err := l.condition(x)
 	l.inside = inside
 	if err != nil {
@@ -214,7 +214,8 @@ func assuredBy(b ast.Body, outer map[string]bool) map[string]bool {
 func varsOf(x *ast.Expr) ast.VarSet {
 	visitor := ast.NewVarVisitor().WithParams(ast.VarVisitorParams{SkipRefCallHead: true})
 	visitor.Walk(x)
-	return visitor.Vars()
+	vars := visitor.Vars()
+	return vars.Diff(ast.ReservedVars)
 }
 
 func (l *lowering) condition(x *ast.Expr) ([]step, error) {
@@ -222,7 +223,7 @@ func (l *lowering) condition(x *ast.Expr) ([]step, error) {
 	switch terms := x.Terms.(type) {
 	case *ast.Term:
 		if rules := l.named(terms); rules != nil {
-			return l.either(rules)
+			return l.either(rules, nil)
 		}
 		e, err := l.term(terms, &steps)
 		if err != nil {
@@ -243,8 +244,16 @@ func (l *lowering) callLiteral(terms []*ast.Term) ([]step, error) {
 	if name == "eq" {
 		return l.unify(args[0], args[1])
 	}
-	if name == "internal.member_2" && l.unbound(args[0]) {
-		return nil, errNotYet
+	if rules := l.named(terms[0]); rules != nil {
+		return l.function(rules, args)
+	}
+	if name == "internal.member_2" {
+		if l.unbound(args[0]) {
+			return nil, errNotYet
+		}
+		if rules := l.named(args[1]); rules != nil {
+			return l.inSet(rules, args[0])
+		}
 	}
 	arity := arityOf(name)
 	if arity < 0 || len(args) < arity {
