@@ -69,6 +69,7 @@ func (c *concerned) gather(k *keyring, r *Record) error {
 
 // patient gives the place of a patient, adding a new one.
 func (c *concerned) patient(k *keyring, name string) (int, error) {
+	name = capped(name)
 	if i := c.find(name); i >= 0 {
 		return i, nil
 	}
@@ -80,6 +81,9 @@ func (c *concerned) patient(k *keyring, name string) (int, error) {
 	c.index[name] = len(c.names) - 1
 	return len(c.names) - 1, nil
 }
+
+// capped bounds what a hostile id may cost the key cache; no FHIR id comes near.
+func capped(name string) string { return name[:min(len(name), 256)] }
 
 func (c *concerned) find(name string) int {
 	if len(c.names) <= 4 {
@@ -96,11 +100,11 @@ func (c *concerned) placeOf(patients []string) int {
 	case 0:
 		return -1
 	case 1:
-		return c.find(patients[0])
+		return c.find(capped(patients[0]))
 	}
 	group := make([]int, 0, len(patients))
 	for _, p := range patients {
-		group = append(group, c.find(p))
+		group = append(group, c.find(capped(p)))
 	}
 	slices.Sort(group)
 	group = slices.Compact(group)

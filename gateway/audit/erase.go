@@ -53,7 +53,7 @@ func eraseFrom(dir string, master []byte, number uint64, patient string) error {
 	if err != nil {
 		return err
 	}
-	if !s.erase(newKeyring(s).tag(patient)) {
+	if !s.erase(newKeyring(s).tag(capped(patient))) {
 		return nil // erased before
 	}
 	return replace(keyPath(dir, number), wrap(master, number, s))

@@ -161,7 +161,8 @@ type keyring struct {
 	counter atomic.Uint64
 
 	mu    sync.RWMutex
-	cache map[string]*patientKey // bounded; emptied when it is full
+	cache map[string]*patientKey // by name, for sealing; bounded, emptied when full
+	tags  map[uint64]*patientKey // by tag, for opening; the same
 }
 
 type patientKey struct {
@@ -176,6 +177,7 @@ func newKeyring(s *secrets) *keyring {
 		log:     newAEAD(derive(s.log[:], "record")),
 		tagKey:  derive(s.log[:], "tag"),
 		cache:   make(map[string]*patientKey),
+		tags:    make(map[uint64]*patientKey),
 	}
 }
 
@@ -207,11 +209,24 @@ func (k *keyring) tag(patient string) uint64 {
 }
 
 func (k *keyring) byTag(tag uint64) (*patientKey, error) {
+	k.mu.RLock()
+	p := k.tags[tag]
+	k.mu.RUnlock()
+	if p != nil {
+		return p, nil
+	}
 	key, err := k.secrets.key(tag)
 	if err != nil {
 		return nil, err
 	}
-	return &patientKey{tag: tag, key: key, aead: newAEAD(key[:])}, nil
+	p = &patientKey{tag: tag, key: key, aead: newAEAD(key[:])}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.tags) >= maxCached {
+		clear(k.tags)
+	}
+	k.tags[tag] = p
+	return p, nil
 }
 
 // together is the key of what concerns several patients: it needs the key of

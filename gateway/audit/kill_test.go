@@ -105,10 +105,16 @@ func killChild(t *testing.T, dir string) (ids []string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	killed := time.AfterFunc(time.Duration(5+rand.IntN(35))*time.Millisecond, func() { cmd.Process.Signal(syscall.SIGKILL) })
-	defer killed.Stop()
+	kill := func() { cmd.Process.Signal(syscall.SIGKILL) }
+	early := rand.IntN(4) == 0 // also while it starts and recovers
+	if early {
+		time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, kill)
+	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		id := lines.Text()
+		if len(ids) == 0 && !early {
+			time.AfterFunc(time.Duration(rand.IntN(20))*time.Millisecond, kill)
+		}
 		if strings.HasPrefix(id, "error") {
 			t.Fatalf("child: %s", id)
 		}
