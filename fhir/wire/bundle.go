@@ -27,7 +27,6 @@ type Member struct {
 type Bundle struct {
 	in      input
 	limits  Limits
-	skim    skim
 	members []Member
 	size    int64 // of the members
 	began   bool
@@ -53,7 +52,7 @@ func (b *Bundle) Reset(r io.Reader, l Limits) {
 	if l.Head == 0 {
 		l.Head = 64 << 10
 	}
-	*b = Bundle{in: input{r: r, buf: b.in.buf[:0], total: l.Total}, skim: b.skim, limits: l}
+	*b = Bundle{in: input{r: r, buf: b.in.buf[:0], total: l.Total}, limits: l}
 }
 
 // Next is the next element of entry, checked like Plan.Skim does with no
@@ -75,12 +74,12 @@ func (b *Bundle) NextHits(p *Plan, hits []Hit) ([]byte, []Hit, error) {
 	if b.err = b.seek(); b.err != nil {
 		return nil, hits, b.err
 	}
-	s, found := &b.skim, len(hits)
+	found := len(hits)
 	start, end, err := b.in.read(b.limits.Entry, func(doc []byte, i int) (int, fault) {
 		if doc[i] != '{' {
 			return i, badEntry
 		}
-		s.begin(doc[i:], hits[:found])
+		s := skim{doc: doc[i:], hits: hits[:found]}
 		n, f := s.value(0, 2, p.root, 0)
 		hits = s.hits
 		return i + n, f

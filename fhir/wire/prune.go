@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // mark is what the edits so far say of a node.
 type mark uint8
 
@@ -12,7 +14,8 @@ const (
 // nothing. What was empty before stays, and so does the root.
 func (e *Edits) Prune() {
 	n := len(e.tree.Nodes)
-	e.mark = append(e.mark[:0], make([]mark, n)...)
+	e.mark = slices.Grow(e.mark[:0], n)[:n]
+	clear(e.mark)
 	for _, d := range e.list {
 		if d.action == remove {
 			e.mark[d.node] |= removed

@@ -144,7 +144,7 @@ func (t *Tree) name(i int, top *frame) (start, end, value int, f fault) {
 	if top.count++; top.count > fewNames {
 		return start, end, value, none // distinct will see
 	}
-	bit := uint64(1) << (spread(key(t.Doc, start, end)) >> 58)
+	bit := filterBit(key(t.Doc, start, end))
 	if top.seen&bit != 0 && t.sibling(int(top.node), t.Doc[start:end]) {
 		return start, end, start, duplicateName
 	}
