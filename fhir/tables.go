@@ -1,6 +1,9 @@
 package fhir
 
-import "iter"
+import (
+	"iter"
+	"sync"
+)
 
 // tables are the generated knowledge of one release: rows of small integers
 // into shared texts and lists. Laid out by the compiler, they cost nothing at
@@ -35,10 +38,15 @@ type paramRow struct {
 type compartmentRow struct{ name, typ, params uint16 }
 
 func (v Version) tables() *tables {
-	if v == R4 {
+	switch v {
+	case R4:
 		return &r4
+	case R4B:
+		return &r4b
+	case R5:
+		return &r5
 	}
-	return &none
+	return &none // STU3 has none yet: it knows no type, so nothing is served
 }
 
 var none = tables{typeIndex: func(string) int { return -1 }, lists: [][]string{{}}, types: []typeRow{{}}}
@@ -69,16 +77,23 @@ func (v Version) Kind(typ string) Kind {
 // KnownType reports whether t is a resource type that a server can hold.
 func (v Version) KnownType(t string) bool { return v.Kind(t) == Resource }
 
-// ResourceTypes are the names of all resource types, sorted.
-func (v Version) ResourceTypes() []string {
-	t := v.tables()
-	var names []string
-	for _, r := range t.types {
-		if r.kind == Resource {
-			names = append(names, t.texts[r.name])
+// ResourceTypes are the names of all resource types, sorted. The list is
+// shared; it is not to be changed.
+func (v Version) ResourceTypes() []string { return resourceTypes[v]() }
+
+var resourceTypes = [...]func() []string{R4: R4.listTypes(), R4B: R4B.listTypes(), R5: R5.listTypes(), STU3: STU3.listTypes()}
+
+func (v Version) listTypes() func() []string {
+	return sync.OnceValue(func() []string {
+		t := v.tables()
+		var names []string
+		for _, r := range t.types {
+			if r.kind == Resource {
+				names = append(names, t.texts[r.name])
+			}
 		}
-	}
-	return names
+		return names
+	})
 }
 
 // ElementInfo is one element of a resource, backbone or datatype.

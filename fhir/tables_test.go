@@ -54,13 +54,46 @@ func TestElements(t *testing.T) {
 
 // Every element's type has rows of its own, or a walk would end in the dark.
 func TestElementTypesResolve(t *testing.T) {
-	for _, row := range r4.types[:len(r4.types)-1] {
-		for e := range R4.Elements(r4.texts[row.name]) {
-			if e.Type == "" && e.Choice {
-				continue
+	for _, v := range []Version{R4, R4B, R5} {
+		tab := v.tables()
+		for _, row := range tab.types[:len(tab.types)-1] {
+			for e := range v.Elements(tab.texts[row.name]) {
+				if !(e.Type == "" && e.Choice) && v.Kind(e.Type) == Unknown {
+					t.Errorf("%s %s.%s: type %q is not in the tables", v, tab.texts[row.name], e.Name, e.Type)
+				}
 			}
-			if R4.Kind(e.Type) == Unknown {
-				t.Errorf("%s.%s: type %q is not in the tables", r4.texts[row.name], e.Name, e.Type)
+		}
+	}
+}
+
+// A package of definitions that has more than the release would let unknown
+// members through a view (PSD-03).
+func TestReleasesAreAsPublished(t *testing.T) {
+	for v, want := range map[Version]int{R4: 146, R4B: 141, R5: 158, STU3: 0} {
+		if got := len(v.ResourceTypes()); got != want {
+			t.Errorf("%s has %d resource types, want %d", v, got, want)
+		}
+	}
+	for _, c := range [][2]string{{"Meta", "author"}, {"Meta", "project"}, {"Meta", "compartment"}, {"Binary", "url"}, {"ResearchStudy", "label"}} {
+		if _, ok := R4.Element(c[0], c[1]); ok {
+			t.Errorf("%s.%s is no element of R4", c[0], c[1])
+		}
+	}
+	for _, c := range [][2]string{{"DetectedIssue", "status"}, {"ServiceRequest", "order-detail"}} {
+		if _, ok := R4.SearchParam(c[0], c[1]); ok {
+			t.Errorf("%s.%s is no parameter of R4", c[0], c[1])
+		}
+	}
+}
+
+// Every component of a composite can be looked up where the composite stands.
+func TestComponentsResolve(t *testing.T) {
+	for _, typ := range R4.ResourceTypes() {
+		for p := range R4.SearchParams(typ) {
+			for _, c := range p.Components {
+				if _, ok := R4.SearchParam(typ, c.Code); !ok {
+					t.Errorf("%s.%s: component %q is no parameter", typ, p.Code, c.Code)
+				}
 			}
 		}
 	}

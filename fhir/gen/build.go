@@ -35,7 +35,7 @@ type compartmentRow struct {
 	params    []string
 }
 
-func build(d definitions, drop []string) table {
+func build(d definitions) table {
 	var t table
 	release := d.release()
 	for _, s := range d.structures {
@@ -44,7 +44,7 @@ func build(d definitions, drop []string) table {
 		}
 	}
 	slices.SortFunc(t.types, func(a, b typeRow) int { return strings.Compare(a.name, b.name) })
-	t.addParams(d.parameters, drop)
+	t.addParams(d.parameters, referencesOf(d.structures))
 	for _, c := range d.compartments {
 		if c.Experimental && c.Code != "" && len(c.Resource) < 100 {
 			continue // the specification's example
@@ -164,7 +164,7 @@ func choices(row elementRow, e element) []elementRow {
 	return rows
 }
 
-func (t *table) addParams(params []parameter, drop []string) {
+func (t *table) addParams(params []parameter, refs references) {
 	byURL := map[string]string{}
 	for _, p := range params {
 		byURL[p.URL] = p.Code
@@ -172,11 +172,12 @@ func (t *table) addParams(params []parameter, drop []string) {
 	for _, p := range params {
 		for _, base := range p.Base {
 			i, ok := slices.BinarySearchFunc(t.types, base, func(r typeRow, n string) int { return strings.Compare(r.name, n) })
-			if !ok || slices.Contains(drop, base+"."+p.Code) {
+			if !ok {
 				continue
 			}
 			row := paramRow{code: p.Code, typ: p.Type, expression: expressionFor(base, p), targets: slices.Clone(p.Target)}
 			slices.Sort(row.targets)
+			row.targets = refs.narrow(row)
 			for _, c := range p.Component {
 				row.components = append(row.components, [2]string{byURL[c.Definition], c.Expression})
 			}

@@ -30,8 +30,9 @@ type element struct {
 	ContentReference string
 	Base             struct{ Max string }
 	Type             []struct {
-		Code      string
-		Extension []struct{ URL, ValueURL string }
+		Code          string
+		TargetProfile []string
+		Extension     []struct{ URL, ValueURL string }
 	}
 }
 

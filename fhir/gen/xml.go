@@ -29,7 +29,7 @@ func fromXML(r io.Reader) ([]byte, error) {
 
 var repeats = map[string]bool{
 	"entry": true, "element": true, "base": true, "target": true, "component": true, "resource": true,
-	"param": true, "extension": true, "type": true,
+	"param": true, "extension": true, "type": true, "targetProfile": true,
 }
 
 // object reads the members of an element up to its end.
