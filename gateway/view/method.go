@@ -15,7 +15,7 @@ func (r *run) leaf(parent, i int, f *field, ru *rule) bool {
 	m := &ru.method
 	switch m.name {
 	case keep:
-		return true
+		return r.wellFormed(i, f.kind)
 	case redact, remove:
 		return false
 	case mask:
@@ -38,6 +38,19 @@ func (r *run) leaf(parent, i int, f *field, ru *rule) bool {
 		return f.kind == primString && r.done(labelRedacted, r.scrub(i))
 	}
 	return false
+}
+
+// wellFormed: a time or date that is none can be any text, and was kept for
+// what it is.
+func (r *run) wellFormed(i int, kind prim) bool {
+	switch {
+	case kind == primTime:
+		return timeOfDay(r.tree.Text(i))
+	case kind.dated():
+		_, ok := parseDate(r.tree.Text(i))
+		return ok
+	}
+	return true
 }
 
 func (r *run) done(l label, ok bool) bool {
@@ -81,13 +94,13 @@ func (r *run) fail(doing string, err error) bool {
 // it cannot map it takes out.
 func (r *run) pseudonymize(parent, i int, f *field) bool {
 	text := r.tree.Text(i)
-	switch owner, name := r.owner(parent), f.info.Name; {
+	switch name := f.info.Name; {
 	case f.kind == primID && parent == r.here.node && name == "id":
 		return r.resourceID(i, text)
 	case name == "versionId":
 		p, err := r.view.Version(r.ctx.Domain, r.here.typ, r.here.id, text)
 		return err == nil && r.quoted(i, p) || err != nil && r.fail("pseudonymize version", err)
-	case name == "reference" || f.kind == primURI && (owner == "entry" || owner == "request" || owner == "response"):
+	case name == "reference" || f.kind == primURI && strings.HasPrefix(f.owner, "Bundle.entry"):
 		mapped, ok := r.reference(text)
 		return ok && r.quoted(i, mapped)
 	case f.kind == primURI && name == "system":
@@ -100,20 +113,6 @@ func (r *run) pseudonymize(parent, i int, f *field) bool {
 		return r.identifierValue(parent, i, text)
 	}
 	return false
-}
-
-// owner is the member name under which object i stands; for an element of a
-// list that of the list.
-func (r *run) owner(i int) string {
-	if n := r.tree.Name(i); n != nil {
-		return string(n)
-	}
-	for k := i - 1; k >= 0; k-- { // the list is the nearest node before it that holds it
-		if r.nodes[k].Kind == wire.Array && int(r.nodes[k].Next) > i {
-			return string(r.tree.Name(k))
-		}
-	}
-	return ""
 }
 
 func (r *run) resourceID(i int, id string) bool {
@@ -191,7 +190,7 @@ func (r *run) uri(text string) (string, bool) {
 // hash is the one-way form: nobody can turn it back, also not we.
 func (r *run) hash(parent, i int, f *field) bool {
 	text := r.tree.Text(i)
-	label := "hash:" + r.owner(parent) + "." + f.info.Name
+	label := "hash:" + f.owner + "." + f.info.Name
 	switch {
 	case f.kind == primID || f.info.Name == "reference":
 		prefix, id := "", text

@@ -38,6 +38,7 @@ type place struct{ rule, pattern, step int }
 // field is a member that an object may have.
 type field struct {
 	info    fhir.ElementInfo
+	owner   string // type that it is an element of
 	leaf    bool
 	nested  bool  // a resource
 	kind    prim  // of a leaf
@@ -101,7 +102,7 @@ func (a *automaton) state(typ string, active []place, inherited int) *state {
 	}
 	var names []string
 	for e := range a.version.Elements(typ) {
-		f := &field{info: e, bit: -1}
+		f := &field{info: e, owner: typ, bit: -1}
 		if bit, ok := bits[e.Path]; ok {
 			f.bit = bit
 			if s.groups[bit] == nil || e.Required {
@@ -138,12 +139,15 @@ func (a *automaton) connect(s *state, f *field) {
 	active, matched := a.advance(s, f)
 	for _, i := range append(matched, s.inherited) {
 		if i > s.inherited {
-			break
+			continue
 		}
 		r := a.rules[i]
 		w := way{rule: r}
 		switch {
 		case f.nested:
+		case f.leaf && r.method.name == keep:
+			// To keep a date is not to keep what is said beside it.
+			w.side = a.state("Element", active, s.inherited)
 		case f.leaf:
 			w.side = a.state("Element", active, i)
 		default:
