@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/gorilla/mux"
+)
+
+// adminHandler serves the admin listener: health, metrics and reload.
+func (p *Process) adminHandler() http.Handler {
+	r := mux.NewRouter()
+	r.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	}).Methods(http.MethodGet)
+	r.HandleFunc("/readyz", p.readyz).Methods(http.MethodGet)
+	r.Handle("/metrics", p.metrics.handler()).Methods(http.MethodGet)
+	r.HandleFunc("/-/reload", p.reloadNow).Methods(http.MethodPost)
+	return r
+}
+
+// readiness is what /readyz tells.
+type readiness struct {
+	Ready    bool              `json:"ready"`
+	Problems map[string]string `json:"problems,omitempty"`
+	Config   string            `json:"config"`
+	Policy   string            `json:"policy"`
+	Insecure []string          `json:"insecure,omitempty"`
+	Reload   string            `json:"last_reload_refused,omitempty"`
+}
+
+func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
+	s := p.live.Load()
+	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: s.cfg.Insecure(), Problems: map[string]string{}}
+	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy()} {
+		if err != nil {
+			r.Ready, r.Problems[name] = false, err.Error()
+		}
+	}
+	if last := p.lastReload.Load(); last != nil && last.err != nil {
+		r.Reload = last.err.Error()
+	}
+	status := http.StatusOK
+	if !r.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, r)
+}
+
+// reloadNow is open from loopback alone, and to no browser: a page could post
+// there on an operator's machine.
+func (p *Process) reloadNow(w http.ResponseWriter, r *http.Request) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	addr, perr := netip.ParseAddr(host)
+	if err != nil || perr != nil || !addr.Unmap().IsLoopback() || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		writeJSON(w, http.StatusForbidden, map[string]string{"error": "reload is open from loopback alone"})
+		return
+	}
+	if err := p.Reload(); err != nil {
+		writeJSON(w, http.StatusUnprocessableEntity, map[string]string{"error": err.Error()})
+		return
+	}
+	s := p.live.Load()
+	writeJSON(w, http.StatusOK, map[string]string{"config": s.cfg.Hash, "policy": s.policy.Revision()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "the answer could not be written", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the reader may be gone
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gatehouse/config"
+	"gatehouse/fhir"
+	"gatehouse/gateway/auth"
+	"gatehouse/gateway/consent"
+	"gatehouse/gateway/limit"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/scope"
+	"gatehouse/gateway/view"
+)
+
+// caller is a verified subject with what this snapshot's configuration says of
+// it. It is made once per token and shared by its requests.
+type caller struct {
+	subject  *auth.Subject
+	grants   *scope.Grants
+	client   config.Client
+	info     policy.ClientInfo
+	actor    consent.Actor
+	view     *view.View // the client's own; nil: resources as they are
+	viewName string
+	domain   string
+	key      string // of its limits: issuer and client
+	bind     string // what its handles are bound to
+	self     string // the patient whose own access this is
+	refused  *failure
+}
+
+// nobody is the caller of what needs no token.
+var nobody = &caller{subject: &auth.Subject{}, grants: scope.Parse(fhir.R4, nil, "", nil)}
+
+// callerOf returns the caller of a subject. Subjects are the same pointer as
+// long as their token is remembered, so this is a map lookup but once.
+func (s *snapshot) callerOf(subject *auth.Subject) (*caller, error) {
+	c, ok := s.callers.Get(subject)
+	if !ok {
+		c = s.newCaller(subject)
+		s.callers.Add(subject, c)
+	}
+	if c.refused != nil {
+		return c, c.refused
+	}
+	return c, nil
+}
+
+func (s *snapshot) newCaller(subject *auth.Subject) *caller {
+	client := s.cfg.Client(subject.Client)
+	c := &caller{subject: subject, client: client, grants: scope.Unbound, viewName: client.View, domain: client.Domain}
+	if subject.SMART {
+		c.grants = scope.Parse(s.grammar.Version, subject.Scopes, subject.Patient, s.grammar.Bases)
+	}
+	c.info = policy.ClientInfo{ID: subject.Client, Config: clientInfo(client)}
+	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client,
+		Roles: subject.Roles, Purpose: subject.Purpose}
+	c.key = subject.Issuer + "\x00" + subject.Client
+	c.bind = strings.Join([]string{subject.Key(), subject.Client, subject.Patient, client.View, client.Domain,
+		strings.Join(subject.Purpose, " ")}, "\x00")
+	if subject.Patient != "" && subject.FHIRUser == subject.Patient {
+		c.self = subject.Patient
+	}
+	for _, p := range subject.Purpose {
+		if len(client.Purposes) > 0 && !slices.Contains(client.Purposes, p) {
+			c.refused = &failure{status: http.StatusForbidden, code: "purpose.not-agreed",
+				text: "Your client has no agreement for the purpose of use that the token names."}
+		}
+	}
+	if client.View != "" {
+		w, err := s.view(client.View)
+		if err != nil {
+			c.refused = internal(err)
+		}
+		c.view = w
+	}
+	return c
+}
+
+// versionTag is the client's version of a resource seen through a view: equal
+// versions have equal tags for one client, and tell nothing across clients.
+func (s *snapshot) versionTag(version string, c *caller, domain string) string {
+	h := hmac.New(sha256.New, s.tagKey)
+	for _, part := range []string{version, c.viewName, domain, c.subject.Client} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}
+
+func use(entries, bytes int, patients []string) limit.Use {
+	return limit.Use{Entries: entries, Bytes: bytes, Patients: patients}
+}
+
+// clientInfo is what policy may know of the client's entry.
+func clientInfo(c config.Client) map[string]any {
+	info := map[string]any{"view": c.View, "domain": c.Domain}
+	purposes := make([]any, 0, len(c.Purposes))
+	for _, p := range c.Purposes {
+		purposes = append(purposes, p)
+	}
+	info["purposes"] = purposes
+	return info
+}

@@ -1,0 +1,193 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"gatehouse/gateway/upstream"
+)
+
+// metadata is the CapabilityStatement, made from the upstream's by leaving out
+// what the gateway does not let through; kept for a while, since it is the same
+// for every caller.
+type metadata struct {
+	mu      sync.Mutex
+	made    []byte
+	expires time.Time
+}
+
+const metadataLife = time.Minute
+
+// capabilities answers GET /metadata, which needs no token.
+func (x *exchange) capabilities(ctx context.Context, out output) error {
+	doc, err := x.s.capabilityStatement(ctx)
+	if err != nil {
+		return badUpstream(err)
+	}
+	x.outcome(http.StatusOK, "ok")
+	if err := x.commit(ctx); err != nil {
+		return err
+	}
+	x.out.w.Header().Set("Access-Control-Allow-Origin", "*") // any origin may discover (SMART-09)
+	_, err = out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(doc))}).Write(doc)
+	return clientGone(err)
+}
+
+func (s *snapshot) capabilityStatement(ctx context.Context) ([]byte, error) {
+	s.metadata.mu.Lock()
+	doc, fresh := s.metadata.made, time.Now().Before(s.metadata.expires)
+	s.metadata.mu.Unlock()
+	if fresh {
+		return doc, nil
+	}
+	statement, err := s.upstreamMetadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.reduce(statement)
+	if doc, err = json.Marshal(statement); err != nil {
+		return nil, fmt.Errorf("write CapabilityStatement: %w", err)
+	}
+	s.metadata.mu.Lock()
+	s.metadata.made, s.metadata.expires = doc, time.Now().Add(metadataLife)
+	s.metadata.mu.Unlock()
+	return doc, nil
+}
+
+func (s *snapshot) upstreamMetadata(ctx context.Context) (map[string]any, error) {
+	answer, err := s.up.Own(ctx, upstream.Metadata, upstream.Request{Method: http.MethodGet, Target: "metadata"})
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, int64(s.cfg.Limits.Resource)))
+	if err != nil {
+		return nil, fmt.Errorf("read /metadata: %w", err)
+	}
+	statement := map[string]any{}
+	if err := json.Unmarshal(raw, &statement); err != nil {
+		return nil, fmt.Errorf("read /metadata: %w", err)
+	}
+	if answer.Status != http.StatusOK || statement["resourceType"] != "CapabilityStatement" {
+		return nil, errors.New("/metadata is not a CapabilityStatement")
+	}
+	return statement, nil
+}
+
+func (s *snapshot) fhirVersion(ctx context.Context) (string, error) {
+	statement, err := s.upstreamMetadata(ctx)
+	if err != nil {
+		return "", err
+	}
+	said, _ := statement["fhirVersion"].(string)
+	return said, nil
+}
+
+// reduce keeps of the upstream's statement what is true of the gateway
+// (FHIR-22). It is an allow-list: a member that is not named here is dropped,
+// since vendors put host names and product notes anywhere.
+func (s *snapshot) reduce(c map[string]any) {
+	rest := map[string]any{"mode": "server", "security": s.securitySection()}
+	var resources []any
+	if list, _ := c["rest"].([]any); len(list) > 0 {
+		first, _ := list[0].(map[string]any)
+		all, _ := first["resource"].([]any)
+		for _, r := range all {
+			if reduced := s.reduceResource(r); reduced != nil {
+				resources = append(resources, reduced)
+			}
+		}
+	}
+	if len(resources) > 0 {
+		rest["resource"] = resources
+	}
+	rest["interaction"] = codes("batch", "transaction")
+	keep := map[string]any{"resourceType": "CapabilityStatement", "status": "active", "kind": "instance", "date": c["date"],
+		"fhirVersion": c["fhirVersion"], "format": []any{"json"}, "rest": []any{rest},
+		"software":       map[string]any{"name": "Gatehouse"},
+		"implementation": map[string]any{"description": "FHIR through Gatehouse", "url": s.publicURL}}
+	clear(c)
+	for k, v := range keep {
+		if v != nil {
+			c[k] = v
+		}
+	}
+}
+
+var resourceInteractions = []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"}
+
+func (s *snapshot) reduceResource(v any) map[string]any {
+	r, _ := v.(map[string]any)
+	typ, _ := r["type"].(string)
+	if !s.grammar.Version.KnownType(typ) {
+		return nil
+	}
+	out := map[string]any{"type": typ, "versioning": "versioned"}
+	for _, k := range []string{"versioning", "readHistory", "updateCreate", "searchInclude", "searchRevInclude"} {
+		if r[k] != nil {
+			out[k] = r[k]
+		}
+	}
+	out["interaction"] = keepIf(r["interaction"], "code", func(code string) bool { return slices.Contains(resourceInteractions, code) })
+	out["searchParam"] = keepIf(r["searchParam"], "name", func(name string) bool {
+		_, ok := s.grammar.Version.SearchParam(typ, name)
+		return ok
+	})
+	for _, k := range []string{"interaction", "searchParam"} {
+		if list, _ := out[k].([]any); len(list) == 0 {
+			delete(out, k)
+		}
+	}
+	if typ == "Patient" && s.grammar.Operations["$everything"] {
+		out["operation"] = []any{map[string]any{"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}}
+	}
+	return out
+}
+
+func keepIf(v any, key string, ok func(string) bool) []any {
+	var kept []any
+	list, _ := v.([]any)
+	for _, e := range list {
+		m, _ := e.(map[string]any)
+		name, _ := m[key].(string)
+		if !ok(name) {
+			continue
+		}
+		one := map[string]any{key: name}
+		if typ, _ := m["type"].(string); typ != "" {
+			one["type"] = typ
+		}
+		kept = append(kept, one)
+	}
+	return kept
+}
+
+func codes(names ...string) []any {
+	var list []any
+	for _, n := range names {
+		list = append(list, map[string]any{"code": n})
+	}
+	return list
+}
+
+// securitySection tells SMART 1.0 clients where to get tokens (SMART-08).
+func (s *snapshot) securitySection() map[string]any {
+	section := map[string]any{"cors": len(s.cors.origins) > 0,
+		"service":     []any{map[string]any{"coding": []any{map[string]any{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
+		"description": "OAuth2 using SMART on FHIR"}
+	if e := s.auth.Endpoints(); e.Token != "" {
+		uris := []any{map[string]any{"url": "token", "valueUri": e.Token}}
+		if e.Authorization != "" {
+			uris = append(uris, map[string]any{"url": "authorize", "valueUri": e.Authorization})
+		}
+		section["extension"] = []any{map[string]any{"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris", "extension": uris}}
+	}
+	return section
+}

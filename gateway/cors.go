@@ -1,0 +1,36 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+)
+
+// cors are the origins whose pages may call the FHIR API (SMART-09).
+type cors struct{ origins []string }
+
+func newCORS(origins []string) cors { return cors{origins} }
+
+const exposed = "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Request-Id, WWW-Authenticate, DPoP-Nonce"
+
+// answer marks an answer as readable for a registered origin; errors too,
+// without which an app in a browser cannot tell why it was refused.
+func (c cors) answer(h http.Header, r *http.Request) {
+	h.Set("Vary", "Authorization, Origin")
+	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(c.origins, origin) {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", exposed)
+	}
+}
+
+// preflight answers OPTIONS, which carries no token. An origin that is not
+// registered gets the same answer without leave.
+func (c cors) preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	if h.Get("Access-Control-Allow-Origin") != "" {
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, DPoP, Content-Type, Accept, Prefer, If-Match, If-None-Match, If-Modified-Since, If-None-Exist, X-Request-Id")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	w.WriteHeader(http.StatusNoContent)
+}

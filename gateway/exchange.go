@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gatehouse/fhir"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/policy"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+)
+
+// exchange is one HTTP request on its way through the gateway. It lives as
+// long as the request and is used by its goroutine alone.
+type exchange struct {
+	g       *Gateway
+	s       *snapshot
+	r       *http.Request
+	out     *response
+	id      string
+	start   time.Time
+	address netip.Addr
+	caller  *caller
+	page    *page // a page link that was opened, or nil
+	form    string
+	record  audit.Record
+	failed  *failure
+	quiet   bool // counted elsewhere: no record of its own
+}
+
+func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{g: g, s: s, r: r, id: requestID(), start: time.Now(), address: remote(r)}
+	x.out = &response{x: x, w: w}
+	x.out.always()
+	x.record = audit.Record{Request: x.id, UserAgent: r.UserAgent(), Time: x.start, Address: x.address.String(), Method: r.Method}
+	return x
+}
+
+// requestID names the request in answers, logs and audit; it sorts by time.
+func requestID() string {
+	id, err := uuid.NewV7()
+	if err != nil { // no randomness left: nothing of this process can be trusted
+		panic(fmt.Sprintf("request id: %v", err))
+	}
+	return id.String()
+}
+
+// remote is the address of the connection. Forwarding headers are not read:
+// anyone can write them (L-02).
+func remote(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+// end recovers from a panic, sees to it that the request has its record, and
+// logs it without a word about patients.
+func (x *exchange) end() {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler {
+			x.finish()
+			panic(p)
+		}
+		x.g.log.Error("panic", zap.String("request", x.id), zap.Any("type", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+		x.refuse(internal(errors.New("panic")))
+	}
+	x.finish()
+}
+
+func (x *exchange) finish() {
+	status := x.out.status
+	code := "ok"
+	if x.failed != nil {
+		code = x.failed.code
+	}
+	x.g.metrics.request(x.record.Interaction, status, code, time.Since(x.start))
+	if x.g.log.Core().Enabled(zap.InfoLevel) || x.failed != nil && x.failed.log != nil {
+		x.logLine(status, code)
+	}
+}
+
+func (x *exchange) logLine(status int, code string) {
+	fields := []zap.Field{zap.String("request", x.id), zap.Int("status", status), zap.String("code", code),
+		zap.String("interaction", x.record.Interaction), zap.String("type", x.record.Type),
+		zap.String("client", x.record.Caller.Client), zap.Duration("took", time.Since(x.start))}
+	if x.failed != nil && x.failed.log != nil && status >= 500 {
+		x.g.log.Error("request", append(fields, zap.Error(x.failed.log))...)
+		return
+	}
+	x.g.log.Info("request", fields...)
+}
+
+// refuse answers with a failure. It is recorded before it is said; where that
+// fails, the answer is 503 whatever it would have been (DESIGN §2.11).
+func (x *exchange) refuse(err error) {
+	f := asFailure(err)
+	x.failed = f
+	if x.out.began {
+		// Part of an answer is out. A well-formed short Bundle would be
+		// believed: reset the connection instead.
+		x.outcome(0, f.code)
+		_ = x.commit(context.WithoutCancel(x.r.Context()))
+		panic(http.ErrAbortHandler)
+	}
+	if !x.quiet {
+		x.outcome(f.status, f.code)
+		if err := x.commit(context.WithoutCancel(x.r.Context())); err != nil {
+			f = asFailure(err)
+			x.failed = f
+		}
+	}
+	x.out.fail(f)
+}
+
+func (x *exchange) limitAddress() error {
+	retry, ok := x.g.limit.Address(x.address)
+	if ok {
+		return nil
+	}
+	x.quiet = true // one record per address and ten seconds: see audit.Throttled
+	x.g.audit.Throttled(x.address.String())
+	return &failure{status: http.StatusTooManyRequests, code: "limit.address", retry: retry,
+		text: "Too many requests from your address. Wait as long as Retry-After says."}
+}
+
+// checkTransport refuses what would make the gateway and a server behind it
+// read two different requests.
+func (x *exchange) checkTransport() error {
+	r := x.r
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		return &failure{status: http.StatusMethodNotAllowed, code: "request.method", text: "FHIR has no such method.",
+			allow: "GET, HEAD, POST, PUT, PATCH, DELETE"}
+	}
+	if r.Header.Get("Upgrade") != "" {
+		return &failure{status: http.StatusBadRequest, code: "request.upgrade", text: "Remove the Upgrade header: connections are not upgraded here."}
+	}
+	if r.URL.IsAbs() || r.URL.Opaque != "" || r.URL.Path == "*" {
+		return &failure{status: http.StatusBadRequest, code: "request.target", text: "Send the path alone in the request line."}
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return &failure{status: http.StatusUnsupportedMediaType, code: "request.encoding", text: "Send the body without Content-Encoding."}
+	}
+	if !x.s.hosts.answer(r.Host) {
+		return &failure{status: http.StatusMisdirectedRequest, code: "request.host", text: "This gateway does not answer for that host."}
+	}
+	return nil
+}
+
+func (x *exchange) authenticate(ctx context.Context) error {
+	if x.r.Method == http.MethodGet && x.r.URL.EscapedPath() == x.s.basePath+"/metadata" {
+		x.caller = nobody // the one FHIR interaction that needs no token (STANDARDS §1.1)
+		return nil
+	}
+	subject, failed := x.s.auth.Authenticate(x.r)
+	if failed != nil {
+		return failed
+	}
+	c, err := x.s.callerOf(subject)
+	x.caller = c
+	x.identify(subject)
+	return err
+}
+
+// parse names the access. The body is read only after the caller is known.
+func (x *exchange) parse() (*fhir.Access, error) {
+	path, query, err := x.below()
+	if err != nil {
+		return nil, err
+	}
+	if handle, ok := strings.CutPrefix(path, "/_page/"); ok {
+		return x.openPage(handle, query)
+	}
+	body, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	a, ferr := fhir.Parse(fhir.Request{Method: x.r.Method, Path: path, Query: query, Header: x.r.Header,
+		Body: body, ContentType: x.r.Header.Get("Content-Type")}, x.s.grammar)
+	if ferr != nil {
+		x.record.Query = clientQuery(x.r, body)
+		return nil, ferr
+	}
+	x.record.Query = clientQuery(x.r, body)
+	x.describe(a)
+	return a, nil
+}
+
+// below cuts the FHIR base off the request's path, still escaped.
+func (x *exchange) below() (path, query string, err error) {
+	full := x.r.URL.EscapedPath()
+	if x.r.RequestURI != "" { // as sent: url.Parse has unescaped what it liked
+		full, query, _ = strings.Cut(x.r.RequestURI, "?")
+	}
+	path, ok := strings.CutPrefix(full, x.s.basePath)
+	if !ok || path != "" && path[0] != '/' {
+		return "", "", &failure{status: http.StatusNotFound, code: "request.base",
+			text: "FHIR is served below " + x.s.cfg.Base.Path + "/ on this host."}
+	}
+	return path, query, nil
+}
+
+// body reads the request's body up to the configured limit.
+func (x *exchange) body() ([]byte, error) {
+	if x.r.Body == nil || x.r.Body == http.NoBody || x.r.ContentLength == 0 {
+		return nil, nil
+	}
+	limit := int64(x.s.cfg.Limits.Body)
+	if x.r.ContentLength > limit {
+		return nil, tooLong(limit)
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(x.out.w, x.r.Body, limit))
+	var over *http.MaxBytesError
+	if errors.As(err, &over) {
+		return nil, tooLong(limit)
+	}
+	if err != nil {
+		return nil, &failure{status: http.StatusBadRequest, code: "request.body", text: "The body ended early.", log: err}
+	}
+	return b, nil
+}
+
+func tooLong(limit int64) error {
+	return &failure{status: http.StatusRequestEntityTooLarge, code: "request.too-long",
+		text: fmt.Sprintf("The body is over %d bytes. Send less at once.", limit)}
+}
+
+func (x *exchange) limitClient(m *matter) error {
+	retry, ok := x.g.limit.Client(x.caller.key, x.caller.client.Limits, 1)
+	if ok {
+		return nil
+	}
+	return &failure{status: http.StatusTooManyRequests, code: "limit.client", retry: retry,
+		text: "Your client has used up its limit. Wait as long as Retry-After says."}
+}
+
+func (x *exchange) checkScope(m *matter) error {
+	denial := x.caller.grants.Covers(m.access)
+	if denial == nil {
+		return nil
+	}
+	return &failure{status: http.StatusForbidden, code: denial.Code, challenges: x.s.auth.InsufficientScope(denial.Needed),
+		text: "The scopes of your token do not grant this interaction on this type."}
+}
+
+// checkPolicy refuses before the upstream is touched what no resource could
+// make allowed.
+func (x *exchange) checkPolicy(m *matter) error {
+	possible, d := m.eval.Possible()
+	if d.Err != nil {
+		return policyDown(d.Err)
+	}
+	if !possible {
+		x.decided(d)
+		return denied()
+	}
+	return nil
+}
+
+func denied() *failure {
+	return &failure{status: http.StatusForbidden, code: "policy.denied",
+		text: "The rules of this organization do not let you do this."}
+}
+
+func policyDown(err error) *failure {
+	return &failure{status: http.StatusServiceUnavailable, code: "policy.unavailable", retry: time.Second,
+		text: "The rules could not be evaluated. Try again.", log: err}
+}
+
+var _ policy.Decision

@@ -1,0 +1,142 @@
+// Package gateway is the life of a request: it admits a caller, decides on
+// each access before it is forwarded and on each resource before it is
+// released, and records both.
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	"gatehouse/fhir"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/limit"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/upstream"
+
+	"go.uber.org/zap"
+)
+
+// Gateway serves FHIR under the snapshot of its configuration that is live.
+type Gateway struct {
+	live    atomic.Pointer[snapshot]
+	audit   *audit.Log
+	metrics *metrics
+	log     *zap.Logger
+	limit   *limit.Limiter
+}
+
+// ServeHTTP is one HTTP request: admit the caller, serve what it asks, and
+// leave exactly one record, whatever happens.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := g.begin(g.live.Load(), w, r)
+	defer x.end()
+	if x.beside() {
+		return // CORS preflight and discovery, which name no patient and need no caller
+	}
+	a, err := x.admit(r.Context())
+	if err == nil {
+		err = x.serve(r.Context(), a, x.out)
+	}
+	if err != nil {
+		x.refuse(err)
+	}
+}
+
+// admit finds out who asks, and for what; nothing of it costs more than the
+// caller has been allowed so far.
+func (x *exchange) admit(ctx context.Context) (*fhir.Access, error) {
+	if err := x.limitAddress(); err != nil {
+		return nil, err
+	}
+	if err := x.checkTransport(); err != nil {
+		return nil, err
+	}
+	if err := x.authenticate(ctx); err != nil {
+		return nil, err
+	}
+	return x.parse()
+}
+
+// serve is one access: an HTTP request, or one entry of a batch. By the time
+// it forwards anything, scope and policy have said that it may be allowed and
+// the request has been rebuilt from the parse, narrowed by what they demand.
+func (x *exchange) serve(ctx context.Context, a *fhir.Access, out output) error {
+	switch a.Interaction {
+	case fhir.Capabilities:
+		return x.capabilities(ctx, out)
+	case fhir.Batch:
+		return x.batch(ctx, a, out)
+	case fhir.Transaction:
+		return x.transaction(ctx, a, out)
+	}
+	m, err := x.prepare(ctx, a)
+	if err != nil {
+		return err
+	}
+	switch a.Interaction {
+	case fhir.Read, fhir.VRead:
+		return x.read(ctx, m, out)
+	case fhir.Create:
+		return x.create(ctx, m, out)
+	case fhir.Update:
+		return x.update(ctx, m, out)
+	case fhir.Patch:
+		return x.patch(ctx, m, out)
+	case fhir.Delete:
+		return x.remove(ctx, m, out)
+	case fhir.HistoryInstance:
+		return x.historyInstance(ctx, m, out)
+	case fhir.Operation:
+		return x.operation(ctx, m, out)
+	}
+	return x.search(ctx, m, out) // the search and history interactions that are left
+}
+
+// prepare decides what can be decided without data. Its order is that of
+// DESIGN §4: a later step relies on the earlier ones having refused.
+func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error) {
+	m := x.matter(a)
+	if err := x.chooseView(ctx, m); err != nil {
+		return nil, err
+	}
+	if err := x.firewall(m); err != nil {
+		return nil, err
+	}
+	if err := x.limitClient(m); err != nil {
+		return nil, err
+	}
+	if err := x.checkScope(m); err != nil {
+		return nil, err
+	}
+	if err := x.checkPolicy(m); err != nil {
+		return nil, err
+	}
+	x.narrow(m)
+	return m, nil
+}
+
+// forward sends what was decided, and returns an answer that only a judge can
+// open.
+func (x *exchange) forward(ctx context.Context, m *matter, r upstream.Request) (*upstream.Answer, error) {
+	permit, err := m.eval.Permit(r.Target)
+	if err != nil {
+		return nil, internal(err)
+	}
+	r.ID = x.id
+	answer, err := x.s.up.Forward(ctx, permit, r)
+	if err != nil {
+		return nil, upstreamFailed(err, r.Method)
+	}
+	return answer, nil
+}
+
+// own is a read of the gateway's own, for judging; what it brings is never
+// released unjudged.
+func (x *exchange) own(ctx context.Context, target string) (*upstream.Answer, error) {
+	answer, err := x.s.up.Own(ctx, upstream.BeforeImage, upstream.Request{Method: http.MethodGet, Target: target, ID: x.id})
+	if err != nil {
+		return nil, upstreamFailed(err, http.MethodGet)
+	}
+	return &upstream.Answer{Head: answer.Head, Body: policy.Hold(answer.Body)}, nil
+}

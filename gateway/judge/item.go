@@ -1,0 +1,163 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"gatehouse/fhir"
+	"gatehouse/fhir/wire"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/view"
+)
+
+// Item is one resource of an answer on its way to the client.
+type Item struct {
+	Resource []byte // as the upstream sent it
+	Released []byte // as the client gets it; nil when withheld
+	Mode     string // search mode: match, include; "" outside searches
+	Verdict  Verdict
+	PublicID string // the id that the client knows it by
+	Method   string // of a history entry
+	Status   string
+	Modified string
+	ViewErr  error // permitted, but its view failed: an OperationOutcome stands for it
+}
+
+// One judges the answer to a read. want is what was asked for: an upstream that
+// answers with another resource is not believed (SEC-01).
+func (c *Court) One(ctx context.Context, held policy.Unjudged, want fhir.Ref, limit int64) (*Item, error) {
+	body, err := held.Open(c.Eval)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	raw, err := readAll(body, limit)
+	if err != nil {
+		return nil, err
+	}
+	return c.Resource(ctx, raw, want)
+}
+
+// Resource judges one resource that is at hand.
+func (c *Court) Resource(ctx context.Context, raw []byte, want fhir.Ref) (*Item, error) {
+	it := &Item{Resource: raw}
+	v, err := c.Read(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	it.Verdict = v
+	if v.Facts.Type != want.Type || (want.ID != "" && v.Facts.ID != want.ID) {
+		c.Alarm("upstream.other-resource")
+		return it, fmt.Errorf("%w: another resource than the one asked for", ErrMalformed)
+	}
+	one := [1]*Item{it}
+	c.Weigh(ctx, one[:])
+	if !it.Verdict.Allow {
+		return it, ErrWithheld
+	}
+	if err := c.release(it); err != nil {
+		c.Alarm("view.failed")
+		it.Verdict.Allow, it.Verdict.Reason = false, "view.failed"
+		return it, ErrWithheld
+	}
+	return it, nil
+}
+
+// release makes the bytes that the client gets.
+func (c *Court) release(it *Item) error {
+	out := it.Resource
+	f := &it.Verdict.Facts
+	it.PublicID = f.ID
+	var err error
+	if c.Mapper.MayName(out) {
+		if out, err = c.rewrite(out); err != nil {
+			return err
+		}
+	}
+	w, err := c.viewOf(it.Verdict.Decision.Obligations)
+	if err != nil {
+		return err
+	}
+	if w != nil {
+		patient := ""
+		if len(f.Patients) == 1 {
+			patient = f.Patients[0]
+		}
+		if out, err = w.Apply(nil, out, view.Context{Domain: c.Domain, Patient: patient}); err != nil {
+			return fmt.Errorf("apply view: %w", err)
+		}
+		if it.PublicID, err = c.publicID(out); err != nil {
+			return err
+		}
+	}
+	if c.Tag != nil && w != nil {
+		if out, err = c.retag(out, f.VersionID); err != nil {
+			return err
+		}
+	}
+	if c.Project != nil {
+		if out, err = c.Project.apply(c.Version, out); err != nil {
+			return err
+		}
+	}
+	it.Released = out
+	return nil
+}
+
+// viewOf lays the views that policy obliges over the caller's own.
+func (c *Court) viewOf(o policy.Obligations) (*view.View, error) {
+	w := c.View
+	for _, name := range o.Views {
+		over, err := c.ViewNamed(name)
+		if err != nil {
+			return nil, fmt.Errorf("obliged view: %w", err)
+		}
+		w = w.Overlay(over)
+	}
+	return w, nil
+}
+
+func (c *Court) rewrite(doc []byte) ([]byte, error) {
+	var t wire.Tree
+	if err := t.Parse(doc); err != nil {
+		return nil, fmt.Errorf("rewrite urls: %w", err)
+	}
+	var e wire.Edits
+	e.Reset(&t)
+	c.Mapper.Rewrite(&t, &e)
+	return e.Apply(nil), nil
+}
+
+var idPlan = wire.NewPlan("id")
+
+func (c *Court) publicID(doc []byte) (string, error) {
+	hits, err := idPlan.Skim(doc, nil)
+	if err != nil || len(hits) != 1 {
+		return "", fmt.Errorf("read the id after the view: %w", err)
+	}
+	return wire.Unquote(doc[hits[0].Start:hits[0].End])
+}
+
+// readAll reads one resource of at most limit bytes: a longer one is refused
+// whole, since a cut one could still parse.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	buf := make([]byte, 0, 4<<10)
+	for {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, len(buf))
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			return nil, fmt.Errorf("%w: a resource over %d bytes", ErrMalformed, limit)
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read upstream answer: %w", err)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+// Package judge decides on what comes back: each resource of an answer is
+// read for its facts, held against scope, consent and policy, and released,
+// changed by the caller's view, or withheld. Nothing from the upstream reaches
+// a client but through here.
+package judge
+
+import (
+	"context"
+	"errors"
+
+	"gatehouse/fhir"
+	"gatehouse/fhir/wire"
+	"gatehouse/gateway/consent"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/scope"
+	"gatehouse/gateway/view"
+)
+
+// ErrWithheld is a resource that the caller may not see. To the client it is
+// the same as one that does not exist.
+var ErrWithheld = errors.New("withheld")
+
+// ErrMalformed is an answer that is not what was asked for: bad JSON, another
+// type, another id, an unfinished Bundle. It is never partly released.
+var ErrMalformed = errors.New("malformed upstream answer")
+
+// Mapper turns the upstream's URLs into the client's.
+type Mapper interface {
+	MayName(b []byte) bool                   // could these bytes hold a URL of the upstream?
+	Rewrite(t *wire.Tree, edits *wire.Edits) // replaces those that do
+}
+
+// Court is all that resources are judged by for one access of one caller.
+type Court struct {
+	Version fhir.Version
+	Bases   *fhir.BaseSet
+	Grants  *scope.Grants
+	Letter  byte   // c, r, u, d, s
+	Action  string // read, search, create, update, delete
+	Eval    *policy.Evaluation
+	Consent *consent.Engine // nil: consent is not consulted
+	Actor   consent.Actor
+	Self    string     // the patient whose own access this is ("Patient/1"), or ""
+	Grant   string     // the patient of an open emergency grant, or ""
+	View    *view.View // the caller's own; nil: resources as they are
+	Domain  string
+	// ViewNamed finds a view that policy obliges.
+	ViewNamed func(name string) (*view.View, error)
+	// Assured tells whether the caller's login satisfies a step-up.
+	Assured func(*policy.StepUp) bool
+	Mapper  Mapper
+	Tag     func(version string) string // the client's version for an upstream's; nil: the same
+	Project *Projection
+	Alarm   func(what string) // something is wrong with the upstream or the policy
+}
+
+// Verdict is what was decided on one resource, for the audit record.
+type Verdict struct {
+	Facts    fhir.Facts
+	Allow    bool
+	Reason   string // stable code when withheld
+	Consent  consent.Result
+	Decision policy.Decision
+}
+
+// Read takes the facts of a resource.
+func (c *Court) Read(resource []byte) (Verdict, error) {
+	facts, err := c.Version.ReadFacts(resource, c.Bases)
+	if err != nil {
+		return Verdict{Reason: "resource.malformed"}, err
+	}
+	return Verdict{Facts: facts}, nil
+}
+
+// Weigh decides on resources whose facts are known: scope first, then one
+// consent lookup for all that scope lets pass, then policy. It fills in the
+// verdicts.
+func (c *Court) Weigh(ctx context.Context, items []*Item) {
+	var patients []string
+	for _, it := range items {
+		if it.Verdict.Reason != "" {
+			continue
+		}
+		if !c.Grants.Judge(c.Letter, &it.Verdict.Facts, it.Resource) {
+			it.Verdict.Reason = "scope.instance"
+			continue
+		}
+		patients = append(patients, it.Verdict.Facts.Patients...)
+	}
+	consents, err := c.consents(ctx, patients)
+	if err != nil {
+		c.Alarm("consent.unavailable")
+	}
+	for _, it := range items {
+		if it.Verdict.Reason == "" {
+			c.weigh(ctx, it, consents, err)
+		}
+	}
+}
+
+func (c *Court) consents(ctx context.Context, patients []string) (*consent.Set, error) {
+	if c.Consent == nil || len(patients) == 0 {
+		return nil, nil
+	}
+	return c.Consent.Load(ctx, patients)
+}
+
+// weigh holds one resource against consent and policy.
+func (c *Court) weigh(ctx context.Context, it *Item, set *consent.Set, down error) {
+	v := &it.Verdict
+	v.Consent = consent.Result{Decision: "n/a"}
+	if c.Consent != nil && len(v.Facts.Patients) > 0 {
+		if down == nil {
+			v.Consent = set.Decide(c.Actor, c.Action, &v.Facts)
+		} else {
+			v.Consent = consent.Result{Decision: "none", Refused: true}
+		}
+	}
+	v.Decision = c.Eval.Decide(ctx, &policy.Resource{
+		Facts: &v.Facts, Content: it.Resource,
+		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
+	})
+	switch {
+	case v.Decision.Err != nil:
+		c.Alarm("policy.error")
+		v.Reason = "policy.error"
+	case !v.Decision.Allow:
+		v.Reason = "policy.denied"
+	case v.Consent.Refused && !c.exempt(&v.Facts):
+		v.Reason = "consent.denied"
+	default:
+		v.Allow = true
+	}
+}
+
+// exempt tells whether consent does not bind: a patient's own access, or an
+// open emergency grant for the one patient of the resource (DESIGN §6).
+func (c *Court) exempt(f *fhir.Facts) bool {
+	if len(f.Patients) != 1 || f.Unnamed {
+		return false
+	}
+	return f.Patients[0] == c.Self || f.Patients[0] == c.Grant
+}

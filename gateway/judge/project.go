@@ -1,0 +1,103 @@
+package judge
+
+import (
+	"bytes"
+	"fmt"
+
+	"gatehouse/fhir"
+	"gatehouse/fhir/wire"
+)
+
+// Projection is what _elements and _summary leave of a resource. It is applied
+// after judgement: the upstream sends resources whole, since a part of one may
+// lack the label or the patient that it must be judged by (FHIR-07).
+type Projection struct {
+	Elements []string // _elements: top-level names, or Type.name
+	Summary  string   // true, text, data
+}
+
+const subsetted = `{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}`
+
+// apply drops the elements that were not asked for and marks the rest as a part.
+func (p *Projection) apply(v fhir.Version, doc []byte) ([]byte, error) {
+	var t wire.Tree
+	if err := t.Parse(doc); err != nil {
+		return nil, fmt.Errorf("project: %w", err)
+	}
+	var e wire.Edits
+	e.Reset(&t)
+	typ := ""
+	if i := t.Get(0, "resourceType"); i >= 0 {
+		typ = t.Text(i)
+	}
+	meta := -1
+	for i := t.First(0); i < int(t.Nodes[0].Next); i = int(t.Nodes[i].Next) {
+		name := string(bytes.TrimPrefix(t.Name(i), []byte("_")))
+		if name == "meta" {
+			meta = i
+		}
+		if !p.keeps(v, typ, name) {
+			e.Remove(i)
+		}
+	}
+	mark(&t, &e, meta)
+	return e.Apply(nil), nil
+}
+
+func (p *Projection) keeps(v fhir.Version, typ, name string) bool {
+	switch name {
+	case "resourceType", "id", "meta":
+		return true
+	}
+	info, ok := v.Element(typ, name)
+	if ok && info.Required {
+		return true
+	}
+	switch p.Summary {
+	case "data":
+		return name != "text"
+	case "text":
+		return name == "text"
+	}
+	for _, want := range p.Elements {
+		if want == name || want == typ+"."+name || ok && info.Choice && (want == info.Path || want == typ+"."+info.Path) {
+			return true
+		}
+	}
+	return false
+}
+
+// mark adds the SUBSETTED tag, so that nobody writes the part back as the whole.
+func mark(t *wire.Tree, e *wire.Edits, meta int) {
+	if meta < 0 {
+		e.Append(0, "meta", []byte(`{"tag":[`+subsetted+`]}`))
+		return
+	}
+	if tag := t.Get(meta, "tag"); tag >= 0 {
+		e.AppendElement(tag, []byte(subsetted))
+		return
+	}
+	e.Append(meta, "tag", []byte(`[`+subsetted+`]`))
+}
+
+// retag writes the client's version of a resource over the upstream's: with a
+// view the same version has other bytes, and its number must not be comparable
+// between clients (DESIGN §10.6).
+func (c *Court) retag(doc []byte, version string) ([]byte, error) {
+	var t wire.Tree
+	if err := t.Parse(doc); err != nil {
+		return nil, fmt.Errorf("write version: %w", err)
+	}
+	meta := t.Get(0, "meta")
+	if meta < 0 {
+		return doc, nil
+	}
+	i := t.Get(meta, "versionId")
+	if i < 0 {
+		return doc, nil
+	}
+	var e wire.Edits
+	e.Reset(&t)
+	e.Replace(i, wire.Quote(nil, c.Tag(version)))
+	return e.Apply(nil), nil
+}

@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/fhir"
+	"gatehouse/gateway/auth"
+	"gatehouse/gateway/consent"
+	"gatehouse/gateway/judge"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/seal"
+	"gatehouse/gateway/upstream"
+	"gatehouse/gateway/view"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"go.uber.org/zap"
+)
+
+// snapshot is everything that a request is decided by. It is built whole from
+// one configuration, tested, swapped in at once and never changed, so that no
+// request sees half of an old one and half of a new one.
+type snapshot struct {
+	cfg       *config.Config
+	grammar   fhir.Options
+	bases     *fhir.BaseSet
+	publicURL string // without a trailing slash
+	basePath  string // escaped path of publicURL
+	hosts     hosts
+	hsts      bool
+	cors      cors
+	auth      *auth.Authenticator
+	policy    *policy.Engine
+	consent   *consent.Engine // nil: consents are not consulted
+	views     map[string]*view.View
+	sealer    *seal.Sealer
+	tagKey    []byte
+	up        *upstream.Upstream
+	callers   *lru.Cache[*auth.Subject, *caller]
+	metadata  metadata
+	previous  *auth.Authenticator // while building
+	stores    *stores
+	stop      context.CancelFunc // ends what the snapshot runs in the background
+}
+
+// callersKept bounds the callers remembered per snapshot.
+const callersKept = 16384
+
+// build makes a snapshot of a configuration. Nothing of it is live yet.
+// previous is what is live, whose revocations live on; nil at start.
+func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) (*snapshot, error) {
+	s := &snapshot{cfg: cfg, stores: st, publicURL: strings.TrimSuffix(cfg.Base.String(), "/"), basePath: strings.TrimSuffix(cfg.Base.EscapedPath(), "/"),
+		cors: newCORS(cfg.CORS.Origins), hsts: cfg.TLS != nil, hosts: newHosts(cfg)}
+	s.callers, _ = lru.New[*auth.Subject, *caller](callersKept) // fails for a size of zero alone
+	if previous != nil {
+		s.previous = previous.auth
+	}
+	for _, step := range []func(*zap.Logger) error{s.buildKeys, s.buildPolicy, s.buildUpstream, s.buildViews, s.buildAuth} {
+		if err := step(log); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Consent.Source != "none" {
+		s.consent = consent.New(cfg.Consent, s.grammar.Version, consentSource{s}, time.Now)
+	}
+	return s, nil
+}
+
+func (s *snapshot) buildKeys(*zap.Logger) error {
+	key, err := config.ReadKey(s.cfg.Sealing.KeyFile)
+	if err != nil {
+		return fmt.Errorf("sealing key: %w", err)
+	}
+	if s.sealer, err = seal.New(key); err != nil {
+		return fmt.Errorf("sealing key: %w", err)
+	}
+	s.tagKey = s.sealer.Derive("version-tag", 32)
+	return nil
+}
+
+func (s *snapshot) buildPolicy(*zap.Logger) error {
+	e, err := policy.Load(policy.Options{Dir: s.cfg.Policy.Dir, Data: s.cfg.Policy.Data})
+	if err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	s.policy = e
+	return nil
+}
+
+func (s *snapshot) buildUpstream(log *zap.Logger) error {
+	up, err := upstream.New(s.cfg.Upstream, s.cfg.Base, log)
+	if err != nil {
+		return fmt.Errorf("upstream: %w", err)
+	}
+	s.up = up
+	version, err := s.version()
+	if err != nil {
+		return err
+	}
+	public, err := fhir.NewBaseSet(s.publicURL)
+	if err != nil {
+		return fmt.Errorf("public_url: %w", err)
+	}
+	if s.bases, err = fhir.NewBaseSet(s.publicURL, strings.TrimSuffix(s.cfg.Upstream.URL, "/")); err != nil {
+		return fmt.Errorf("upstream.url: %w", err)
+	}
+	s.grammar = fhir.Options{Version: version, Bases: public, Operations: map[string]bool{}, MaxEntries: s.cfg.Limits.Entries}
+	for _, name := range s.cfg.Operations.Allow {
+		s.grammar.Operations[name] = true
+	}
+	return nil
+}
+
+// version is the FHIR release of the upstream: as configured, or as its
+// CapabilityStatement says.
+func (s *snapshot) version() (fhir.Version, error) {
+	if v, ok := fhir.ParseVersion(s.cfg.Upstream.FHIRVersion); ok {
+		return v, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	said, err := s.fhirVersion(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("upstream.fhir_version is not set, and %s/metadata did not tell it: %w", s.cfg.Upstream.URL, err)
+	}
+	v, ok := fhir.ParseVersion(said)
+	if !ok {
+		return 0, fmt.Errorf("the upstream speaks FHIR %q; Gatehouse speaks R4", said)
+	}
+	return v, nil
+}
+
+func (s *snapshot) buildViews(*zap.Logger) error {
+	s.views = map[string]*view.View{}
+	if s.cfg.Pseudonyms.KeyFile == "" {
+		return nil // config has seen to it that no view needs one
+	}
+	key, err := config.ReadKey(s.cfg.Pseudonyms.KeyFile)
+	if err != nil {
+		return fmt.Errorf("pseudonym key: %w", err)
+	}
+	vault, err := s.stores.vault(s.cfg)
+	if err != nil {
+		return err
+	}
+	codec, err := view.NewCodec(vault, key)
+	if err != nil {
+		return fmt.Errorf("pseudonym key: %w", err)
+	}
+	all := map[string]config.View{}
+	for _, name := range view.Shipped() {
+		all[name] = config.View{Use: name}
+	}
+	for name, c := range s.cfg.Views {
+		all[name] = c
+	}
+	var problems []error
+	for name, c := range all {
+		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: time.Now})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("view %s: %w", name, err))
+			continue
+		}
+		s.views[name] = w
+	}
+	return errors.Join(problems...)
+}
+
+func (s *snapshot) buildAuth(log *zap.Logger) error {
+	a, err := auth.New(s.cfg.Issuers, auth.Options{Now: time.Now, Log: log, PublicURL: s.cfg.Base, Previous: s.previous})
+	s.previous = nil
+	if err != nil {
+		return fmt.Errorf("issuers: %w", err)
+	}
+	s.auth = a
+	return nil
+}
+
+// view returns a view by its name in the configuration.
+func (s *snapshot) view(name string) (*view.View, error) {
+	w, ok := s.views[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no view %q", name)
+	}
+	return w, nil
+}
+
+func (s *snapshot) windows() judge.Limits {
+	l := s.cfg.Limits
+	return judge.Limits{Resource: int64(l.Resource), Window: int64(l.Window), Entries: windowEntries}
+}
+
+// windowEntries is how many entries are judged together (DESIGN §4).
+const windowEntries = 200
+
+// start runs what the snapshot does in the background, until stop.
+func (s *snapshot) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.auth.Start(ctx)
+}
+
+// selfTest refuses to go live with a policy that cannot decide.
+func (s *snapshot) selfTest(ctx context.Context) error {
+	e := s.policy.For(ctx, &policy.Request{Action: "read", Interaction: "read", Subject: &auth.Subject{Issuer: "self-test", ID: "self-test", Client: "self-test"},
+		Type: "Patient", ID: "self-test", Now: time.Now(), Address: "127.0.0.1"})
+	d := e.Decide(ctx, &policy.Resource{Facts: &fhir.Facts{Type: "Patient", ID: "self-test", Patients: []string{"Patient/self-test"}},
+		Consent: policy.ConsentResult{Decision: "none"}})
+	if d.Err != nil {
+		return fmt.Errorf("policy self-test: %w", d.Err)
+	}
+	if d.Allow {
+		return errors.New("policy self-test: a caller without any role or scope may read a patient; this policy is refused")
+	}
+	return nil
+}
+
+// hosts are the names under which the gateway answers (T-13).
+type hosts map[string]bool
+
+func newHosts(cfg *config.Config) hosts {
+	h := hosts{strings.ToLower(cfg.Base.Host): true, strings.ToLower(cfg.Listen): true}
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return h
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		h["localhost:"+port] = true
+	}
+	return h
+}
+
+func (h hosts) add(addr string) { h[strings.ToLower(addr)] = true }
+
+// answer tells whether the gateway answers under this Host.
+func (h hosts) answer(host string) bool { return h[host] || h[strings.ToLower(host)] }

@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+
+	"gatehouse/fhir"
+	"gatehouse/gateway/judge"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/view"
+)
+
+// matter is one access being decided: what was asked, what became of it, and
+// what its answer is judged by.
+type matter struct {
+	asked  *fhir.Access // as the client put it: self links and page handles are made from it
+	access *fhir.Access // what goes upstream: pseudonyms opened, narrowed
+	eval   *policy.Evaluation
+	view   *view.View
+	domain string
+	empty  bool // a criterion that nothing can match: answered without the upstream
+	added  int  // criteria that narrowing added
+	cursor string
+}
+
+func (x *exchange) matter(a *fhir.Access) *matter {
+	m := &matter{asked: a, access: a}
+	if x.page != nil {
+		m.cursor = x.page.Target
+	}
+	return m
+}
+
+// action is what policy and consent call an interaction (DESIGN §6).
+func action(a *fhir.Access) string {
+	switch a.Interaction {
+	case fhir.Read, fhir.VRead, fhir.HistoryInstance, fhir.HistoryType, fhir.HistorySystem:
+		return "read"
+	case fhir.SearchType, fhir.SearchSystem, fhir.SearchCompartment:
+		return "search"
+	case fhir.Create:
+		return "create"
+	case fhir.Update, fhir.Patch:
+		return "update"
+	case fhir.Delete:
+		return "delete"
+	}
+	if a.Operation == "$everything" {
+		return "read" // what it returns is read one by one
+	}
+	return "operation"
+}
+
+// letter is the SMART permission that an answer's resources are held against.
+func letter(a *fhir.Access) byte {
+	switch action(a) {
+	case "search":
+		return 's'
+	case "create":
+		return 'c'
+	case "update":
+		return 'u'
+	case "delete":
+		return 'd'
+	}
+	if a.Interaction == fhir.HistoryType || a.Interaction == fhir.HistorySystem {
+		return 's'
+	}
+	return 'r'
+}
+
+// chooseView evaluates policy with the resource unknown, and takes from it and
+// from the client's entry the view that this access is seen through.
+func (x *exchange) chooseView(ctx context.Context, m *matter) error {
+	a := m.access
+	interaction := a.Interaction.String()
+	if a.Interaction == fhir.Operation {
+		interaction = a.Operation
+	}
+	m.eval = x.s.policy.For(ctx, &policy.Request{
+		Action: action(a), Interaction: interaction, Subject: x.caller.subject, Client: x.caller.info,
+		Type: a.Type, ID: a.ID, Operation: a.Operation, Parameters: parameters(a),
+		Now: x.start, Address: x.address.String(),
+	})
+	m.view, m.domain = x.caller.view, x.caller.domain
+	_, d := m.eval.Possible()
+	if d.Obligations.Domain != "" {
+		m.domain = d.Obligations.Domain
+	}
+	for _, name := range d.Obligations.Views {
+		w, err := x.s.view(name)
+		if err != nil {
+			return policyDown(err)
+		}
+		m.view = m.view.Overlay(w)
+	}
+	if m.view != nil && m.domain == "" {
+		m.domain = "client:" + x.caller.subject.Client
+	}
+	x.record.View, x.record.Domain = x.caller.viewName, m.domain
+	return nil
+}
+
+func parameters(a *fhir.Access) map[string][]string {
+	if len(a.Criteria) == 0 {
+		return nil
+	}
+	p := make(map[string][]string, len(a.Criteria))
+	for _, c := range a.Criteria {
+		p[c.Name] = append(p[c.Name], c.Values...)
+	}
+	return p
+}
+
+// firewall keeps a caller with a view from asking about what the view hides,
+// and turns its pseudonyms into ids.
+func (x *exchange) firewall(m *matter) error {
+	if m.view == nil {
+		return nil
+	}
+	switch m.access.Interaction {
+	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
+		return &failure{status: http.StatusForbidden, code: "view.read-only",
+			text: "What you see is a changed form of the record, and cannot be written back."}
+	}
+	return nil
+}
+
+// court is what the answer of a matter is judged by.
+func (x *exchange) court(m *matter) *judge.Court {
+	c := &judge.Court{
+		Version: x.s.grammar.Version, Bases: x.s.bases, Grants: x.caller.grants,
+		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent,
+		Actor: x.caller.actor, Self: x.caller.self, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Mapper: x.s.up,
+		Alarm: x.alarm, Assured: x.assured, Tag: func(version string) string { return x.s.versionTag(version, x.caller, m.domain) },
+	}
+	if r := m.access.Results; len(r.Elements) > 0 || r.Summary != "" && r.Summary != "false" {
+		c.Project = &judge.Projection{Elements: r.Elements, Summary: r.Summary}
+	}
+	return c
+}
+
+// alarm counts what operators must look at: an upstream that ignores what it
+// is told, a policy in error.
+func (x *exchange) alarm(what string) {
+	x.g.metrics.alarm(what)
+}

@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are counted by words that the gateway chose; no label comes from a
+// request, so their number is bounded and none names a patient.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	withheld prometheus.Counter
+	released prometheus.Counter
+	alarms   *prometheus.CounterVec
+	reloads  *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_requests_total",
+			Help: "Requests by FHIR interaction, HTTP status and outcome code."}, []string{"interaction", "status", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "gatehouse_request_seconds",
+			Help: "Time from the request's arrival to its end, by FHIR interaction.", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12)}, []string{"interaction"}),
+		withheld: prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_resources_withheld_total", Help: "Resources of upstream answers that were withheld."}),
+		released: prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_resources_released_total", Help: "Resources released to clients."}),
+		alarms: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alarms_total",
+			Help: "What operators must look at: an upstream that ignores filters, a policy in error, an audit log that cannot be written."}, []string{"what"}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_reloads_total", Help: "Reloads of the configuration."}, []string{"result"}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) request(interaction string, status int, code string, took time.Duration) {
+	if interaction == "" {
+		interaction = "none"
+	}
+	m.requests.WithLabelValues(interaction, strconv.Itoa(status), code).Inc()
+	m.seconds.WithLabelValues(interaction).Observe(took.Seconds())
+}
+
+func (m *metrics) alarm(what string) { m.alarms.WithLabelValues(what).Inc() }
+
+func (m *metrics) reloaded(ok bool) {
+	result := "applied"
+	if !ok {
+		result = "refused"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"gatehouse/fhir"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/auth"
+	"gatehouse/gateway/judge"
+	"gatehouse/gateway/policy"
+)
+
+// This file is the request's record: what is noted on the way, and when it is
+// made durable. Nothing is released before the record that names it.
+
+// identify notes who asks.
+func (x *exchange) identify(s *auth.Subject) {
+	x.record.Caller = audit.Caller{Issuer: s.Issuer, Subject: s.ID, Client: s.Client, User: s.FHIRUser,
+		Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: s.TokenID}
+}
+
+// describe notes what is asked.
+func (x *exchange) describe(a *fhir.Access) {
+	x.record.Interaction = a.Interaction.String()
+	if a.Interaction == fhir.Operation {
+		x.record.Interaction = a.Operation
+	}
+	x.record.Type, x.record.ID = a.Type, a.ID
+}
+
+// decided notes the decision that stands for the request.
+func (x *exchange) decided(d policy.Decision) {
+	x.record.Decision = audit.Decision{Allow: d.Allow, Permits: d.Permits, Forbids: d.Forbids, Revision: x.s.policy.Revision()}
+}
+
+// released and withheld note one resource.
+func (x *exchange) released(it *judge.Item) { x.note(it, audit.Released) }
+func (x *exchange) withheld(it *judge.Item) { x.note(it, audit.Withheld) }
+func (x *exchange) changed(it *judge.Item)  { x.note(it, audit.Changed) }
+
+func (x *exchange) note(it *judge.Item, effect audit.Effect) {
+	v := &it.Verdict
+	x.record.Entries = append(x.record.Entries, audit.Entry{Effect: effect, Type: v.Facts.Type, ID: v.Facts.ID,
+		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason})
+	if len(x.record.Entries) == 1 || v.Allow && !x.record.Decision.Allow {
+		x.decided(v.Decision) // of many resources the first that was allowed stands for all
+	}
+	if c := v.Consent; c.Decision != "" && c.Decision != "n/a" && len(v.Facts.Patients) > 0 {
+		x.consented(audit.Consent{Patient: v.Facts.Patients[0], Decision: c.Decision, Source: c.Source, Provision: c.Provision})
+	}
+}
+
+func (x *exchange) consented(c audit.Consent) {
+	for _, known := range x.record.Consents {
+		if known == c {
+			return
+		}
+	}
+	x.record.Consents = append(x.record.Consents, c)
+}
+
+// outcome notes how the request ends.
+func (x *exchange) outcome(status int, code string) {
+	x.record.Kind, x.record.Status, x.record.Code = audit.Outcome, status, code
+	x.record.Took = time.Since(x.start)
+}
+
+// commit makes the record as it stands durable; the next one begins with the
+// same caller and request and no entries.
+func (x *exchange) commit(ctx context.Context) error {
+	r := x.record
+	if err := x.g.audit.Append(&r).Wait(ctx); err != nil {
+		x.g.metrics.alarm("audit.unavailable")
+		return &failure{status: http.StatusServiceUnavailable, code: "audit.unavailable", retry: time.Second,
+			text: "The access could not be recorded, so it was not given. Try again.", log: err}
+	}
+	x.record.Entries, x.record.Consents = nil, nil
+	return nil
+}
+
+// intent makes durable what is about to be done: a write waits for it, so that
+// no change upstream is ever without its record.
+func (x *exchange) intent(ctx context.Context) error {
+	x.record.Kind, x.record.Status, x.record.Code = audit.Intent, 0, ""
+	return x.commit(ctx)
+}
+
+// part makes durable what one window of a long answer is about to release.
+func (x *exchange) part(ctx context.Context) error {
+	x.record.Kind, x.record.Status, x.record.Code = audit.Part, 0, ""
+	return x.commit(ctx)
+}
+
+// charge takes what was released off the caller's limits.
+func (x *exchange) charge(entries, bytes int, patients []string) {
+	x.g.limit.Charge(x.caller.key, x.caller.client.Limits, use(entries, bytes, patients))
+}

@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"gatehouse/config"
+
+	"go.uber.org/zap"
+)
+
+// watchEvery is how often the files of the configuration are looked at.
+// Polling their bytes sees what notification misses: mounted secrets that are
+// swapped by link, and network file systems.
+const watchEvery = 2 * time.Second
+
+// watch reloads on SIGHUP, on the admin endpoint's word, and when the
+// configuration or a policy file has changed.
+func (p *Process) watch(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	seen := p.fingerprint()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+		case <-tick.C:
+			now := p.fingerprint()
+			if now == seen {
+				continue
+			}
+		}
+		seen = p.fingerprint()
+		_ = p.Reload() // reported by Reload; what is live stays
+	}
+}
+
+// Reload builds a snapshot of the configuration as it is on disk now, tests
+// it, and swaps it in whole. A bad one changes nothing and is reported.
+func (p *Process) Reload() error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	err := p.reloadOnce()
+	p.metrics.reloaded(err == nil)
+	if err != nil {
+		p.log.Error("reload refused; the old configuration stays", zap.Error(err))
+		p.lastReload.Store(&reloadResult{err: err, at: time.Now()})
+		return err
+	}
+	s := p.live.Load()
+	p.lastReload.Store(&reloadResult{at: time.Now()})
+	p.log.Info("reloaded", zap.String("config", s.cfg.Hash), zap.String("policy", s.policy.Revision()))
+	return nil
+}
+
+type reloadResult struct {
+	err error
+	at  time.Time
+}
+
+func (p *Process) reloadOnce() error {
+	old := p.live.Load()
+	cfg, problems := config.Load(p.path)
+	if len(problems) > 0 {
+		return problems.Err()
+	}
+	if err := sameProcess(old.cfg, cfg); err != nil {
+		return err
+	}
+	next, err := build(cfg, old, &p.stores, p.log)
+	if err != nil {
+		return err
+	}
+	if err := next.selfTest(context.Background()); err != nil {
+		return err
+	}
+	next.hosts.add(p.PublicAddr())
+	next.start()
+	if err := awaitReady(next); err != nil {
+		next.stop()
+		return fmt.Errorf("issuers of the new configuration: %w", err)
+	}
+	p.limit.Configure(cfg.Limits)
+	p.live.Store(next)
+	time.AfterFunc(drainTime, old.stop) // requests of the old snapshot may still be running
+	return nil
+}
+
+// readyWait is how long a reload waits for the issuers' keys.
+const readyWait = 10 * time.Second
+
+// sameProcess refuses to change by reload what only a restart can.
+func sameProcess(old, next *config.Config) error {
+	for _, f := range []struct{ key, old, next string }{
+		{"listen", old.Listen, next.Listen}, {"admin", old.Admin, next.Admin},
+		{"audit.dir", old.Audit.Dir, next.Audit.Dir}, {"audit.key_file", old.Audit.KeyFile, next.Audit.KeyFile},
+	} {
+		if f.old != f.next {
+			return fmt.Errorf("%s cannot change while running: restart to move it from %s to %s", f.key, f.old, f.next)
+		}
+	}
+	return nil
+}
+
+// fingerprint is a hash over the bytes of the configuration and policy files.
+func (p *Process) fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	cfg := p.live.Load().cfg
+	paths := []string{p.path}
+	for _, pattern := range cfg.Policy.Data {
+		found, _ := filepath.Glob(pattern)
+		paths = append(paths, found...)
+	}
+	for _, v := range cfg.Views {
+		if v.File != "" {
+			paths = append(paths, v.File)
+		}
+	}
+	if cfg.Policy.Dir != "" {
+		_ = filepath.WalkDir(cfg.Policy.Dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				paths = append(paths, path)
+			}
+			return nil
+		})
+	}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		fmt.Fprintf(h, "%s %d %v\n", path, len(b), err)
+		h.Write(b)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// awaitReady waits until the keys of every issuer are there: a snapshot that
+// can verify no token would refuse everyone.
+func awaitReady(s *snapshot) error {
+	var err error
+	for deadline := time.Now().Add(readyWait); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err = s.auth.Ready(); err == nil {
+			return nil
+		}
+	}
+	return err
+}

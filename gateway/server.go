@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/limit"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// drainTime is how long requests in flight may take to end at shutdown.
+const drainTime = 20 * time.Second
+
+// Process is a gateway with its listeners.
+type Process struct {
+	*Gateway
+	path          string // of the configuration
+	public, admin net.Listener
+	servers       []*http.Server
+	stores        stores
+	reloading     sync.Mutex
+	lastReload    atomic.Pointer[reloadResult]
+}
+
+// Open loads the configuration, opens the audit log and the listeners, and
+// builds the first snapshot. Nothing is served before Run.
+func Open(path string, log *zap.Logger) (*Process, error) {
+	cfg, problems := config.Load(path)
+	if len(problems) > 0 {
+		return nil, problems.Err()
+	}
+	trail, err := openAudit(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{audit: trail, metrics: newMetrics(), log: log}
+	p := &Process{Gateway: g, path: path}
+	if err := p.open(cfg, log); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
+	var err error
+	if p.limit, err = limit.New(cfg.Limits, time.Now); err != nil {
+		return err
+	}
+	s, err := build(cfg, nil, &p.stores, log)
+	if err != nil {
+		return err
+	}
+	if err := s.selfTest(context.Background()); err != nil {
+		return err
+	}
+	for _, name := range cfg.Insecure() {
+		log.Warn("an option weakens security", zap.String("option", name))
+	}
+	if p.public, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if p.admin, err = net.Listen("tcp", cfg.Admin); err != nil {
+		return fmt.Errorf("listen for admin: %w", err)
+	}
+	s.hosts.add(p.public.Addr().String())
+	s.start()
+	p.live.Store(s)
+	return nil
+}
+
+// openAudit opens the trail under its keys; the signing key, where none is
+// named, is derived from the sealing key.
+func openAudit(cfg *config.Config, log *zap.Logger) (*audit.Log, error) {
+	o, err := AuditOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o.Log = log
+	trail, err := audit.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return trail, nil
+}
+
+// PublicAddr and AdminAddr are where the listeners are.
+func (p *Process) PublicAddr() string { return p.public.Addr().String() }
+
+// AdminAddr is where the admin listener is.
+func (p *Process) AdminAddr() string { return p.admin.Addr().String() }
+
+// Run serves until ctx ends, then drains.
+func (p *Process) Run(ctx context.Context) error {
+	cfg := p.live.Load().cfg
+	secure, err := tlsConfig(cfg)
+	if err != nil {
+		return err
+	}
+	public := newServer(p.Gateway)
+	public.TLSConfig = secure
+	admin := newServer(p.adminHandler())
+	p.servers = []*http.Server{public, admin}
+	p.log.Info("serving", zap.String("public", p.PublicAddr()), zap.String("admin", p.AdminAddr()),
+		zap.String("config", cfg.Hash), zap.String("policy", p.live.Load().policy.Revision()))
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
+	group.Go(func() error { return serveOn(admin, p.admin, false) })
+	group.Go(func() error { return p.watch(ctx) })
+	group.Go(func() error { <-ctx.Done(); return p.drain() })
+	return errors.Join(group.Wait(), p.Close())
+}
+
+func serveOn(s *http.Server, l net.Listener, secure bool) error {
+	var err error
+	if secure {
+		err = s.ServeTLS(l, "", "")
+	} else {
+		err = s.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// newServer bounds everything that a slow or greedy client could hold open
+// (T-18). Answers have no write deadline of their own: a long export is bounded
+// by the upstream's.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second,
+		WriteTimeout: 15 * time.Minute, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 64 << 10,
+		DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
+}
+
+func tlsConfig(cfg *config.Config) (*tls.Config, error) {
+	if cfg.TLS == nil {
+		return nil, nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	t.GetCertificate = (&certificate{cert: cfg.TLS.CertFile, key: cfg.TLS.KeyFile}).get
+	if cfg.TLS.ClientCAFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(cfg.TLS.ClientCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read tls.client_ca_file: %w", err)
+	}
+	t.ClientCAs = x509.NewCertPool()
+	if !t.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls.client_ca_file %s holds no certificate", cfg.TLS.ClientCAFile)
+	}
+	// Certificates are verified where shown; tokens bound to one demand it.
+	t.ClientAuth = tls.VerifyClientCertIfGiven
+	return t, nil
+}
+
+func (p *Process) drain() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var errs []error
+	for _, s := range p.servers {
+		errs = append(errs, s.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends what Open began.
+func (p *Process) Close() error {
+	for _, l := range []net.Listener{p.public, p.admin} {
+		if l != nil {
+			_ = l.Close() // closed by its server already, as a rule
+		}
+	}
+	if s := p.live.Load(); s != nil {
+		s.stop()
+	}
+	return errors.Join(p.stores.close(), p.audit.Close())
+}
+
+// Serve runs the gateway of a configuration file until ctx ends.
+func Serve(ctx context.Context, path string, log *zap.Logger) error {
+	p, err := Open(path, log)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}

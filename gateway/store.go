@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"net/url"
+	"sync"
+
+	"gatehouse/config"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/seal"
+	"gatehouse/gateway/view"
+)
+
+// AuditOptions says where the audit log of a configuration is and under which
+// keys; the signing key, where none is named, is derived from the sealing key.
+func AuditOptions(cfg *config.Config) (audit.Options, error) {
+	o := audit.Options{Dir: cfg.Audit.Dir, Origin: origin(cfg.Base)}
+	var err error
+	if o.Key, err = config.ReadKey(cfg.Audit.KeyFile); err != nil {
+		return o, fmt.Errorf("audit key: %w", err)
+	}
+	if cfg.Audit.SigningKeyFile != "" {
+		o.Seed, err = config.ReadKey(cfg.Audit.SigningKeyFile)
+	} else {
+		o.Seed, err = derived(cfg, "audit-signing")
+	}
+	if err != nil {
+		return o, fmt.Errorf("audit signing key: %w", err)
+	}
+	return o, nil
+}
+
+// derived is a key made from the sealing key, for what has none of its own.
+func derived(cfg *config.Config, label string) ([]byte, error) {
+	key, err := config.ReadKey(cfg.Sealing.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := seal.New(key)
+	if err != nil {
+		return nil, err
+	}
+	return sealer.Derive(label, ed25519.SeedSize), nil
+}
+
+// origin names the log in its checkpoints.
+func origin(base *url.URL) string { return "gatehouse/" + base.Host + base.Path }
+
+// stores are the files that outlive a snapshot: one process holds each of them
+// open once.
+type stores struct {
+	mu     sync.Mutex
+	opened view.Vault
+	done   func() error
+}
+
+// vault is the store of pseudonyms that cannot be computed, opened when the
+// first view needs it.
+func (s *stores) vault(cfg *config.Config) (view.Vault, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opened == nil {
+		v, done, err := view.OpenVault(cfg.State.Dir)
+		if err != nil {
+			return nil, err
+		}
+		s.opened, s.done = v, done
+	}
+	return s.opened, nil
+}
+
+func (s *stores) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		return nil
+	}
+	return s.done()
+}
