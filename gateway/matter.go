@@ -18,8 +18,9 @@ type matter struct {
 	eval   *policy.Evaluation
 	view   *view.View
 	domain string
-	empty  bool // a criterion that nothing can match: answered without the upstream
-	added  int  // criteria that narrowing added
+	empty  bool   // a criterion that nothing can match: answered without the upstream
+	self   string // what the client asked, where access no longer tells it
+	added  int    // criteria that narrowing added
 	cursor string
 }
 
@@ -29,6 +30,15 @@ func (x *exchange) matter(a *fhir.Access) *matter {
 		m.cursor = x.page.Target
 	}
 	return m
+}
+
+// question is what the client asked, canonical: self links and page handles
+// are made from it.
+func (m *matter) question() string {
+	if m.self != "" {
+		return m.self
+	}
+	return m.asked.Target()
 }
 
 // action is what policy and consent call an interaction (DESIGN §6).
@@ -123,6 +133,15 @@ func (x *exchange) firewall(m *matter) error {
 		return &failure{status: http.StatusForbidden, code: "view.read-only",
 			text: "What you see is a changed form of the record, and cannot be written back."}
 	}
+	m.self = m.asked.Target() // before the pseudonyms in it are opened
+	outcome, refused := m.view.Inbound(m.access, view.Context{Domain: m.domain})
+	switch {
+	case refused != nil:
+		return refused
+	case outcome == view.Absent:
+		return absent(nil)
+	}
+	m.empty = outcome == view.Nothing
 	return nil
 }
 
@@ -131,7 +150,7 @@ func (x *exchange) court(m *matter) *judge.Court {
 	c := &judge.Court{
 		Version: x.s.grammar.Version, Bases: x.s.bases, Grants: x.caller.grants,
 		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent,
-		Actor: x.caller.actor, Self: x.caller.self, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Mapper: x.s.up,
+		Actor: x.caller.actor, Self: x.caller.self, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: func(version string) string { return x.s.versionTag(version, x.caller, m.domain) },
 	}
 	if r := m.access.Results; len(r.Elements) > 0 || r.Summary != "" && r.Summary != "false" {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -27,12 +26,12 @@ type page struct {
 // the gateway added to it (Q-17); next is a sealed handle.
 func (b *bundle) links(next string) (string, error) {
 	x := b.x
-	self := `[{"relation":"self","url":` + string(wire.Quote(nil, x.s.publicURL+"/"+strings.TrimPrefix(b.m.asked.Target(), "/"))) + `}`
+	self := `[{"relation":"self","url":` + string(wire.Quote(nil, x.s.publicURL+"/"+b.m.question())) + `}`
 	if next == "" {
 		return self + `]`, nil
 	}
-	path, query, _ := strings.Cut(b.m.asked.Target(), "?")
-	payload, err := json.Marshal(page{Target: next, Path: "/" + strings.TrimPrefix(path, "/"), Query: query})
+	path, query, _ := strings.Cut(b.m.question(), "?")
+	payload, err := json.Marshal(page{Target: next, Path: "/" + path, Query: query})
 	if err != nil {
 		return "", internal(err)
 	}
@@ -74,5 +73,3 @@ func clientQuery(r *http.Request, form []byte) []byte {
 	}
 	return q
 }
-
-var _ url.URL

@@ -43,7 +43,7 @@ func (x *exchange) transaction(ctx context.Context, a *fhir.Access, out output) 
 	}
 	x.describe(a)
 	for _, s := range steps {
-		if s.item != nil {
+		if s.item != nil && !s.existed {
 			x.changed(s.item)
 		}
 	}

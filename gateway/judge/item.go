@@ -85,7 +85,7 @@ func (c *Court) release(it *Item) error {
 		if len(f.Patients) == 1 {
 			patient = f.Patients[0]
 		}
-		if out, err = w.Apply(nil, out, view.Context{Domain: c.Domain, Patient: patient}); err != nil {
+		if out, err = w.Apply(nil, out, view.Context{Domain: c.Domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
 			return fmt.Errorf("apply view: %w", err)
 		}
 		if it.PublicID, err = c.publicID(out); err != nil {

@@ -44,6 +44,7 @@ type Court struct {
 	Grant   string     // the patient of an open emergency grant, or ""
 	View    *view.View // the caller's own; nil: resources as they are
 	Domain  string
+	Base    string // public base URL
 	// ViewNamed finds a view that policy obliges.
 	ViewNamed func(name string) (*view.View, error)
 	// Assured tells whether the caller's login satisfies a step-up.
