@@ -55,6 +55,9 @@ func Load(o Options) (*Engine, error) {
 		return nil, err
 	}
 	tables, ps := loadTables(shipped, own)
+	if o.Dir == "" {
+		ps = append(ps, checkShapes(tables)...)
+	}
 	compiler, more := compile(rules)
 	if ps = append(ps, more...); len(ps) > 0 {
 		return nil, ps.err()

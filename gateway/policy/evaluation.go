@@ -25,7 +25,7 @@ type Evaluation struct {
 // fails, nothing is possible and the decision of Possible says why.
 func (e *Engine) For(ctx context.Context, r *Request) *Evaluation {
 	v := &Evaluation{engine: e, request: r}
-	if r == nil || r.Subject == nil || r.Subject.ID == "" || r.Action == "" || r.Now.IsZero() {
+	if r == nil || r.Subject == nil || r.Action == "" || r.Now.IsZero() {
 		v.outlook.Err = errors.New("policy was asked without a caller, an action or a time")
 		return v
 	}
@@ -45,8 +45,8 @@ func (e *Engine) For(ctx context.Context, r *Request) *Evaluation {
 // foresee settles what the request alone settles.
 func (v *Evaluation) foresee(ctx context.Context) {
 	typ := v.request.Type
-	if v.request.Action == "operation" {
-		typ = "" // what an operation works on need not be of the type it is called on
+	if v.request.Operation != "" {
+		typ = "" // what an operation returns need not be of the type it is called on
 	}
 	res, err := v.residual(ctx, typ)
 	if err != nil {

@@ -79,7 +79,7 @@ func (f *field) key(b []byte, r *Request) []byte {
 func configured(name string) func(*Request) *ast.Term {
 	return func(r *Request) *ast.Term {
 		x, ok := r.Client.Config[name]
-		if !ok {
+		if !ok || x == "" {
 			return nil
 		}
 		v, err := ast.InterfaceToValue(x)

@@ -88,14 +88,12 @@ func yamlError(err error) (int, string) {
 	return 0, err.Error()
 }
 
-// revisionOf names a policy by all that it is made of.
+// revisionOf names a policy by all that it is made of, wherever it stands.
 func revisionOf(groups ...[]source) string {
 	h := sha256.New()
 	for _, group := range groups {
 		for _, f := range group {
 			sum := sha256.Sum256(f.text)
-			h.Write([]byte(f.name))
-			h.Write([]byte{0})
 			h.Write(sum[:])
 		}
 		h.Write([]byte{1})

@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	wrong "github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"gatehouse/policies"
+)
+
+const tableSchema = "tables.schema.json"
+
+// checkShapes holds the tables of the shipped policies to their schemas. A
+// table under another key is the user's own.
+func checkShapes(tables map[string]table) Problems {
+	var ps Problems
+	c := jsonschema.NewCompiler()
+	text, err := policies.Files.ReadFile(tableSchema)
+	if err == nil {
+		var doc any
+		if doc, err = jsonschema.UnmarshalJSON(bytes.NewReader(text)); err == nil {
+			err = c.AddResource(tableSchema, doc)
+		}
+	}
+	if err != nil {
+		panic(tableSchema + ": " + err.Error())
+	}
+	known := shippedKeys()
+	for key, t := range tables {
+		if !slices.Contains(known, key) {
+			if near := nearest(key, known); near != "" {
+				ps.add(t.file, t.line, "no rule reads the table %s: did you mean %s?", key, near)
+			}
+			continue
+		}
+		schema := c.MustCompile(tableSchema + "#/properties/" + key)
+		var invalid *jsonschema.ValidationError
+		if errors.As(schema.Validate(t.value), &invalid) {
+			t.report(&ps, invalid)
+		}
+	}
+	return ps
+}
+
+// shippedKeys are the tables that the shipped rules read.
+func shippedKeys() []string {
+	return []string{"agreements", "patient_access", "purposes", "roles", "sensitive", "type_groups"}
+}
+
+// report files each innermost cause at its line.
+func (t *table) report(ps *Problems, e *jsonschema.ValidationError) {
+	for _, cause := range e.Causes {
+		t.report(ps, cause)
+	}
+	if len(e.Causes) > 0 {
+		return
+	}
+	if more, ok := e.ErrorKind.(*wrong.AdditionalProperties); ok {
+		for _, name := range more.Properties {
+			at := append(slices.Clone(e.InstanceLocation), name)
+			ps.add(t.file, lineOf(t.node, at, t.line), "%s is not known here", t.path(at))
+		}
+		return
+	}
+	ps.add(t.file, lineOf(t.node, e.InstanceLocation, t.line), "%s %s", t.path(e.InstanceLocation), fault(e.ErrorKind))
+}
+
+// fault says what to write instead.
+func fault(k jsonschema.ErrorKind) string {
+	switch k := k.(type) {
+	case *wrong.Enum:
+		return notOneOf(k)
+	case *wrong.Required:
+		return "lacks " + strings.Join(k.Missing, ", ")
+	case *wrong.Type:
+		return fmt.Sprintf("is of type %s: write %s", k.Got, article(k.Want))
+	case *wrong.Pattern:
+		return fmt.Sprintf("is %q: write a day, as 2027-12-31", k.Got)
+	case *wrong.MinItems, *wrong.MinLength:
+		return "is empty"
+	case *wrong.UniqueItems:
+		return "lists the same twice"
+	}
+	return "is not as it should be"
+}
+
+func article(types []string) string {
+	names := map[string]string{"array": "a list", "object": "a mapping", "string": "text", "boolean": "true or false"}
+	var all []string
+	for _, t := range types {
+		if n, ok := names[t]; ok {
+			t = n
+		}
+		all = append(all, t)
+	}
+	return strings.Join(all, " or ")
+}
+
+func notOneOf(k *wrong.Enum) string {
+	var want []string
+	for _, w := range k.Want {
+		want = append(want, fmt.Sprint(w))
+	}
+	text := fmt.Sprintf("is %v: ", k.Got)
+	if near := nearest(fmt.Sprint(k.Got), want); near != "" {
+		return text + "did you mean " + near + "?"
+	}
+	if len(want) > 20 {
+		return text + "write a FHIR resource type, or a group of type_groups"
+	}
+	return text + "write one of " + strings.Join(want, ", ")
+}
+
+// path names a place in the table: roles.clinician[0].when.
+func (t *table) path(at []string) string {
+	var b strings.Builder
+	b.WriteString(t.key)
+	for _, p := range at {
+		if _, err := strconv.Atoi(p); err == nil {
+			b.WriteString("[" + p + "]")
+			continue
+		}
+		b.WriteString("." + p)
+	}
+	return b.String()
+}
+
+// lineOf follows a path into the document; the line is that of the last part
+// that is there.
+func lineOf(n ast.Node, at []string, line int) int {
+	for _, p := range at {
+		next := child(n, p)
+		if next == nil {
+			return line
+		}
+		n, line = next, next.GetToken().Position.Line
+		if pair, ok := next.(*ast.MappingValueNode); ok {
+			n, line = pair.Value, pair.Key.GetToken().Position.Line
+		}
+	}
+	return line
+}
+
+func child(n ast.Node, name string) ast.Node {
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		return child(n.Value, name)
+	case *ast.MappingNode:
+		for _, pair := range n.Values {
+			if pair.Key.GetToken().Value == name {
+				return pair
+			}
+		}
+	case *ast.SequenceNode:
+		if i, err := strconv.Atoi(name); err == nil && i < len(n.Values) {
+			return n.Values[i]
+		}
+	}
+	return nil
+}
