@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,8 +37,11 @@ func NewKey(path string) error {
 	var key [KeySize]byte
 	rand.Read(key[:])
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("key file %s is there already, and a key is never overwritten", path)
+	}
 	if err != nil {
-		return fmt.Errorf("make key file %s: %w", path, err)
+		return fmt.Errorf("make key file: %w", err)
 	}
 	_, err = f.WriteString(keyPrefix + base64.StdEncoding.EncodeToString(key[:]) + "\n")
 	err = errors.Join(err, f.Sync(), f.Close())

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"gatehouse/config"
+	"gatehouse/gateway"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/seal"
+)
+
+// trail says which log a command reads: that of a configuration, or a directory
+// and the key for it.
+type trail struct{ config, dir, keyFile string }
+
+func (t *trail) flags(c *cobra.Command, key string) *cobra.Command {
+	c.Flags().StringVarP(&t.config, "config", "c", "", "configuration `FILE` that names log and keys")
+	c.Flags().StringVar(&t.dir, "dir", "", "`DIRECTORY` of a log, instead of -c")
+	c.Flags().StringVar(&t.keyFile, "key-file", "", key)
+	c.MarkFlagsOneRequired("config", "dir")
+	c.MarkFlagsMutuallyExclusive("config", "dir")
+	c.MarkFlagsMutuallyExclusive("config", "key-file")
+	return c
+}
+
+// options are those that the gateway of a configuration opens its log with.
+func (t *trail) options() (audit.Options, error) {
+	cfg, problems := config.Load(t.config)
+	if err := problems.Err(); err != nil {
+		return audit.Options{}, err
+	}
+	return gateway.AuditOptions(cfg)
+}
+
+// open gives the directory and the key that opens records.
+func (t *trail) open() (dir string, key []byte, err error) {
+	if t.config != "" {
+		o, err := t.options()
+		return o.Dir, o.Key, err
+	}
+	if t.keyFile == "" {
+		return "", nil, errors.New("--dir needs --key-file, the audit key")
+	}
+	if key, err = config.ReadKey(t.keyFile); err != nil {
+		err = fmt.Errorf("audit key %s: %w", t.keyFile, err)
+	}
+	return t.dir, key, err
+}
+
+func auditCommands() *cobra.Command {
+	group := &cobra.Command{Use: "audit", Short: "Verify, export and read the audit log, also while the gateway runs"}
+	group.AddCommand(auditVerify(), auditExport(), auditReport())
+	return group
+}
+
+func auditExport() *cobra.Command {
+	var t trail
+	return t.flags(&cobra.Command{
+		Use:   "export",
+		Short: "Write the log as FHIR AuditEvents",
+		Long: `Writes the log to stdout as IHE BALP AuditEvents (FHIR R4), one a line: for each
+request one per patient. This is patient data.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, key, err := t.open()
+			if err != nil {
+				return err
+			}
+			return audit.Export(dir, key, c.OutOrStdout())
+		},
+	}, "audit key `FILE`, with --dir")
+}
+
+func auditReport() *cobra.Command {
+	var t trail
+	var patient string
+	c := t.flags(&cobra.Command{
+		Use:     "report",
+		Short:   "Tell who looked at a patient's record",
+		Long:    "Writes who looked at or changed what of a patient, or was refused it, one access a line.",
+		Example: "  gatehouse audit report -c gatehouse.yaml --patient Patient/1",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, key, err := t.open()
+			if err != nil {
+				return err
+			}
+			return audit.ReportPatient(dir, key, patient, c.OutOrStdout())
+		},
+	}, "audit key `FILE`, with --dir")
+	c.Flags().StringVar(&patient, "patient", "", "whose record, as `Patient/ID`")
+	c.MarkFlagRequired("patient") //nolint:errcheck // the flag is there
+	return c
+}
+
+func auditVerify() *cobra.Command {
+	var t trail
+	var public string
+	var kept []string
+	c := t.flags(&cobra.Command{
+		Use:   "verify",
+		Short: "Check that no record was changed, added or removed",
+		Long: `Checks every record against the log's signed checkpoint and gives two verdicts:
+integrity (each record is the one that was signed) and completeness (none is
+missing). Whoever holds the signing key could sign a shortened log anew, so keep
+checkpoints (the file named checkpoint) elsewhere and name them here.
+
+The public key alone is enough; with -c it is printed. With --key-file it is
+made from the signing key, or from the sealing key that this one is derived from.`,
+		Example: `  gatehouse audit verify -c gatehouse.yaml
+  gatehouse audit verify --dir copy/ --public-key 'gatehouse/fhir.example.org+…' --checkpoint kept`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, key, err := t.verifier(public)
+			if err != nil {
+				return err
+			}
+			return verifyLog(c.OutOrStdout(), dir, key, kept)
+		},
+	}, "signing key `FILE`, with --dir")
+	c.Flags().StringVar(&public, "public-key", "", "public `KEY` of the log, with --dir")
+	c.Flags().StringArrayVar(&kept, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be repeated")
+	c.MarkFlagsMutuallyExclusive("public-key", "key-file", "config")
+	return c
+}
+
+// verifier gives the directory and the public key of a log.
+func (t *trail) verifier(public string) (dir, key string, err error) {
+	if t.config != "" {
+		o, err := t.options()
+		if err != nil {
+			return "", "", err
+		}
+		key, err = audit.VerifierKey(o.Origin, o.Seed)
+		return o.Dir, key, err
+	}
+	if public != "" {
+		return t.dir, public, nil
+	}
+	if t.keyFile == "" {
+		return "", "", errors.New("--dir needs --public-key or --key-file")
+	}
+	key, err = publicOf(t.dir, t.keyFile)
+	return t.dir, key, err
+}
+
+// publicOf makes the public key of the log in dir from its signing key, or from
+// the sealing key: whichever the checkpoint was signed with.
+func publicOf(dir, keyFile string) (string, error) {
+	checkpoint, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		return "", fmt.Errorf("read checkpoint: %w", err)
+	}
+	origin, _, _ := strings.Cut(string(checkpoint), "\n")
+	key, err := config.ReadKey(keyFile)
+	if err != nil {
+		return "", fmt.Errorf("signing key %s: %w", keyFile, err)
+	}
+	sealer, err := seal.New(key)
+	if err != nil {
+		return "", fmt.Errorf("signing key %s: %w", keyFile, err)
+	}
+	for _, seed := range [][]byte{key, sealer.Derive("audit-signing", config.KeySize)} {
+		public, err := audit.VerifierKey(origin, seed)
+		if err != nil {
+			return "", err
+		}
+		verifier, err := note.NewVerifier(public)
+		if err != nil {
+			return "", fmt.Errorf("public key of the log: %w", err)
+		}
+		if _, err := note.Open(checkpoint, note.VerifierList(verifier)); err == nil {
+			return public, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not the key that signed the log in %s", keyFile, dir)
+}
+
+func verifyLog(out io.Writer, dir, key string, kept []string) error {
+	var checkpoints [][]byte
+	for _, path := range kept {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read kept checkpoint: %w", err)
+		}
+		checkpoints = append(checkpoints, text)
+	}
+	report, err := audit.Verify(dir, key, checkpoints...)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "log          %s\npublic key   %s\nsigned       %d records\nunsigned     %d younger than the checkpoint\nintegrity    %s\ncompleteness %s\n",
+		report.Origin, key, report.Size, report.Unsigned, verdict(report.Integrity), verdict(report.Completeness))
+	if report.FirstBad >= 0 {
+		fmt.Fprintf(out, "first bad    record %d\n", report.FirstBad)
+	}
+	if !report.OK() {
+		return errors.New("the log is not what was signed")
+	}
+	return nil
+}
+
+func verdict(err error) string {
+	if err == nil {
+		return "good"
+	}
+	return err.Error()
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"gatehouse/config"
+	"gatehouse/gateway/auth"
+	"gatehouse/gateway/policy"
+	"gatehouse/gateway/upstream"
+)
+
+func check() *cobra.Command {
+	var path string
+	return configFlag(&cobra.Command{
+		Use:   "check",
+		Short: "Print every problem of a configuration",
+		Long: `Reads a configuration as serve does, with its keys, certificates, views and
+policies, and prints every problem at once as FILE:LINE: key: what is wrong and
+what to write instead. Nothing is served and nothing is asked of the network.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return checkConfig(c.OutOrStdout(), path) },
+	}, &path)
+}
+
+func checkConfig(out io.Writer, path string) error {
+	cfg, problems := config.Load(path)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	engine, err := policy.Load(policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data})
+	if err != nil {
+		return err
+	}
+	for _, name := range cfg.Insecure() {
+		fmt.Fprintf(out, "%s: %s weakens security\n", path, name)
+	}
+	fmt.Fprintf(out, "%s: good (config %s, policy %s)\n", path, cfg.Hash, engine.Revision())
+	return nil
+}
+
+func doctor() *cobra.Command {
+	var path string
+	return configFlag(&cobra.Command{
+		Use:   "doctor",
+		Short: "Ask the upstream and the issuers whether they can be used",
+		Long: `Checks a configuration, then asks the upstream for its CapabilityStatement with
+the credentials configured, and each issuer for its keys, and prints for each
+whether that worked and why not.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return examine(c.Context(), c.OutOrStdout(), path) },
+	}, &path)
+}
+
+// patience is how long doctor waits for each answer.
+const patience = 15 * time.Second
+
+func examine(ctx context.Context, out io.Writer, path string) error {
+	cfg, problems := config.Load(path)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	failed := false
+	for _, one := range []struct {
+		what string
+		ask  func(context.Context, *config.Config) error
+	}{{"upstream " + cfg.Upstream.URL, askUpstream}, {"issuers", askIssuers}} {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		err := one.ask(ctx, cfg)
+		cancel()
+		if err != nil {
+			failed = true
+			fmt.Fprintf(out, "%s: %v\n", one.what, err)
+			continue
+		}
+		fmt.Fprintf(out, "%s: good\n", one.what)
+	}
+	if failed {
+		return errors.New("serve would start and refuse what depends on these")
+	}
+	return nil
+}
+
+func askUpstream(ctx context.Context, cfg *config.Config) error {
+	up, err := upstream.New(cfg.Upstream, cfg.Base, zap.NewNop())
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	answer, err := up.Own(ctx, upstream.Metadata, upstream.Request{Method: "GET", Target: "metadata"})
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.Status != 200 {
+		return fmt.Errorf("answers %d to GET metadata", answer.Status)
+	}
+	return nil
+}
+
+func askIssuers(ctx context.Context, cfg *config.Config) error {
+	authenticator, err := auth.New(cfg.Issuers, auth.Options{PublicURL: cfg.Base})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	authenticator.Start(ctx)
+	for {
+		err := authenticator.Ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
