@@ -19,7 +19,13 @@ type token struct {
 	column int
 }
 
+// maxLength bounds an expression in bytes; evaluation recurses along it.
+const maxLength = 16 << 10
+
 func (p *parser) lex(s string) error {
+	if len(s) > maxLength {
+		return &Error{maxLength, "expression is too long"}
+	}
 	for i := 0; i < len(s); {
 		start := i
 		c := s[i]
@@ -31,6 +37,9 @@ func (p *parser) lex(s string) error {
 			body, n := quoted(s[i:])
 			if n == 0 {
 				return &Error{i + 1, "string is not closed"}
+			}
+			if c == '`' && body == "" {
+				return &Error{i + 1, "name is empty"}
 			}
 			i += n
 			k := text

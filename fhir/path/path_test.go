@@ -84,7 +84,7 @@ func TestCompileErrors(t *testing.T) {
 		"Patient.invalid()": "column 9: unknown function", "Patient.name.where(use='usual": "column 24: string is not closed",
 		"Patient.active && true": "column 16: unexpected character", "Patient.name.where(": "unexpected end", "": "unexpected end",
 		"Patient..name": "column 9", "Foo.bar": "column 1: not a type", "Patient.name)": "column 13", "Patient.name as Foo": "not a type",
-		"a.replaceMatches('(?=x)', '')": "look-around", "nodesByType()": "0 arguments", "%foo": "unknown variable", "a.where()": "0 arguments",
+		"a.replaceMatches('(?=x)', '')": "look-around", "nodesByType()": "0 arguments", "%foo": "unknown variable", "a.where()": "0 arguments", "``": "name is empty",
 		strings.Repeat("(", 1000): "nested too deeply",
 	} {
 		if _, err := Compile(fhir.R4, expr); err == nil || !strings.Contains(err.Error(), want) {

@@ -91,8 +91,10 @@ var searched = map[string][]string{
 	"string Address":   {"text", "line", "city", "district", "state", "postalCode", "country"},
 }
 
+// judge is the verdict of the rule that governs the field; where that depends
+// on the value, of all that may.
 func (f *field) judge(kind string, p probe, depth int) Verdict {
-	verdict := Kept
+	var possible []Verdict
 	for i, way := range f.choices {
 		v := way.rule.method.verdict(f)
 		if way.next != nil {
@@ -100,19 +102,30 @@ func (f *field) judge(kind string, p probe, depth int) Verdict {
 		} else if f.nested {
 			v = Hidden
 		}
-		if way.rule.when.member == "" || i == len(f.choices)-1 {
-			return min(verdict, v)
+		holds, known := true, true
+		if i < len(f.choices)-1 {
+			holds, known = way.rule.when.decide(f, p)
 		}
-		switch holds, known := way.rule.when.decide(f, p); {
-		case known && holds:
-			return min(verdict, v)
-		case !known && v == Kept:
-			verdict = Partly
-		case !known:
-			verdict = min(verdict, v)
+		if !known || holds {
+			possible = append(possible, v)
+		}
+		if known && holds {
+			break
 		}
 	}
-	return verdict
+	return combine(possible)
+}
+
+// combine: shown or hidden is Partly; any change among them counts as such.
+func combine(possible []Verdict) Verdict {
+	least, most := slices.Min(possible), slices.Max(possible)
+	if least == most {
+		return least
+	}
+	if slices.Contains(possible, Changed) || slices.Contains(possible, Pseudonymized) || most != Kept {
+		return least
+	}
+	return Partly
 }
 
 func (s *state) judge(typ, kind string, p probe, depth int) Verdict {

@@ -1,0 +1,207 @@
+package view
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+func decode(t *testing.T, s string) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(s), &m); err != nil {
+		t.Fatalf("%v: %s", err, s)
+	}
+	return m
+}
+
+// at follows names and indices.
+func at(v any, path ...any) any {
+	for _, p := range path {
+		switch k := p.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[k]
+		case int:
+			l, _ := v.([]any)
+			if k >= len(l) {
+				return nil
+			}
+			v = l[k]
+		}
+	}
+	return v
+}
+
+func TestResearchLinks(t *testing.T) {
+	w := testView(t, "research")
+	c := w.codec
+	pat, _ := c.Pseudonym("study", "Patient", "1")
+	ref := func(r string) any {
+		return at(decode(t, apply(t, w, `{"resourceType":"Observation","status":"final","subject":{"reference":"`+r+`","display":"Jane"}}`)), "subject", "reference")
+	}
+	for in, want := range map[string]any{
+		"Patient/1": "Patient/" + pat, "Patient/1/_history/7": "Patient/" + pat, "https://gw.example.org/r4/Patient/1": "https://gw.example.org/r4/Patient/" + pat,
+		"http://up:9000/fhir/Patient/1": "https://gw.example.org/r4/Patient/" + pat, "#jane": "#c1", "http://other.example/Patient/1": nil,
+		"Patient?identifier=1": nil, "Nothing/1": nil, "urn:x:1": nil, "Patient/1/../2": nil,
+	} {
+		if got := ref(in); got != want {
+			t.Errorf("%s becomes %v, want %v", in, got, want)
+		}
+	}
+	uuid, _ := c.UUID("study", "7c9e6679-7425-40de-944b-e07fc1f90ae7")
+	if got := ref("urn:uuid:7c9e6679-7425-40de-944b-e07fc1f90ae7"); got != "urn:uuid:"+uuid {
+		t.Errorf("urn:uuid becomes %v", got)
+	}
+	if got, _ := ref("urn:oid:1.2.840.999").(string); !strings.HasPrefix(got, "urn:oid:2.25.") {
+		t.Errorf("urn:oid becomes %v", got)
+	}
+	doc := decode(t, apply(t, w, `{"resourceType":"Patient","id":"1","contained":[{"resourceType":"Organization","id":"org-jane"}],"managingOrganization":{"reference":"#org-jane"}}`))
+	if at(doc, "id") != pat || at(doc, "contained", 0, "id") != "c1" || at(doc, "managingOrganization", "reference") != "#c1" {
+		t.Errorf("contained: %v", doc)
+	}
+	// X-11: nobody takes a mapped identifier for a real one.
+	doc = decode(t, apply(t, w, `{"resourceType":"Patient","id":"1","identifier":[{"system":"urn:mrn","value":"123"}]}`))
+	if system, _ := at(doc, "identifier", 0, "system").(string); !strings.HasPrefix(system, pseudonymousSystem) {
+		t.Errorf("identifier: %v", doc)
+	}
+}
+
+// X-05: one offset per patient and domain; intervals and the age at admission
+// come out right.
+func TestDateShift(t *testing.T) {
+	w := testView(t, "research")
+	day := func(s any) time.Time {
+		d, err := time.Parse("2006-01-02", s.(string)[:10])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	enc := decode(t, apply(t, w, `{"resourceType":"Encounter","id":"e","status":"finished","subject":{"reference":"Patient/1"},"period":{"start":"2020-02-27T23:30:00-05:00","end":"2020-03-05T08:00:00-05:00"}}`))
+	pat := decode(t, apply(t, w, `{"resourceType":"Patient","id":"1","birthDate":"1970-03-01"}`))
+	start, end := at(enc, "period", "start").(string), at(enc, "period", "end").(string)
+	if got := day(end).Sub(day(start)); got != 7*24*time.Hour || start[10:] != "T23:30:00-05:00" {
+		t.Errorf("stay of %v from %s", got, start)
+	}
+	if got := day(start).Sub(day(at(pat, "birthDate"))); got != time.Date(2020, 2, 27, 0, 0, 0, 0, time.UTC).Sub(time.Date(1970, 3, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("age at admission is off: %v", got)
+	}
+	if day(start).Equal(day("2020-02-27")) {
+		t.Error("not shifted at all")
+	}
+	other := study
+	other.Domain = "other"
+	out, _ := w.Apply(nil, []byte(`{"resourceType":"Patient","id":"1","birthDate":"1970-03-01"}`), other)
+	if at(decode(t, string(out)), "birthDate") == at(pat, "birthDate") {
+		t.Error("two domains share an offset")
+	}
+	// Ruling 14, and dates that tell of an age above 89.
+	nobody := study
+	nobody.Patient = ""
+	out, _ = w.Apply(nil, []byte(`{"resourceType":"Patient","id":"1","birthDate":"1970-03-01","deceasedDateTime":"1931-01-01","meta":{"lastUpdated":"2020-01-01T00:00:00Z"}}`), nobody)
+	if m := decode(t, string(out)); at(m, "birthDate") != "1970" || at(m, "deceasedDateTime") != nil || at(m, "meta", "lastUpdated") != nil {
+		t.Errorf("no patient: %s", out)
+	}
+}
+
+func TestBundlesKeepTheirLinks(t *testing.T) {
+	for _, use := range Shipped() {
+		w := testView(t, use)
+		const u1, u2 = "7c9e6679-7425-40de-944b-e07fc1f90ae7", "8c9e6679-7425-40de-944b-e07fc1f90ae7"
+		doc := decode(t, apply(t, w, `{"resourceType":"Bundle","type":"transaction","entry":[
+			{"fullUrl":"urn:uuid:`+u1+`","resource":{"resourceType":"Patient","id":"`+u1+`","birthDate":"1980-01-02"},"request":{"method":"POST","url":"Patient"}},
+			{"fullUrl":"urn:uuid:`+u2+`","resource":{"resourceType":"Encounter","status":"finished","class":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"AMB"},"subject":{"reference":"urn:uuid:`+u1+`"},"period":{"start":"1980-01-02"}},"request":{"method":"PUT","url":"Encounter/`+u2+`"}},
+			{"resource":{"resourceType":"Binary","contentType":"application/pdf","data":"U0VDUkVU"}}]}`))
+		if at(doc, "entry", 0, "fullUrl") == nil || at(doc, "entry", 0, "fullUrl") != at(doc, "entry", 1, "resource", "subject", "reference") {
+			t.Errorf("%s: the link is lost: %v", use, doc)
+		}
+		if use != "safe-harbor" && at(doc, "entry", 0, "resource", "birthDate") != at(doc, "entry", 1, "resource", "period", "start") {
+			t.Errorf("%s: one patient has two offsets: %v", use, doc)
+		}
+		if at(doc, "entry", 2, "resource", "data") != nil {
+			t.Errorf("%s: Binary shows", use)
+		}
+	}
+}
+
+// X-02: the same record for two domains shares no string but codes.
+func TestDomainsShareNothing(t *testing.T) {
+	w := testView(t, "research")
+	shown := map[string]string{}
+	for _, domain := range []string{"a", "b"} {
+		c := study
+		c.Domain = domain
+		out, err := w.Apply(nil, []byte(`{"resourceType":"Patient","id":"1","meta":{"versionId":"9"},"identifier":[{"system":"urn:mrn","value":"123"}],"generalPractitioner":[{"reference":"Practitioner/2"},{"reference":"urn:uuid:7c9e6679-7425-40de-944b-e07fc1f90ae7"},{"reference":"urn:oid:1.2.3"}],"birthDate":"1980-01-02"}`), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown[domain] = string(out)
+	}
+	a, b := decode(t, shown["a"]), decode(t, shown["b"])
+	for _, p := range [][]any{{"id"}, {"meta", "versionId"}, {"identifier", 0, "system"}, {"identifier", 0, "value"}, {"generalPractitioner", 0, "reference"}, {"generalPractitioner", 1, "reference"}, {"generalPractitioner", 2, "reference"}, {"birthDate"}} {
+		if x, y := at(a, p...), at(b, p...); x == nil || x == y {
+			t.Errorf("%v: %v and %v", p, x, y)
+		}
+	}
+}
+
+func TestPerturbRepeats(t *testing.T) {
+	w := ruleView(t, "rules: [{path: Observation.value.value, method: perturb, span: 10, round_to: 1}, {path: Observation, method: keep}]\n")
+	doc := `{"resourceType":"Observation","id":"1","valueQuantity":{"value":100.0}}`
+	first := apply(t, w, doc)
+	v, _ := at(decode(t, first), "valueQuantity", "value").(float64)
+	if v < 95 || v > 105 || first != apply(t, w, doc) {
+		t.Errorf("perturbed to %v", v)
+	}
+}
+
+// An element survives an overlay only if both views keep it, and nothing is
+// mapped twice.
+func TestOverlay(t *testing.T) {
+	research := testView(t, "research")
+	noCodes := ruleView(t, "default: keep\nrules: [{path: nodesByType('Coding'), method: redact}, {path: Resource.id, method: pseudonymize}]\n")
+	noCodes.codec = research.codec
+	doc := `{"resourceType":"Observation","id":"1","status":"final","subject":{"reference":"Patient/1"},"effectiveDateTime":"2020-02-01","code":{"coding":[{"system":"http://loinc.org","code":"1-8"}]},"valueString":"x"}`
+	once := decode(t, apply(t, research, doc))
+	for name, w := range map[string]*View{"over": research.Overlay(noCodes), "under": noCodes.Overlay(research), "twice": research.Overlay(research).Overlay(noCodes)} {
+		got := decode(t, apply(t, w, doc))
+		if at(got, "id") != at(once, "id") || at(got, "status") != "final" || at(got, "code", "coding") != nil || at(got, "valueString") != nil {
+			t.Errorf("%s: %v", name, got)
+		}
+		if name != "under" && (at(got, "subject", "reference") != at(once, "subject", "reference") || at(got, "effectiveDateTime") != at(once, "effectiveDateTime")) {
+			t.Errorf("%s: mapped twice: %v", name, got)
+		}
+	}
+}
+
+func TestScrub(t *testing.T) {
+	w := ruleView(t, "rules: [{path: Observation.note.text, method: scrub}]\n")
+	c := study
+	c.Known = []string{"Chalmers"}
+	out, err := w.Apply(nil, []byte(`{"resourceType":"Observation","note":[{"text":"CHALMERS, 555-123-4567, a@b.org, seen 2020-01-02, MRN 12345678, well"}]}`), c)
+	if err != nil || at(decode(t, string(out)), "note", 0, "text") != "***, ***, ***, seen ***, MRN ***, well" {
+		t.Errorf("%s %v", out, err)
+	}
+}
+
+func TestDeid(t *testing.T) {
+	w := testView(t, "research")
+	c := Context{Domain: "study"}
+	one := `{"resourceType":"Patient","id":"1","name":[{"family":"F"}],"birthDate":"1980-01-02"}`
+	for name, in := range map[string]string{"line": one, "lines": one + "\n" + one + "\n", "pretty": "\ufeff{\n\"resourceType\":\"Patient\",\n\"id\":\"1\",\"name\":[{\"family\":\"F\"}]}\n"} {
+		var out bytes.Buffer
+		if err := w.Deid(&out, strings.NewReader(in), c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if strings.Contains(out.String(), "family") || name == "lines" && strings.Count(out.String(), "\n") != 2 || !strings.Contains(out.String(), "PSEUDED") {
+			t.Errorf("%s: %s", name, out.String())
+		}
+	}
+	var out bytes.Buffer
+	if err := w.Deid(&out, strings.NewReader(one+"\n{\"resourceType\":\"Patient\"\n"), c); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("broken line: %v", err)
+	}
+}
