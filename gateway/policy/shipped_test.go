@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/format"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/tester"
+
+	"gatehouse/policies"
+)
+
+const shippedDir = "../../policies"
+
+// TestShippedRego runs the *_test.rego as `opa test policies/` does, on the
+// directory as OPA's own loader reads it.
+func TestShippedRego(t *testing.T) {
+	modules, store, err := tester.Load([]string{shippedDir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	txn := storage.NewTransactionOrDie(background, store)
+	defer store.Abort(background, txn)
+	results, err := tester.NewRunner().SetModules(modules).SetStore(store).SetTimeout(10*time.Second).RunTests(background, txn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for r := range results {
+		n++
+		if !r.Pass() {
+			t.Errorf("%s: %s: %v", r.Location, r.Name, r.Error)
+		}
+	}
+	if n < 25 {
+		t.Errorf("%d tests ran", n)
+	}
+}
+
+// TestShippedRegoIsClean is `opa check --strict` and `opa fmt` over the shipped
+// rules.
+func TestShippedRegoIsClean(t *testing.T) {
+	modules := map[string]*ast.Module{}
+	names, err := fs.Glob(policies.Files, "*.rego")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		text, err := policies.Files.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if modules[name], err = ast.ParseModule(name, string(text)); err != nil {
+			t.Fatal(err)
+		}
+		clean, err := format.SourceWithOpts(name, text, format.Opts{RegoVersion: ast.RegoV1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(clean) != string(text) {
+			t.Errorf("%s is not as `opa fmt` writes it:\n%s", name, clean)
+		}
+	}
+	schemas := ast.NewSchemaSet()
+	schemas.Put(ast.SchemaRootRef, inputSchema())
+	c := ast.NewCompiler().WithStrict(true).WithSchemas(schemas).WithCapabilities(capabilities())
+	if c.Compile(modules); c.Failed() {
+		t.Error(c.Errors)
+	}
+}
+
+// TestShippedReasons: each reason is a sentence that a patient could read.
+func TestShippedReasons(t *testing.T) {
+	tables, ps := loadTables(mustFiles(t).tables, nil)
+	if len(ps) > 0 {
+		t.Fatal(ps)
+	}
+	var look func(x any)
+	look = func(x any) {
+		switch x := x.(type) {
+		case map[string]any:
+			if s, ok := x["reason"].(string); ok && (!strings.HasSuffix(s, ".") || strings.ToUpper(s[:1]) != s[:1] || strings.ContainsAny(s, "_{}")) {
+				t.Errorf("reason %q is no sentence", s)
+			}
+			for _, y := range x {
+				look(y)
+			}
+		case []any:
+			for _, y := range x {
+				look(y)
+			}
+		}
+	}
+	for _, table := range tables {
+		look(table.value)
+	}
+}
+
+func mustFiles(t *testing.T) sources {
+	t.Helper()
+	s, err := readFiles(policies.Files, "policies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestShippedDecidesAsOPA holds the shipped policies, compiled, to OPA's
+// answers, and sees to it that no resource of theirs needs OPA.
+func TestShippedDecidesAsOPA(t *testing.T) {
+	e, err := Load(Options{Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	differ(t, "shipped", e)
+	for _, roles := range [][]string{nil, {"clinician"}, {"nurse", "billing"}, {"researcher"}} {
+		s := clinician()
+		s.Roles = roles
+		for _, typ := range []string{"", "Observation", "Practitioner", "AuditEvent"} {
+			v := e.For(background, reading(typ, s))
+			r, err := v.residual(background, typ)
+			if err != nil || r.broken {
+				t.Fatal(err)
+			}
+			for _, w := range r.ways {
+				if w.toOPA {
+					t.Errorf("roles %v, type %q: a %s stays with OPA", roles, typ, setNames[w.set])
+				}
+			}
+		}
+	}
+}
