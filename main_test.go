@@ -167,3 +167,28 @@ func TestAuditCommands(t *testing.T) {
 		}
 	}
 }
+
+// DESIGN §7: a file or stdin, one line for one line, under a domain.
+func TestDeid(t *testing.T) {
+	dir, _ := directory(t)
+	input := filepath.Join(dir, "patients.ndjson")
+	if err := os.WriteFile(input, []byte(`{"resourceType":"Patient","id":"1","name":[{"family":"CANARY"}]}`+"\n"+`{"resourceType":"Patient","id":"2"}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	common := []string{"deid", "--view", "research", "--key-file", filepath.Join(dir, "keys/sealing.key"), "--now", "2026-11-21", input, "--domain"}
+	code, first, errs := gatehouse(append(common, "study-17")...)
+	if code != 0 || strings.Count(first, "\n") != 2 || strings.Contains(first, "CANARY") || strings.Contains(first, `"id":"1"`) {
+		t.Fatalf("got %d %s%s", code, first, errs)
+	}
+	if _, again, _ := gatehouse(append(common, "study-17")...); again != first {
+		t.Error("the same input gives another output")
+	}
+	if _, other, _ := gatehouse(append(common, "study-18")...); other == first { // X-02
+		t.Error("two domains can be joined")
+	}
+	for args, want := range map[string]string{"deid": "required flag", "deid --view nowhere.yaml": "nowhere.yaml", "deid --view research --now soon": "YYYY-MM-DD"} {
+		if code, _, errs := gatehouse(strings.Fields(args)...); code == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%s: got %d %s", args, code, errs)
+		}
+	}
+}
