@@ -14,6 +14,7 @@ import (
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
 	"gatehouse/gateway/policy"
+	"gatehouse/gateway/relation"
 	"gatehouse/gateway/seal"
 	"gatehouse/gateway/upstream"
 	"gatehouse/gateway/view"
@@ -36,7 +37,8 @@ type snapshot struct {
 	cors      cors
 	auth      *auth.Authenticator
 	policy    *policy.Engine
-	consent   *consent.Engine // nil: consents are not consulted
+	consent   *consent.Engine  // nil: consents are not consulted
+	relation  *relation.Engine // nil: no policy asks for it
 	views     map[string]*view.View
 	sealer    *seal.Sealer
 	tagKey    []byte
@@ -47,6 +49,9 @@ type snapshot struct {
 	stores    *stores
 	stop      context.CancelFunc // ends what the snapshot runs in the background
 }
+
+// careStale bounds how long a care relation that has ended still opens records.
+const careStale = 5 * time.Second
 
 // callersKept bounds the callers remembered per snapshot.
 const callersKept = 16384
@@ -67,6 +72,9 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 	}
 	if cfg.Consent.Source != "none" {
 		s.consent = consent.New(cfg.Consent, s.grammar.Version, consentSource{s}, time.Now)
+	}
+	if s.policy.NeedsRelation() {
+		s.relation = relation.New(careSource{s}, s.bases, careStale, time.Now)
 	}
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/gateway/judge"
 	"gatehouse/gateway/policy"
+	"gatehouse/gateway/scope"
 	"gatehouse/gateway/view"
 )
 
@@ -73,8 +74,11 @@ func letter(a *fhir.Access) byte {
 	case "delete":
 		return 'd'
 	}
-	if a.Interaction == fhir.HistoryType || a.Interaction == fhir.HistorySystem {
+	switch a.Interaction {
+	case fhir.HistoryType, fhir.HistorySystem:
 		return 's'
+	case fhir.Operation:
+		return scope.Returned
 	}
 	return 'r'
 }
@@ -149,7 +153,7 @@ func (x *exchange) firewall(m *matter) error {
 func (x *exchange) court(m *matter) *judge.Court {
 	c := &judge.Court{
 		Version: x.s.grammar.Version, Bases: x.s.bases, Grants: x.caller.grants,
-		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent,
+		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent, Relation: x.s.relation,
 		Actor: x.caller.actor, Self: x.caller.self, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: func(version string) string { return x.s.versionTag(version, x.caller, m.domain) },
 	}

@@ -12,6 +12,7 @@ import (
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/policy"
+	"gatehouse/gateway/relation"
 	"gatehouse/gateway/scope"
 	"gatehouse/gateway/view"
 )
@@ -32,19 +33,20 @@ type Mapper interface {
 
 // Court is all that resources are judged by for one access of one caller.
 type Court struct {
-	Version fhir.Version
-	Bases   *fhir.BaseSet
-	Grants  *scope.Grants
-	Letter  byte   // c, r, u, d, s
-	Action  string // read, search, create, update, delete
-	Eval    *policy.Evaluation
-	Consent *consent.Engine // nil: consent is not consulted
-	Actor   consent.Actor
-	Self    string     // the patient whose own access this is ("Patient/1"), or ""
-	Grant   string     // the patient of an open emergency grant, or ""
-	View    *view.View // the caller's own; nil: resources as they are
-	Domain  string
-	Base    string // public base URL
+	Version  fhir.Version
+	Bases    *fhir.BaseSet
+	Grants   *scope.Grants
+	Letter   byte   // c, r, u, d, s
+	Action   string // read, search, create, update, delete
+	Eval     *policy.Evaluation
+	Consent  *consent.Engine // nil: consent is not consulted
+	Actor    consent.Actor
+	Relation *relation.Engine // nil: no rule asks for it
+	Self     string           // the patient whose own access this is ("Patient/1"), or ""
+	Grant    string           // the patient of an open emergency grant, or ""
+	View     *view.View       // the caller's own; nil: resources as they are
+	Domain   string
+	Base     string // public base URL
 	// ViewNamed finds a view that policy obliges.
 	ViewNamed func(name string) (*view.View, error)
 	// Assured tells whether the caller's login satisfies a step-up.
@@ -74,29 +76,60 @@ func (c *Court) Read(resource []byte) (Verdict, error) {
 }
 
 // Weigh decides on resources whose facts are known: scope first, then one
-// consent lookup for all that scope lets pass, then policy. It fills in the
-// verdicts.
+// lookup of consents and one of care relations for all that scope lets pass,
+// then policy. It fills in the verdicts.
 func (c *Court) Weigh(ctx context.Context, items []*Item) {
 	var patients []string
 	for _, it := range items {
 		if it.Verdict.Reason != "" {
 			continue
 		}
-		if !c.Grants.Judge(c.Letter, &it.Verdict.Facts, it.Resource) {
+		if !c.Grants.Judge(c.letterOf(it), &it.Verdict.Facts, it.Resource) {
 			it.Verdict.Reason = "scope.instance"
 			continue
 		}
 		patients = append(patients, it.Verdict.Facts.Patients...)
 	}
-	consents, err := c.consents(ctx, patients)
-	if err != nil {
-		c.Alarm("consent.unavailable")
-	}
+	around := c.lookUp(ctx, patients)
 	for _, it := range items {
 		if it.Verdict.Reason == "" {
-			c.weigh(ctx, it, consents, err)
+			c.weigh(ctx, it, &around)
 		}
 	}
+}
+
+// letterOf is the permission that a resource is held against: what is included
+// in a search needs less than a match, what an operation returns more.
+func (c *Court) letterOf(it *Item) byte {
+	if c.Letter == 's' && it.Mode == "include" {
+		return scope.Included
+	}
+	return c.Letter
+}
+
+// surroundings are what was looked up about the patients of a window.
+type surroundings struct {
+	consents *consent.Set
+	care     map[string]*relation.Care
+	noCare   bool  // it was to be looked up and could not be
+	down     error // of the consents
+}
+
+func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {
+	var s surroundings
+	if s.consents, s.down = c.consents(ctx, patients); s.down != nil {
+		c.Alarm("consent.unavailable")
+	}
+	if c.Relation == nil || len(patients) == 0 {
+		return s
+	}
+	care, err := c.Relation.Load(ctx, patients)
+	if err != nil {
+		c.Alarm("relation.unavailable")
+		s.noCare = true
+	}
+	s.care = care
+	return s
 }
 
 func (c *Court) consents(ctx context.Context, patients []string) (*consent.Set, error) {
@@ -107,18 +140,22 @@ func (c *Court) consents(ctx context.Context, patients []string) (*consent.Set, 
 }
 
 // weigh holds one resource against consent and policy.
-func (c *Court) weigh(ctx context.Context, it *Item, set *consent.Set, down error) {
+func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 	v := &it.Verdict
 	v.Consent = consent.Result{Decision: "n/a"}
 	if c.Consent != nil && len(v.Facts.Patients) > 0 {
-		if down == nil {
-			v.Consent = set.Decide(c.Actor, c.Action, &v.Facts)
+		if around.down == nil {
+			v.Consent = around.consents.Decide(c.Actor, c.Action, &v.Facts)
 		} else {
 			v.Consent = consent.Result{Decision: "none", Refused: true}
 		}
 	}
+	if around.noCare && len(v.Facts.Patients) > 0 {
+		v.Reason = "relation.unavailable" // a rule that forbids by it could not
+		return
+	}
 	v.Decision = c.Eval.Decide(ctx, &policy.Resource{
-		Facts: &v.Facts, Content: it.Resource,
+		Facts: &v.Facts, Content: it.Resource, Relation: careOf(around.care, v.Facts.Patients),
 		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
 	})
 	switch {
@@ -141,4 +178,18 @@ func (c *Court) exempt(f *fhir.Facts) bool {
 		return false
 	}
 	return f.Patients[0] == c.Self || f.Patients[0] == c.Grant
+}
+
+// careOf puts the care around a resource's patients into policy's terms; nil
+// where it was not looked up.
+func careOf(of map[string]*relation.Care, patients []string) *policy.Relation {
+	if of == nil {
+		return nil
+	}
+	care := relation.Merge(of, patients)
+	r := &policy.Relation{CareTeams: care.CareTeams, Practitioners: care.Practitioners}
+	for _, e := range care.Encounters {
+		r.Encounters = append(r.Encounters, policy.Encounter(e))
+	}
+	return r
 }
