@@ -18,18 +18,35 @@ func parseDate(s string) (d parsedDate, ok bool) {
 	if timed {
 		d.rest = "T" + rest
 	}
-	var err error
-	switch d.have = len(day); d.have {
-	case 4:
-		d.day, err = time.Parse("2006", day)
-	case 7:
-		d.day, err = time.Parse("2006-01", day)
-	case 10:
-		d.day, err = time.Parse("2006-01-02", day)
-	default:
+	d.have = len(day)
+	year, month, date := number(day, 0, 4), 1, 1
+	if d.have >= 7 {
+		month = number(day, 5, 7)
+	}
+	if d.have == 10 {
+		date = number(day, 8, 10)
+	}
+	if d.have != 4 && d.have != 7 && d.have != 10 || year < 1 || d.have > 4 && day[4] != '-' || d.have > 7 && day[7] != '-' {
 		return d, false
 	}
-	return d, err == nil && (!timed || d.have == 10 && timeOfDay(rest))
+	d.day = time.Date(year, time.Month(month), date, 0, 0, 0, 0, time.UTC)
+	// A day that does not exist comes out as another one.
+	exists := d.day.Day() == date && int(d.day.Month()) == month
+	return d, exists && (!timed || d.have == 10 && timeOfDay(rest))
+}
+
+// number reads the digits s[from:to], -1 where they are none.
+func number(s string, from, to int) (n int) {
+	if len(s) < to {
+		return -1
+	}
+	for _, c := range []byte(s[from:to]) {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n
 }
 
 // timeOfDay checks hh:mm[:ss[.fff]] and a zone; what we copy must not be text.
@@ -58,7 +75,7 @@ func (r *run) shiftDate(i int, kind prim, m *method) bool {
 	if r.second && r.view.below.shifts {
 		return true
 	}
-	d, ok := parseDate(r.tree.Text(i))
+	d, ok := parseDate(r.peek(i))
 	if !ok || r.tooOld(d, m.maxAge) {
 		return false
 	}
@@ -66,7 +83,7 @@ func (r *run) shiftDate(i int, kind prim, m *method) bool {
 	if !ok || d.have < 10 {
 		return r.coarse(i, kind, d, 4)
 	}
-	return r.quoted(i, d.day.AddDate(0, 0, offset).Format("2006-01-02")+d.rest)
+	return r.dated(i, d.day.AddDate(0, 0, offset), 10, d.rest)
 }
 
 // coarse leaves the first n characters of a date. An instant cannot be cut and
@@ -75,7 +92,19 @@ func (r *run) coarse(i int, kind prim, d parsedDate, n int) bool {
 	if kind == primInstant {
 		return false
 	}
-	return r.quoted(i, d.day.Format("2006-01-02")[:min(n, d.have)])
+	return r.dated(i, d.day, min(n, d.have), "")
+}
+
+// dated puts the first n characters of a day and what follows it in the place
+// of node i. rest was checked to hold nothing that needs an escape.
+func (r *run) dated(i int, day time.Time, n int, rest string) bool {
+	r.flush(r.nodes[i].Start)
+	r.dst = append(r.dst, '"')
+	at := len(r.dst)
+	r.dst = day.AppendFormat(r.dst, "2006-01-02")
+	r.dst = append(append(r.dst[:at+n], rest...), '"')
+	r.from = r.nodes[i].End
+	return true
 }
 
 // offset is the patient's shift in days: one per patient and domain, never

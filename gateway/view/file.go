@@ -261,6 +261,10 @@ func (w *written) method() (m method, err error) {
 func (m *method) checkGeneralize() error {
 	switch m.to {
 	case "year", "month":
+		m.digits = len("2006")
+		if m.to == "month" {
+			m.digits = len("2006-01")
+		}
 		return nil
 	case "zip":
 		if m.digits < 1 || m.digits > 3 || len(m.lists) == 0 {

@@ -12,11 +12,11 @@ import (
 func (r *run) generalize(parent, i int, kind prim, m *method) bool {
 	switch m.to {
 	case "year", "month":
-		d, ok := parseDate(r.tree.Text(i))
+		d, ok := parseDate(r.peek(i))
 		if !kind.dated() || !ok || r.tooOld(d, m.maxAge) {
 			return false
 		}
-		return r.coarse(i, kind, d, map[string]int{"year": 4, "month": 7}[m.to])
+		return r.coarse(i, kind, d, m.digits)
 	case "zip":
 		return r.zip(i, m)
 	case "age":

@@ -1,6 +1,9 @@
 package view
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // label is a set of what a view did, as told in meta.security with codes of
 // v3-ObservationValue.
@@ -22,23 +25,23 @@ const observationValue = "http://terminology.hl7.org/CodeSystem/v3-ObservationVa
 
 // label writes the labels of the resource just walked into its meta.security.
 func (r *run) label(i int, prev int32) {
-	var codings []byte
-	for _, l := range labelCodes {
-		if r.here.labels&l.is != 0 && !r.labelled(i, l.code) {
-			if codings != nil {
-				codings = append(codings, ',')
+	missing := r.here.labels
+	if r.here.securityEnd > 0 {
+		for _, l := range labelCodes {
+			if missing&l.is != 0 && r.labelled(i, l.code) {
+				missing &^= l.is
 			}
-			codings = append(append(append(codings, `{"system":"`+observationValue+`","code":"`...), l.code...), `"}`...)
 		}
 	}
-	if codings == nil {
+	codings := labelTexts[missing]
+	if codings == "" {
 		return
 	}
 	switch at := r.here.securityEnd; {
 	case at > 0: // a list that survived has an element
-		r.dst = slices.Insert(r.dst, at, append([]byte{','}, codings...)...)
+		r.insert(at, ",", codings, "")
 	case r.here.metaEnd > 0:
-		r.dst = slices.Insert(r.dst, r.here.metaEnd, append(append([]byte(`,"security":[`), codings...), ']')...)
+		r.insert(r.here.metaEnd, `,"security":[`, codings, "]")
 	default:
 		r.flush(prev)
 		r.dst = append(append(append(r.dst, `,"meta":{"security":[`...), codings...), `]}`...)
@@ -46,15 +49,35 @@ func (r *run) label(i int, prev int32) {
 	}
 }
 
+// insert puts texts into what is already written.
+func (r *run) insert(at int, before, codings, after string) {
+	n := len(before) + len(codings) + len(after)
+	r.dst = slices.Grow(r.dst, n)[:len(r.dst)+n]
+	copy(r.dst[at+n:], r.dst[at:])
+	at += copy(r.dst[at:], before)
+	at += copy(r.dst[at:], codings)
+	copy(r.dst[at:], after)
+}
+
+// labelTexts are the codings of every set of labels.
+var labelTexts = func() (texts [16]string) {
+	for set := range texts {
+		for _, l := range labelCodes {
+			if label(set)&l.is != 0 {
+				texts[set] += `,{"system":"` + observationValue + `","code":"` + l.code + `"}`
+			}
+		}
+		texts[set] = strings.TrimPrefix(texts[set], ",")
+	}
+	return texts
+}()
+
 // labelled reports a label that the source has already.
 func (r *run) labelled(i int, code string) bool {
-	if r.here.securityEnd == 0 {
-		return false
-	}
 	security := r.tree.Get(r.tree.Get(i, "meta"), "security")
 	for c := range r.tree.Children(security) {
 		system, at := r.tree.Get(c, "system"), r.tree.Get(c, "code")
-		if system >= 0 && at >= 0 && r.tree.Text(system) == observationValue && r.tree.Text(at) == code {
+		if system >= 0 && at >= 0 && r.peek(system) == observationValue && r.peek(at) == code {
 			return true
 		}
 	}

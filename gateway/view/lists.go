@@ -11,7 +11,7 @@ import (
 var builtInLists = map[string]func(string) bool{
 	"standard-systems":  standardSystem,
 	"fhir-codes":        fhirCode,
-	"standard-profiles": standardProfile.MatchString,
+	"standard-profiles": standardProfile,
 	"resource-types":    func(s string) bool { return fhir.R4.KnownType(s) },
 }
 
@@ -33,13 +33,42 @@ var standardSystems = map[string]bool{
 	"http://hl7.org/fhir/us/core/CodeSystem/condition-category": true, "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category": true,
 }
 
-// hl7System matches the code systems that HL7 International publishes; sid/ is
+func standardSystem(s string) bool { return standardSystems[s] || hl7System(s) }
+
+// hl7System reports a code system that HL7 International publishes; sid/ is
 // not among them, since it also names numbers of people (us-ssn).
-var hl7System = regexp.MustCompile(`^http://(terminology\.hl7\.org/CodeSystem/(v[23]-)?|hl7\.org/fhir/)[A-Za-z0-9][A-Za-z0-9-]{0,60}$`)
+func hl7System(s string) bool {
+	for _, prefix := range [...]string{"http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/"} {
+		if name, ok := strings.CutPrefix(s, prefix); ok {
+			return plainName(name)
+		}
+	}
+	return false
+}
 
-func standardSystem(s string) bool { return standardSystems[s] || hl7System.MatchString(s) }
+// standardProfile reports a profile of HL7's base or US core package, with or
+// without a version.
+func standardProfile(s string) bool {
+	name, ok := strings.CutPrefix(s, "http://hl7.org/fhir/")
+	if !ok {
+		return false
+	}
+	if name, ok = strings.CutPrefix(strings.TrimPrefix(name, "us/core/"), "StructureDefinition/"); !ok {
+		return false
+	}
+	name, version, _ := strings.Cut(name, "|")
+	return plainName(name) && len(version) <= 12 && strings.Trim(version, "0123456789.") == ""
+}
 
-var standardProfile = regexp.MustCompile(`^http://hl7\.org/fhir/(us/core/)?StructureDefinition/[A-Za-z0-9-]{1,64}(\|[0-9.]{1,12})?$`)
+// plainName: letters, digits and hyphens, as published names have them.
+func plainName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c|0x20 < 'a' && (c < '0' || c > '9') && c != '-' || c|0x20 > 'z' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
 
 var fhirCodes = func() map[string]bool {
 	codes := map[string]bool{}

@@ -1,6 +1,9 @@
 package view
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // memo remembers pseudonyms: a page names the same few patients and encounters
 // over and over, and sealing costs some microseconds. It is bounded by two
@@ -31,5 +34,6 @@ func (m *memo) put(label, text, p string) {
 	if m.young == nil || len(m.young) >= memoSize {
 		m.young, m.old = make(map[memoKey]string), m.young
 	}
-	m.young[memoKey{label, text}] = p
+	// Cloned: the text may lie in a document that is about to be overwritten.
+	m.young[memoKey{strings.Clone(label), strings.Clone(text)}] = p
 }

@@ -45,9 +45,9 @@ func (r *run) leaf(parent, i int, f *field, ru *rule) bool {
 func (r *run) wellFormed(i int, kind prim) bool {
 	switch {
 	case kind == primTime:
-		return timeOfDay(r.tree.Text(i))
+		return timeOfDay(r.peek(i))
 	case kind.dated():
-		_, ok := parseDate(r.tree.Text(i))
+		_, ok := parseDate(r.peek(i))
 		return ok
 	}
 	return true
@@ -93,7 +93,7 @@ func (r *run) fail(doing string, err error) bool {
 // pseudonymize replaces what names something by the domain's name for it. What
 // it cannot map it takes out.
 func (r *run) pseudonymize(parent, i int, f *field) bool {
-	text := r.tree.Text(i)
+	text := r.peek(i)
 	switch name := f.info.Name; {
 	case f.kind == primID && parent == r.here.node && name == "id":
 		return r.resourceID(i, text)
@@ -101,8 +101,7 @@ func (r *run) pseudonymize(parent, i int, f *field) bool {
 		p, err := r.view.Version(r.ctx.Domain, r.here.typ, r.here.id, text)
 		return err == nil && r.quoted(i, p) || err != nil && r.fail("pseudonymize version", err)
 	case name == "reference" || f.kind == primURI && strings.HasPrefix(f.owner, "Bundle.entry"):
-		mapped, ok := r.reference(text)
-		return ok && r.quoted(i, mapped)
+		return r.reference(i, text)
 	case f.kind == primURI && name == "system":
 		p, err := r.view.PseudonymousSystem(r.ctx.Domain, text)
 		return err == nil && r.quoted(i, p) || err != nil && r.fail("pseudonymize system", err)
@@ -131,7 +130,7 @@ func (r *run) resourceID(i int, id string) bool {
 func (r *run) identifierValue(parent, i int, text string) bool {
 	system := ""
 	if at := r.tree.Get(parent, "system"); at >= 0 {
-		system = r.tree.Text(at)
+		system = r.peek(at)
 	}
 	p, err := r.view.codec.Text(r.ctx.Domain, identifierLabel(system), text)
 	if err != nil {
@@ -145,28 +144,33 @@ func identifierLabel(system string) string { return "identifier:" + system }
 // reference maps Type/id, absolute forms below our bases, fragments, urn:uuid
 // and urn:oid. A version suffix goes: it would show how often a record
 // changed. Whatever else may hold anything, and does not pass.
-func (r *run) reference(text string) (string, bool) {
+func (r *run) reference(i int, text string) bool {
 	if frag, ok := strings.CutPrefix(text, "#"); ok {
 		if frag == "" {
-			return text, true
+			return true
 		}
-		return "#" + r.fragment(frag), true
+		return r.quoted(i, "#"+r.fragment(frag))
 	}
 	if mapped, ok := r.uri(text); ok {
-		return mapped, true
+		return r.quoted(i, mapped)
 	}
 	ref, _, ok := r.ctx.Own.ParseRef(text)
 	if !ok || !r.view.version.KnownType(ref.Type) {
-		return "", false
+		return false
 	}
 	p, err := r.view.pseudonym(r.ctx.Domain, ref.Type, ref.ID)
 	if err != nil {
-		return "", r.fail("pseudonymize reference", err)
+		return r.fail("pseudonymize reference", err)
 	}
+	base := ""
 	if strings.Contains(text, "://") {
-		return r.ctx.Base + "/" + ref.Type + "/" + p, true
+		base = r.ctx.Base + "/"
 	}
-	return ref.Type + "/" + p, true
+	r.flush(r.nodes[i].Start)
+	r.dst = append(append(append(r.dst, '"'), base...), ref.Type...)
+	r.dst = append(append(append(r.dst, '/'), p...), '"')
+	r.from = r.nodes[i].End
+	return true
 }
 
 // uri maps urn:uuid one to one and urn:oid one way; they cannot be told from

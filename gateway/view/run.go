@@ -3,7 +3,9 @@ package view
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"unsafe"
 
 	"gatehouse/fhir/wire"
 )
@@ -82,7 +84,10 @@ func (r *run) quoted(i int, text string) bool {
 
 // resource walks a resource, nested or not. false: nothing of it is shown.
 func (r *run) resource(i int, inside *resource, contained bool) bool {
-	typ := r.tree.Text(max(r.tree.Get(i, "resourceType"), 0))
+	typ := ""
+	if at := r.tree.Get(i, "resourceType"); at >= 0 {
+		typ = r.peek(at)
+	}
 	s := r.view.auto.starts[typ]
 	if s == nil || r.nodes[i].Kind != wire.Object {
 		if inside == nil {
@@ -94,9 +99,9 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 		return false
 	}
 	outer := r.here
-	r.here = resource{typ: typ, node: i, patient: r.ctx.Patient}
+	r.here = resource{typ: s.typ, node: i, patient: r.ctx.Patient}
 	if id := r.tree.Get(i, "id"); id >= 0 {
-		r.here.id = r.tree.Text(id)
+		r.here.id = r.peek(id)
 	}
 	if inside != nil {
 		r.here.contained = contained
@@ -280,6 +285,16 @@ func (r *run) choose(parent, i int, f *field) way {
 	return w
 }
 
+// peek is the text of string i without a copy where it has no escapes: valid
+// while the document is, so never to be kept.
+func (r *run) peek(i int) string {
+	n := &r.nodes[i]
+	if n.Kind == wire.String && n.Plain && n.End-n.Start > 2 {
+		return unsafe.String(&r.doc[n.Start+1], n.End-n.Start-2)
+	}
+	return r.tree.Text(i)
+}
+
 // holds evaluates a guard. Where a member is missing nothing is known of it,
 // so it is in no list.
 func (r *run) holds(g *guard, parent, i int) bool {
@@ -295,7 +310,7 @@ func (r *run) holds(g *guard, parent, i int) bool {
 			return g.not
 		}
 	}
-	return g.in.has(r.tree.Text(at)) != g.not
+	return g.in.has(r.peek(at)) != g.not
 }
 
 // side is the "_name" beside a primitive: its id and extensions, one object or
@@ -346,7 +361,7 @@ var absentCodes = map[string]bool{
 func (r *run) absentReason(i int) bool {
 	url, code := r.tree.Get(i, "url"), r.tree.Get(i, "valueCode")
 	return url >= 0 && code >= 0 && int(r.nodes[i].Next) == i+3 &&
-		r.tree.Text(url) == absentURL && absentCodes[r.tree.Text(code)]
+		r.peek(url) == absentURL && absentCodes[r.peek(code)]
 }
 
 const absent = `{"extension":[{"url":"` + absentURL + `","valueCode":"masked"}]}`
@@ -409,6 +424,6 @@ func (r *run) fragment(id string) string {
 			return fmt.Sprintf("c%d", k+1)
 		}
 	}
-	r.frags = append(r.frags, id)
+	r.frags = append(r.frags, strings.Clone(id))
 	return fmt.Sprintf("c%d", len(r.frags))
 }

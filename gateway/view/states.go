@@ -1,9 +1,8 @@
 package view
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 
 	"gatehouse/fhir"
@@ -122,12 +121,15 @@ func (a *automaton) state(typ string, active []place, inherited int) *state {
 }
 
 func stateKey(typ string, active []place, inherited int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %d", typ, inherited)
+	b := make([]byte, 0, len(typ)+8+8*len(active))
+	b = append(append(b, typ...), ' ')
+	b = strconv.AppendInt(b, int64(inherited), 10)
 	for _, p := range active {
-		fmt.Fprintf(&b, " %d.%d.%d", p.rule, p.pattern, p.step)
+		for _, n := range [...]int{p.rule, p.pattern, p.step} {
+			b = strconv.AppendInt(append(b, ' '), int64(n), 10)
+		}
 	}
-	return b.String()
+	return string(b)
 }
 
 // connect works out who governs a field and where it leads.
