@@ -19,8 +19,6 @@ import (
 	"gatehouse/config"
 	"gatehouse/gateway"
 	"gatehouse/gateway/auth/authtest"
-
-	"go.uber.org/zap"
 )
 
 // house is a running gateway with its issuer and upstream.
@@ -31,6 +29,7 @@ type house struct {
 	ehr     *ehr
 	process *gateway.Process
 	base    string // of the gateway, below which FHIR is served
+	log     *logBook
 }
 
 // openHouse starts a gateway whose configuration is the usual one with changes
@@ -42,7 +41,7 @@ func openHouse(t *testing.T, changes ...string) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(issuer.Close)
-	h := &house{t: t, dir: t.TempDir(), issuer: issuer, ehr: newEHR(t)}
+	h := &house{t: t, dir: t.TempDir(), issuer: issuer, ehr: newEHR(t), log: &logBook{}}
 	h.write("policy/policy.rego", usualPolicy)
 	for _, k := range []string{"sealing", "audit", "pseudonyms"} {
 		if err := config.NewKey(filepath.Join(h.dir, k+".key")); err != nil {
@@ -109,7 +108,7 @@ func (h *house) write(name, text string) {
 
 func (h *house) start() {
 	h.t.Helper()
-	p, err := gateway.Open(filepath.Join(h.dir, "gatehouse.yaml"), zap.NewNop())
+	p, err := gateway.Open(filepath.Join(h.dir, "gatehouse.yaml"), h.log.logger())
 	if err != nil {
 		h.t.Fatal(err)
 	}
