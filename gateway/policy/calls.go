@@ -44,6 +44,12 @@ func equality(args []expr) (expr, error) {
 	if b.typ == constant {
 		return equalsConstant(a, b)
 	}
+	if b.typ == value {
+		a, b = b, a
+	}
+	if a.typ == value {
+		return equalsRow(a, b)
+	}
 	if a.typ != b.typ {
 		return neverEqual(a, b)
 	}
@@ -80,6 +86,13 @@ func equalsConstant(a, b expr) (expr, error) {
 		}
 		return constExpr(ast.Boolean(a.value.Compare(b.value) == 0)), nil
 	}
+	if a.typ == value {
+		want := b.value
+		return boolExpr(a.uses, func(f *frame) (bool, bool) {
+			v := a.row(f)
+			return v != nil && v.Compare(want) == 0, v != nil
+		}), nil
+	}
 	switch k := b.value.(type) {
 	case ast.String:
 		if want := string(k); a.typ == text {
@@ -114,6 +127,22 @@ func equalsConstant(a, b expr) (expr, error) {
 		}
 	}
 	return neverEqual(a, b)
+}
+
+// equalsRow compares what a table holds with text.
+func equalsRow(row, other expr) (expr, error) {
+	if other.typ != text {
+		return expr{}, errNotCompiled
+	}
+	return boolExpr(row.uses|other.uses, func(f *frame) (bool, bool) {
+		v := row.row(f)
+		s, ok := other.text(f)
+		if v == nil || !ok {
+			return false, false
+		}
+		t, is := v.(ast.String)
+		return is && string(t) == s, true
+	}), nil
 }
 
 // neverEqual is a comparison of two types that have no value in common.

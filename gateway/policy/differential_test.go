@@ -139,6 +139,20 @@ var zoo = []string{
 	`data.wards[input.resource.organization].open`,
 	`not data.wards[input.resource.organization].open`,
 	`data.staff[input.subject.fhir_user].level > 2`,
+	`some c in input.resource.codes; data.many[c] == "high"`,
+	`some c in input.resource.codes; not data.many[c] == "high"`,
+	`some c in input.resource.codes; not data.many[c]`,
+	`some c in input.resource.codes; data.many[c]`,
+	`some c in input.resource.codes; data.many[c].level == "high"`,
+	`some c in input.resource.codes; x := data.many[c]; not x == "high"`,
+	`some c in input.resource.codes; x := data.many[c]; x != "high"`,
+	`some c in input.resource.codes; data.many[c].types[_] == input.resource.type`,
+	`some c in input.resource.codes; input.resource.type in data.many[c].types`,
+	`some c in input.resource.codes; data.many[c] == input.resource.status`,
+	`data.many[input.resource.status]`, `not data.many[input.resource.status]`,
+	`data.many[input.subject.roles[_]] == "high"`, `rated(input.resource.status)`, `not rated(input.subject.patient)`,
+	`data.many.final`, `data.many.k3 == input.resource.status`, `count(data.many) > 5; input.resource.status == "final"`,
+	`some k, v in data.many; v == input.resource.status`,
 	`helper`, `not helper`, `negated`, `not negated`,
 	`fallback`, `not fallback`, `fallback == false`, `level == "high"`, `not level == "low"`,
 	`near(input.resource.status)`, `not near(input.resource.status)`,
@@ -188,6 +202,7 @@ helped(x) if x == "Patient/1"
 texts contains input.subject.patient
 texts contains input.resource.status if input.resource.status != ""
 texts contains l if some l in input.resource.labels
+rated(x) if data.many[x] == "high"
 chained(x) if { y := x; every p in input.resource.patients { p != y } }
 unhelped(x) if not x == "Patient/1"
 tags contains l if some l in input.resource.labels
@@ -209,6 +224,15 @@ list: [R, 5, "s|1"]
 wards: {Organization/2: {open: true}, Organization/3: {open: false}}
 staff: {Practitioner/7: {level: 3}, Practitioner/8: {level: 1}}
 `
+
+// manyRowsTable is a table that residuals are made without.
+func manyRowsTable() string {
+	rows := "many:\n  R: high\n  final: false\n  V: {level: high, types: [Device]}\n  admin: high\n  \"s|1\": {level: low}\n  zz: final\n"
+	for i := range manyRows {
+		rows += fmt.Sprintf("  k%d: amended\n", i)
+	}
+	return rows
+}
 
 // same tells whether two decisions are the same but for the text of an error.
 func same(a, b Decision) bool {
@@ -312,7 +336,7 @@ func differ(t *testing.T, name string, e *Engine) {
 func TestCompiledDecidesAsOPA(t *testing.T) {
 	for i, body := range zoo {
 		rule := fmt.Sprintf("permit contains \"p\" if { %s }\nforbid contains \"f\" if { input.resource.type != \"Patient\"; %s }\noblige contains {\"view\": \"v\"} if { %s }", body, body, body)
-		e, err := loadText(t, map[string]string{"a.rego": "package gatehouse\npermit contains \"always\" if input.action != \"none\"\n" + rule + zooHelpers, "t.yaml": zooData})
+		e, err := loadText(t, map[string]string{"a.rego": "package gatehouse\npermit contains \"always\" if input.action != \"none\"\n" + rule + zooHelpers, "t.yaml": zooData + manyRowsTable()})
 		if err != nil {
 			t.Errorf("%d %s: %v", i, body, err)
 			continue

@@ -6,7 +6,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// doubtfulRefs lists the input references whose value some rule takes into a
+// doubtfulRefs lists the references to input and tables whose value some rule takes into a
 // variable and then uses inside a negation or an `every`, or hands to a rule
 // that might (see lowering.doubtful).
 func doubtfulRefs(c *ast.Compiler) []ast.Ref {
@@ -20,7 +20,7 @@ func doubtfulRefs(c *ast.Compiler) []ast.Ref {
 	return all
 }
 
-// origins are the input references that a variable's value comes from.
+// origins are the references that a variable's value comes from.
 type origins map[ast.Var][]ast.Ref
 
 func doubtfulIn(r *ast.Rule) []ast.Ref {
@@ -80,7 +80,7 @@ func (o origins) add(v ast.Var, source *ast.Term) bool {
 	case ast.Var:
 		refs = o[s]
 	case ast.Ref:
-		if s.HasPrefix(ast.InputRootRef) {
+		if s.HasPrefix(ast.InputRootRef) || s.HasPrefix(ast.DefaultRootRef) {
 			refs = []ast.Ref{s.GroundPrefix()}
 		} else if head, ok := s[0].Value.(ast.Var); ok {
 			refs = o[head]

@@ -36,6 +36,7 @@ type Engine struct {
 	compiler *ast.Compiler
 	store    storage.Store
 	data     ast.Value
+	lookups  lookups // tables that residuals are made without
 	whole    rego.PreparedEvalQuery
 	torn     []ast.Ref                     // rules whose values may conflict
 	doubtful []ast.Ref                     // see lowering
@@ -81,6 +82,10 @@ func Load(o Options) (*Engine, error) {
 		timeout:  o.Timeout,
 	}
 	e.known, e.unknown = divide(compiler, &e.reads)
+	e.lookups = lookupsOf(compiler, e.data, e.known)
+	for path := range e.lookups {
+		e.unknown = append(e.unknown, ast.MustParseRef(path))
+	}
 	e.torn = mayConflict(compiler)
 	e.doubtful = doubtfulRefs(compiler)
 	e.typed = e.reads.onlyBelow(ast.MustParseRef("input.resource.type"))

@@ -14,6 +14,7 @@ const (
 	list                   // array of strings
 	number                 // integer
 	boolean                // of a built-in
+	value                  // anything that a table holds
 	encounters             // array of encounters
 	encounter              // one of them
 	period                 // of an encounter
@@ -24,7 +25,8 @@ const (
 type expr struct {
 	typ        kind
 	uses       uses
-	value      ast.Value
+	value      ast.Value              // of a constant
+	row        func(*frame) ast.Value // of a value; nil where undefined
 	text       func(*frame) (string, bool)
 	list       func(*frame) ([]string, bool)
 	number     func(*frame) (int64, bool)
@@ -112,6 +114,11 @@ func (e expr) truth() func(*frame) bool {
 		return func(*frame) bool { return ok }
 	case boolean:
 		return func(f *frame) bool { ok, _ := e.holds(f); return ok }
+	case value:
+		return func(f *frame) bool {
+			v := e.row(f)
+			return v != nil && v.Compare(ast.Boolean(false)) != 0
+		}
 	}
 	return e.defined()
 }
@@ -129,6 +136,8 @@ func (e expr) defined() func(*frame) bool {
 		return func(f *frame) bool { _, ok := e.number(f); return ok }
 	case boolean:
 		return func(f *frame) bool { _, ok := e.holds(f); return ok }
+	case value:
+		return func(f *frame) bool { return e.row(f) != nil }
 	case encounters:
 		return e.guard
 	}

@@ -49,6 +49,7 @@ type lowering struct {
 	known    ast.Object             // the input that the residual was made with
 	unknown  []ast.Ref              // the input that it was made without
 	data     ast.Value              // tables
+	lookups  lookups                // of which partial evaluation did not know these
 	compiler *ast.Compiler          // of the rules that the residual still names
 	support  map[string][]*ast.Rule // rules that partial evaluation made
 	loops    int

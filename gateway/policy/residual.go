@@ -60,7 +60,7 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 		}
 		support := supportRules(answer.Support)
 		for _, q := range answer.Queries {
-			l := &lowering{known: known, unknown: unknown, data: e.data, compiler: e.compiler, support: support, doubtful: e.doubtful, scope: map[ast.Var]expr{}}
+			l := &lowering{known: known, unknown: unknown, data: e.data, lookups: e.lookups, compiler: e.compiler, support: support, doubtful: e.doubtful, scope: map[ast.Var]expr{}}
 			r.add(set, l, q)
 		}
 	}

@@ -49,21 +49,24 @@ func (l *lowering) ref(r ast.Ref, steps *[]step) (expr, error) {
 	switch {
 	case head == ast.InputRootDocument.Value:
 		e, err := l.inputRef(r, steps)
-		if l.inside && e.partial && !l.assured[r.String()] && isBelow(r, l.doubtful) {
-			return expr{}, errNotCompiled
-		}
-		return e, err
+		return l.sure(r, e, err)
 	case head == ast.DefaultRootDocument.Value:
-		if len(r) < 2 || !r.IsGround() || find(l.data, r[1:2]).value == nil {
-			return expr{}, errNotCompiled // a rule, or a look-up by what is not known
-		}
-		return find(l.data, r[1:]), nil
+		e, err := l.dataRef(r, steps)
+		return l.sure(r, e, err)
 	}
 	e, ok := l.scope[head]
 	if !ok {
 		return expr{}, errNotYet
 	}
 	return l.walk(e, r[1:], steps)
+}
+
+// sure lets a reference through unless it is in doubt (see lowering.doubtful).
+func (l *lowering) sure(r ast.Ref, e expr, err error) (expr, error) {
+	if err == nil && l.inside && e.partial && !l.assured[r.String()] && isBelow(r, l.doubtful) {
+		return expr{}, errNotCompiled
+	}
+	return e, err
 }
 
 // inputRef is a fact, or a part of the input that was known and that partial
