@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/config"
+	"gatehouse/gateway"
 	"gatehouse/gateway/auth"
-	"gatehouse/gateway/policy"
 	"gatehouse/gateway/upstream"
 )
 
@@ -25,24 +25,8 @@ func check() *cobra.Command {
 policies, and prints every problem at once as FILE:LINE: key: what is wrong and
 what to write instead. Nothing is served and nothing is asked of the network.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return checkConfig(c.OutOrStdout(), path) },
+		RunE: func(c *cobra.Command, _ []string) error { return gateway.Check(path, c.OutOrStdout()) },
 	}, &path)
-}
-
-func checkConfig(out io.Writer, path string) error {
-	cfg, problems := config.Load(path)
-	if err := problems.Err(); err != nil {
-		return err
-	}
-	engine, err := policy.Load(policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data})
-	if err != nil {
-		return err
-	}
-	for _, name := range cfg.Insecure() {
-		fmt.Fprintf(out, "%s: %s weakens security\n", path, name)
-	}
-	fmt.Fprintf(out, "%s: good (config %s, policy %s)\n", path, cfg.Hash, engine.Revision())
-	return nil
 }
 
 func doctor() *cobra.Command {

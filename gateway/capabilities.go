@@ -108,7 +108,7 @@ func (s *snapshot) reduce(c map[string]any) {
 	if len(resources) > 0 {
 		rest["resource"] = resources
 	}
-	rest["interaction"] = codes("batch", "transaction")
+	rest["interaction"] = codeList("batch", "transaction")
 	keep := map[string]any{"resourceType": "CapabilityStatement", "status": "active", "kind": "instance", "date": c["date"],
 		"fhirVersion": c["fhirVersion"], "format": []any{"json"}, "rest": []any{rest},
 		"software":       map[string]any{"name": "Gatehouse"},
@@ -169,7 +169,7 @@ func keepIf(v any, key string, ok func(string) bool) []any {
 	return kept
 }
 
-func codes(names ...string) []any {
+func codeList(names ...string) []any {
 	var list []any
 	for _, n := range names {
 		list = append(list, map[string]any{"code": n})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ type snapshot struct {
 	metadata  metadata
 	previous  *auth.Authenticator // while building
 	stores    *stores
-	stop      context.CancelFunc // ends what the snapshot runs in the background
+	stop      func() // ends what the snapshot runs in the background
 }
 
 // careStale bounds how long a care relation that has ended still opens records.
@@ -114,7 +115,11 @@ func (s *snapshot) buildUpstream(log *zap.Logger) error {
 	if err != nil {
 		return fmt.Errorf("public_url: %w", err)
 	}
-	if s.bases, err = fhir.NewBaseSet(s.publicURL, strings.TrimSuffix(s.cfg.Upstream.URL, "/")); err != nil {
+	known := []string{s.publicURL, strings.TrimSuffix(s.cfg.Upstream.URL, "/")}
+	for _, alias := range s.cfg.Upstream.ParsedAliases {
+		known = append(known, strings.TrimSuffix(alias.String(), "/"))
+	}
+	if s.bases, err = fhir.NewBaseSet(known...); err != nil {
 		return fmt.Errorf("upstream.url: %w", err)
 	}
 	s.grammar = fhir.Options{Version: version, Bases: public, Operations: map[string]bool{}, MaxEntries: s.cfg.Limits.Entries}
@@ -144,29 +149,20 @@ func (s *snapshot) version() (fhir.Version, error) {
 }
 
 func (s *snapshot) buildViews(*zap.Logger) error {
-	s.views = map[string]*view.View{}
-	if s.cfg.Pseudonyms.KeyFile == "" {
-		return nil // config has seen to it that no view needs one
-	}
-	key, err := config.ReadKey(s.cfg.Pseudonyms.KeyFile)
-	if err != nil {
-		return fmt.Errorf("pseudonym key: %w", err)
-	}
-	vault, err := s.stores.vault(s.cfg)
+	codec, err := s.codec()
 	if err != nil {
 		return err
 	}
-	codec, err := view.NewCodec(vault, key)
-	if err != nil {
-		return fmt.Errorf("pseudonym key: %w", err)
+	all := maps.Clone(s.cfg.Views)
+	if all == nil {
+		all = map[string]config.View{}
 	}
-	all := map[string]config.View{}
 	for _, name := range view.Shipped() {
-		all[name] = config.View{Use: name}
+		if _, own := all[name]; !own && codec != nil {
+			all[name] = config.View{Use: name} // policy may oblige a shipped one by its name
+		}
 	}
-	for name, c := range s.cfg.Views {
-		all[name] = c
-	}
+	s.views = map[string]*view.View{}
 	var problems []error
 	for name, c := range all {
 		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: time.Now})
@@ -189,6 +185,26 @@ func (s *snapshot) buildAuth(log *zap.Logger) error {
 	return nil
 }
 
+// codec makes pseudonyms; nil without a key, and then no view may need one.
+func (s *snapshot) codec() (*view.Codec, error) {
+	if s.cfg.Pseudonyms.KeyFile == "" {
+		return nil, nil
+	}
+	key, err := config.ReadKey(s.cfg.Pseudonyms.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("pseudonym key: %w", err)
+	}
+	vault, err := s.stores.vault(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	codec, err := view.NewCodec(vault, key)
+	if err != nil {
+		return nil, fmt.Errorf("pseudonym key: %w", err)
+	}
+	return codec, nil
+}
+
 // view returns a view by its name in the configuration.
 func (s *snapshot) view(name string) (*view.View, error) {
 	w, ok := s.views[name]
@@ -209,7 +225,10 @@ const windowEntries = 200
 // start runs what the snapshot does in the background, until stop.
 func (s *snapshot) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
+	s.stop = func() {
+		cancel()
+		s.up.Close()
+	}
 	s.auth.Start(ctx)
 }
 

@@ -114,13 +114,14 @@ func (p *Process) Run(ctx context.Context) error {
 	public := newServer(p.Gateway)
 	public.TLSConfig = secure
 	admin := newServer(p.adminHandler())
+	admin.TLSConfig = secure
 	p.servers = []*http.Server{public, admin}
 	p.log.Info("serving", zap.String("public", p.PublicAddr()), zap.String("admin", p.AdminAddr()),
 		zap.String("config", cfg.Hash), zap.String("policy", p.live.Load().policy.Revision()))
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
-	group.Go(func() error { return serveOn(admin, p.admin, false) })
+	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())
