@@ -16,7 +16,7 @@ type parsedDate struct {
 func parseDate(s string) (d parsedDate, ok bool) {
 	day, rest, timed := strings.Cut(s, "T")
 	if timed {
-		d.rest = "T" + rest
+		d.rest = s[len(day):]
 	}
 	d.have = len(day)
 	year, month, date := number(day, 0, 4), 1, 1
@@ -110,13 +110,14 @@ func (r *run) dated(i int, day time.Time, n int, rest string) bool {
 // offset is the patient's shift in days: one per patient and domain, never
 // none, so that no date stands as it was.
 func (r *run) offset(m *method) (days int, ok bool) {
-	if r.here.patient == "" || m.days < 1 {
-		return 0, false
-	}
 	if r.here.known {
 		return r.here.offset, true
 	}
-	sum, err := r.view.codec.mac(r.ctx.Domain, "dateShift", r.here.patient)
+	patient := r.patient()
+	if patient == "" || m.days < 1 {
+		return 0, false
+	}
+	sum, err := r.view.codec.remembered(r.ctx.Domain, "dateShift", patient)
 	if err != nil {
 		return 0, r.fail("shift date", err)
 	}
@@ -126,7 +127,7 @@ func (r *run) offset(m *method) (days int, ok bool) {
 	}
 	span := uint64(max(m.days/unit, 1))
 	// 64 bits over at most some hundred days: the bias is nothing.
-	n := int(binary.BigEndian.Uint64(sum)%(2*span)) - int(span)
+	n := int(binary.BigEndian.Uint64([]byte(sum))%(2*span)) - int(span)
 	if n >= 0 {
 		n++
 	}

@@ -20,7 +20,8 @@ func (r *run) generalize(parent, i int, kind prim, m *method) bool {
 	case "zip":
 		return r.zip(i, m)
 	case "age":
-		return r.age(parent, i, m)
+		// On anything but a number the rule is not about an age.
+		return (kind == primDecimal || kind == primInteger) && r.age(parent, i, m)
 	}
 	return false
 }
@@ -58,17 +59,23 @@ var ageUnits = map[string]float64{
 	"d": 365.25, "day": 365.25, "days": 365.25, "h": 8766, "hour": 8766, "hours": 8766, "min": 525960, "s": 31557600,
 }
 
+func yearsIn(unit string) (n float64, ok bool) {
+	if len(unit) > len("minutes") {
+		return 0, false
+	}
+	if n, ok = ageUnits[unit]; !ok {
+		n, ok = ageUnits[strings.ToLower(unit)]
+	}
+	return n, ok
+}
+
 // age pools ages above the bound: what is older reads as one year above it, in
 // its own unit. Quantities in other units are none.
 func (r *run) age(parent, i int, m *method) bool {
-	value, err := strconv.ParseFloat(string(r.tree.Raw(i)), 64)
-	if err != nil {
-		return false
-	}
 	perYear, isAge := 1.0, m.isAge
 	for _, name := range [...]string{"code", "unit"} {
 		if at := r.tree.Get(parent, name); at >= 0 {
-			if n, ok := ageUnits[strings.ToLower(r.tree.Text(at))]; ok {
+			if n, ok := yearsIn(r.peek(at)); ok {
 				perYear, isAge = n, true
 				break
 			}
@@ -76,6 +83,10 @@ func (r *run) age(parent, i int, m *method) bool {
 	}
 	if !isAge {
 		return true
+	}
+	value, err := strconv.ParseFloat(string(r.tree.Raw(i)), 64)
+	if err != nil {
+		return false
 	}
 	if value < float64(m.maxAge+1)*perYear {
 		return true

@@ -99,15 +99,15 @@ func (r *run) pseudonymize(parent, i int, f *field) bool {
 		return r.resourceID(i, text)
 	case name == "versionId":
 		p, err := r.view.Version(r.ctx.Domain, r.here.typ, r.here.id, text)
-		return err == nil && r.quoted(i, p) || err != nil && r.fail("pseudonymize version", err)
+		return err == nil && r.handle(i, p) || err != nil && r.fail("pseudonymize version", err)
 	case name == "reference" || f.kind == primURI && strings.HasPrefix(f.owner, "Bundle.entry"):
 		return r.reference(i, text)
 	case f.kind == primURI && name == "system":
 		p, err := r.view.PseudonymousSystem(r.ctx.Domain, text)
-		return err == nil && r.quoted(i, p) || err != nil && r.fail("pseudonymize system", err)
+		return err == nil && r.handle(i, p) || err != nil && r.fail("pseudonymize system", err)
 	case f.kind == primURI:
 		mapped, ok := r.uri(text)
-		return ok && r.quoted(i, mapped)
+		return ok && r.handle(i, mapped)
 	case f.kind == primString:
 		return r.identifierValue(parent, i, text)
 	}
@@ -116,13 +116,13 @@ func (r *run) pseudonymize(parent, i int, f *field) bool {
 
 func (r *run) resourceID(i int, id string) bool {
 	if r.here.contained {
-		return r.quoted(i, r.fragment(id))
+		return r.handle(i, r.fragment(id))
 	}
 	p, err := r.view.pseudonym(r.ctx.Domain, r.here.typ, id)
 	if err != nil {
 		return r.fail("pseudonymize id", err)
 	}
-	return r.quoted(i, p)
+	return r.handle(i, p)
 }
 
 // identifierValue maps a value within its system, so that one number in two
@@ -136,7 +136,7 @@ func (r *run) identifierValue(parent, i int, text string) bool {
 	if err != nil {
 		return r.fail("pseudonymize identifier", err)
 	}
-	return r.quoted(i, p)
+	return r.handle(i, p)
 }
 
 func identifierLabel(system string) string { return "identifier:" + system }
@@ -149,10 +149,10 @@ func (r *run) reference(i int, text string) bool {
 		if frag == "" {
 			return true
 		}
-		return r.quoted(i, "#"+r.fragment(frag))
+		return r.handle(i, "#"+r.fragment(frag))
 	}
 	if mapped, ok := r.uri(text); ok {
-		return r.quoted(i, mapped)
+		return r.handle(i, mapped)
 	}
 	ref, _, ok := r.ctx.Own.ParseRef(text)
 	if !ok || !r.view.version.KnownType(ref.Type) {
@@ -208,13 +208,13 @@ func (r *run) hash(parent, i int, f *field) bool {
 			label = "hash:" + r.here.typ
 		}
 		sum, err := r.view.codec.mac(r.ctx.Domain, label, id)
-		return err == nil && r.quoted(i, prefix+hex.EncodeToString(sum)) || err != nil && r.fail("hash", err)
+		return err == nil && r.handle(i, prefix+hex.EncodeToString(sum)) || err != nil && r.fail("hash", err)
 	case f.kind == primString:
 		if at := r.tree.Get(parent, "system"); at >= 0 {
 			label += "|" + r.tree.Text(at)
 		}
 		sum, err := r.view.codec.mac(r.ctx.Domain, label, text)
-		return err == nil && r.quoted(i, hex.EncodeToString(sum)) || err != nil && r.fail("hash", err)
+		return err == nil && r.handle(i, hex.EncodeToString(sum)) || err != nil && r.fail("hash", err)
 	}
 	return false
 }
@@ -224,7 +224,7 @@ func (r *run) encrypt(i int, f *field) bool {
 	if err != nil {
 		return r.fail("encrypt", err)
 	}
-	return r.quoted(i, sealed)
+	return r.handle(i, sealed)
 }
 
 // jsonValue checks the text of a substitute.

@@ -6,11 +6,18 @@ import (
 	"gatehouse/fhir"
 )
 
-// patientOf is the one patient that a resource inside another is about.
-func (r *run) patientOf(i int, outer *resource) string {
-	if r.here.contained {
-		return outer.patient
+// patient is the one patient that the resource here is about: of the outermost
+// the caller says, a contained one has its container's, and of others it is
+// read when a date first asks for it.
+func (r *run) patient() string {
+	if !r.here.asked {
+		r.here.asked = true
+		r.here.patient = r.patientOf(r.here.node)
 	}
+	return r.here.patient
+}
+
+func (r *run) patientOf(i int) string {
 	n := r.nodes[i]
 	if p, ok := PatientOf(r.view.version, r.doc[n.Start:n.End], r.ctx.Own); ok {
 		return p

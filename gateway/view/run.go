@@ -34,8 +34,9 @@ type resource struct {
 	typ                  string
 	id                   string
 	node                 int
-	patient              string // "Patient/1"; "" where there is none or several
-	offset               int    // days, once known
+	patient              string // "Patient/1"; "" where there is none or several, or it was not asked yet
+	asked                bool
+	offset               int // days, once known
 	known                bool
 	labels               label
 	contained            bool
@@ -82,6 +83,15 @@ func (r *run) quoted(i int, text string) bool {
 	return true
 }
 
+// handle puts a text of ours in the place of node i: nothing in it needs an
+// escape.
+func (r *run) handle(i int, text string) bool {
+	r.flush(r.nodes[i].Start)
+	r.dst = append(append(append(r.dst, '"'), text...), '"')
+	r.from = r.nodes[i].End
+	return true
+}
+
 // resource walks a resource, nested or not. false: nothing of it is shown.
 func (r *run) resource(i int, inside *resource, contained bool) bool {
 	typ := ""
@@ -98,14 +108,17 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 	if r.view.auto.rules[s.inherited].method.name == remove && s.dead {
 		return false
 	}
+	if contained {
+		r.patient() // which is its container's
+	}
 	outer := r.here
-	r.here = resource{typ: s.typ, node: i, patient: r.ctx.Patient}
+	r.here = resource{typ: s.typ, node: i, patient: r.ctx.Patient, asked: inside == nil, contained: contained}
 	if id := r.tree.Get(i, "id"); id >= 0 {
 		r.here.id = r.peek(id)
 	}
-	if inside != nil {
-		r.here.contained = contained
-		r.here.patient = r.patientOf(i, inside)
+	if contained {
+		r.here.patient, r.here.asked = outer.patient, outer.asked
+		r.here.offset, r.here.known = outer.offset, outer.known
 	}
 	ok := r.object(i, s, true)
 	if inside != nil {
@@ -259,7 +272,7 @@ func (r *run) one(parent, i int, f *field) bool {
 
 // nested is a resource inside: judged by its own type, unless a rule about the
 // place takes it away.
-func (r *run) nested(i int, f *field, w way) bool {
+func (r *run) nested(i int, f *field, w *way) bool {
 	if w.rule.at != nowhere && w.rule.method.hides() {
 		return false
 	}
@@ -268,18 +281,19 @@ func (r *run) nested(i int, f *field, w way) bool {
 }
 
 // choose picks the rule that governs value i.
-func (r *run) choose(parent, i int, f *field) way {
-	w := f.choices[len(f.choices)-1]
-	for k := range f.choices[:len(f.choices)-1] {
+func (r *run) choose(parent, i int, f *field) *way {
+	last := len(f.choices) - 1
+	w := &f.choices[last]
+	for k := 0; k < last; k++ {
 		if r.holds(&f.choices[k].rule.when, parent, i) {
-			w = f.choices[k]
+			w = &f.choices[k]
 			break
 		}
 	}
 	if r.over != nil {
 		if k, ok := r.over[int32(i)]; ok && k < w.rule.index {
 			auto := r.view.auto
-			w = way{auto.rules[k], auto.under(w.next, k), auto.under(w.side, k)}
+			return &way{auto.rules[k], auto.under(w.next, k), auto.under(w.side, k)}
 		}
 	}
 	return w
