@@ -58,6 +58,7 @@ const usualPolicy = `package gatehouse
 permit contains "staff" if "staff" in input.subject.roles
 
 permit contains "self" if {
+	input.subject.patient != ""
 	count(input.resource.patients) > 0
 	every p in input.resource.patients {
 		p == input.subject.patient
