@@ -14,7 +14,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
-	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // Options name the policy to load.
@@ -68,16 +67,13 @@ func Load(o Options) (*Engine, error) {
 	if len(ps) > 0 {
 		return nil, ps.err()
 	}
-	data, err := dataOf(tables)
-	if err != nil {
-		return nil, err
-	}
+	data := dataOf(tables)
 	e := &Engine{
 		revision: revisionOf(rules, shipped, own),
 		rules:    contract,
 		reads:    readsOf(compiler),
 		compiler: compiler,
-		store:    inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true)),
+		store:    inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true)),
 		data:     ast.MustInterfaceToValue(data),
 		timeout:  o.Timeout,
 	}
@@ -92,17 +88,13 @@ func Load(o Options) (*Engine, error) {
 	return e, e.prepare()
 }
 
-// dataOf is the document under `data`, of JSON's types alone.
-func dataOf(tables map[string]table) (map[string]any, error) {
+// dataOf is the document under `data`.
+func dataOf(tables map[string]table) map[string]any {
 	data := map[string]any{}
 	for key, t := range tables {
 		data[key] = t.value
 	}
-	var x any = data
-	if err := util.RoundTrip(&x); err != nil {
-		return nil, fmt.Errorf("read policy data: %w", err)
-	}
-	return x.(map[string]any), nil
+	return data
 }
 
 func (e *Engine) has(set string) bool {

@@ -66,11 +66,14 @@ func TestLoadRefuses(t *testing.T) {
 		"table twice": {map[string]string{"a.rego": permitAll, "s.yaml": "x: 1\na: 2", "t.yaml": "b: 1\na: 3"},
 			"t.yaml:2: table \"a\" is already in s.yaml:2: one key stands in one file"},
 		"key twice in a file": {map[string]string{"a.rego": permitAll, "t.yaml": "a: {x: 1}\nb: 2\na: {y: 2}"},
-			"t.yaml:3: mapping key \"a\" already defined at [1:1]"},
+			"t.yaml:3: key \"a\" stands here twice"},
 		"key twice in a table": {map[string]string{"a.rego": permitAll, "t.yaml": "a:\n  x: 1\n  x: 2"},
-			"t.yaml:3: mapping key \"x\" already defined at [2:3]"},
+			"t.yaml:3: key \"x\" stands here twice"},
 		"table named as the package": {map[string]string{"a.rego": permitAll, "t.yaml": "gatehouse: 1"}, "t.yaml:1: table \"gatehouse\" has the name of a package"},
 		"table is no mapping":        {map[string]string{"a.rego": permitAll, "t.yaml": "- 1"}, "t.yaml:1: a table file is a mapping of names to tables"},
+		"table of tabs":              {map[string]string{"a.rego": permitAll, "t.yaml": "a:\n\tb: 1"}, "t.yaml:2: found character that cannot start any token"},
+		"endless table":              {map[string]string{"a.rego": permitAll, "t.yaml": "a: &x [*x]"}, "t.yaml:1: nested too deeply"},
+		"number that is none":        {map[string]string{"a.rego": permitAll, "t.yaml": "a: 0x1F"}, "t.yaml:1: 0x1F is neither text nor a JSON number: put it in quotes"},
 		"syntax":                     {map[string]string{"a.rego": "package gatehouse\npermit contains \"x\" if {"}, "a.rego:2: unexpected eof token"},
 	} {
 		e, err := loadText(t, c.files)

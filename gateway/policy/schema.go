@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	wrong "github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"go.yaml.in/yaml/v3"
 
 	"gatehouse/policies"
 )
@@ -134,34 +134,32 @@ func (t *table) path(at []string) string {
 
 // lineOf follows a path into the document; the line is that of the last part
 // that is there.
-func lineOf(n ast.Node, at []string, line int) int {
+func lineOf(n *yaml.Node, at []string, line int) int {
 	for _, p := range at {
-		next := child(n, p)
+		key, next := child(n, p)
 		if next == nil {
 			return line
 		}
-		n, line = next, next.GetToken().Position.Line
-		if pair, ok := next.(*ast.MappingValueNode); ok {
-			n, line = pair.Value, pair.Key.GetToken().Position.Line
-		}
+		n, line = next, key.Line
 	}
 	return line
 }
 
-func child(n ast.Node, name string) ast.Node {
-	switch n := n.(type) {
-	case *ast.AnchorNode:
-		return child(n.Value, name)
-	case *ast.MappingNode:
-		for _, pair := range n.Values {
-			if pair.Key.GetToken().Value == name {
-				return pair
+// child is a member or element, and the node that stands where it begins.
+func child(n *yaml.Node, name string) (key, value *yaml.Node) {
+	switch n.Kind {
+	case yaml.AliasNode:
+		return child(n.Alias, name)
+	case yaml.MappingNode:
+		for i := 0; i < len(n.Content); i += 2 {
+			if n.Content[i].Value == name {
+				return n.Content[i], n.Content[i+1]
 			}
 		}
-	case *ast.SequenceNode:
-		if i, err := strconv.Atoi(name); err == nil && i < len(n.Values) {
-			return n.Values[i]
+	case yaml.SequenceNode:
+		if i, err := strconv.Atoi(name); err == nil && i < len(n.Content) {
+			return n.Content[i], n.Content[i]
 		}
 	}
-	return nil
+	return nil, nil
 }

@@ -3,12 +3,9 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	opa "github.com/open-policy-agent/opa/v1/ast"
+	"go.yaml.in/yaml/v3"
 )
 
 // table is one top key of a data file.
@@ -17,7 +14,7 @@ type table struct {
 	line  int
 	key   string
 	value any
-	node  ast.Node
+	node  *yaml.Node
 }
 
 // loadTables reads data files (YAML, of which JSON is a part) into what stands
@@ -47,45 +44,31 @@ func readTables(files []source, ps *Problems) map[string]table {
 }
 
 func readTable(f source, ps *Problems) []table {
-	doc, err := parser.ParseBytes(f.text, 0)
-	if err != nil {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(f.text, &doc); err != nil {
 		line, text := yamlError(err)
 		ps.add(f.name, line, "%s", text)
 		return nil
 	}
+	if doc.Kind == 0 {
+		return nil
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		ps.add(f.name, root.Line, "a table file is a mapping of names to tables")
+		return nil
+	}
+	d := decoder{file: f.name, problems: ps}
+	members := d.object(root)
 	var tables []table
-	for _, d := range doc.Docs {
-		if d.Body == nil {
-			continue
-		}
-		var root *ast.MappingNode
-		switch n := d.Body.(type) {
-		case *ast.MappingNode:
-			root = n
-		default:
-			ps.add(f.name, d.Body.GetToken().Position.Line, "a table file is a mapping of names to tables")
-			return nil
-		}
-		for _, m := range root.Values {
-			t := table{file: f.name, line: m.Key.GetToken().Position.Line, key: m.Key.GetToken().Value, node: m.Value}
-			if err := yaml.NodeToValue(m.Value, &t.value, yaml.Strict()); err != nil {
-				line, text := yamlError(err)
-				ps.add(f.name, line, "%s", text)
-				continue
-			}
-			tables = append(tables, t)
+	for i := 0; i < len(root.Content); i += 2 {
+		key := root.Content[i]
+		if v, ok := members[key.Value]; ok {
+			tables = append(tables, table{file: f.name, line: key.Line, key: key.Value, value: v, node: root.Content[i+1]})
+			delete(members, key.Value)
 		}
 	}
 	return tables
-}
-
-// yamlError is the line and the bare text of a YAML error.
-func yamlError(err error) (int, string) {
-	var e yaml.Error
-	if errors.As(err, &e) && e.GetToken() != nil {
-		return e.GetToken().Position.Line, e.GetMessage()
-	}
-	return 0, err.Error()
 }
 
 // revisionOf names a policy by all that it is made of, wherever it stands.
