@@ -104,6 +104,7 @@ type ElementInfo struct {
 	Order    int    // position in the definition, which is XML's order
 	Array    bool
 	Required bool // min ≥ 1; not set on the single names of a choice
+	Summary  bool // part of the _summary=true form
 	Choice   bool // value[x]: the bare name and each JSON name of it
 }
 
@@ -148,7 +149,7 @@ func (v Version) Elements(typ string) iter.Seq[ElementInfo] {
 func (t *tables) element(r elementRow) ElementInfo {
 	return ElementInfo{
 		Name: t.texts[r.name], Path: t.texts[r.path], Type: t.texts[r.typ], Order: int(r.order),
-		Array: r.flags&1 != 0, Required: r.flags&2 != 0, Choice: r.name != r.path || r.typ == 0,
+		Array: r.flags&1 != 0, Required: r.flags&2 != 0, Summary: r.flags&4 != 0, Choice: r.name != r.path || r.typ == 0,
 	}
 }
 

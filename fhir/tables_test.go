@@ -40,6 +40,7 @@ func TestElements(t *testing.T) {
 		{"Extension", "url", ElementInfo{Name: "url", Path: "url", Type: "uri", Required: true}},
 	} {
 		got, ok := R4.Element(c.typ, c.name)
+		got.Summary = false // held by TestSummary
 		got.Order = 0
 		if !ok || got != c.want {
 			t.Errorf("Element(%s, %s) = %+v %v, want %+v", c.typ, c.name, got, ok, c.want)
@@ -144,5 +145,18 @@ func TestCompartments(t *testing.T) {
 	}
 	if _, in := R4.Compartment("Patient", "Location"); in {
 		t.Error("Location is in the Patient compartment")
+	}
+}
+
+// FHIR marks the elements of the _summary=true form.
+func TestSummary(t *testing.T) {
+	for _, c := range []struct {
+		typ, name string
+		want      bool
+	}{{"Patient", "name", true}, {"Patient", "photo", false}, {"Observation", "valueQuantity", true}, {"Observation", "note", false}, {"Observation", "code", true}} {
+		got, ok := R4.Element(c.typ, c.name)
+		if !ok || got.Summary != c.want {
+			t.Errorf("%s.%s: got %v, %v; want %v", c.typ, c.name, got.Summary, ok, c.want)
+		}
 	}
 }

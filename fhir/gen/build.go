@@ -21,7 +21,7 @@ type typeRow struct {
 type elementRow struct {
 	name, path, typ string // name as in JSON, path as in FHIRPath
 	order, min      int
-	array           bool
+	array, summary  bool
 }
 
 type paramRow struct {
@@ -82,7 +82,7 @@ func typesOf(s structure) []typeRow {
 		if !ok {
 			continue // below a datatype: a profile's business
 		}
-		row := elementRow{name: name, path: name, order: order[parent], min: e.Min, array: e.Base.Max != "1" && e.Base.Max != "" || e.Max != "1" && e.Max != "0"}
+		row := elementRow{name: name, path: name, order: order[parent], min: e.Min, summary: e.IsSummary, array: e.Base.Max != "1" && e.Base.Max != "" || e.Max != "1" && e.Max != "0"}
 		order[parent]++
 		if strings.HasSuffix(name, "[x]") {
 			rows[at].elements = append(rows[at].elements, choices(row, e)...)

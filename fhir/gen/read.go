@@ -28,6 +28,7 @@ type element struct {
 	Min              int
 	Max              string
 	ContentReference string
+	IsSummary        bool
 	Base             struct{ Max string }
 	Type             []struct {
 		Code          string

@@ -115,6 +115,9 @@ func flags(e elementRow) int {
 	if e.min > 0 {
 		f |= 2
 	}
+	if e.summary {
+		f |= 4
+	}
 	return f
 }
 

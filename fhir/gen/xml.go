@@ -121,7 +121,7 @@ func inner(d *xml.Decoder, v map[string]any) error {
 
 func scalar(name, s string) any {
 	switch name {
-	case "abstract", "experimental":
+	case "abstract", "experimental", "isSummary":
 		return s == "true"
 	case "min":
 		n, _ := strconv.Atoi(s)

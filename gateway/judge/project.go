@@ -58,6 +58,8 @@ func (p *Projection) keeps(v fhir.Version, typ, name string) bool {
 		return name != "text"
 	case "text":
 		return name == "text"
+	case "true":
+		return ok && info.Summary
 	}
 	for _, want := range p.Elements {
 		if want == name || want == typ+"."+name || ok && info.Choice && (want == info.Path || want == typ+"."+info.Path) {
