@@ -147,3 +147,20 @@ func BenchmarkLargeFor(b *testing.B)    { benchFor(b, large(b), largeRequest()) 
 func BenchmarkLargeCold(b *testing.B)   { benchCold(b, large(b), largeRequest()) }
 func BenchmarkLargeDecide(b *testing.B) { benchDecide(b, large(b), largeRequest()) }
 func BenchmarkLargeOPA(b *testing.B)    { benchOPA(b, large(b), largeRequest()) }
+
+// Rules that do not match cost nothing.
+func BenchmarkDecideRules10(b *testing.B) {
+	benchDecide(b, manyRules(b, 10), reading("Observation", clinician()))
+}
+func BenchmarkDecideRules1000(b *testing.B) {
+	benchDecide(b, manyRules(b, 1000), reading("Observation", clinician()))
+}
+
+func manyRules(b *testing.B, n int) *Engine {
+	b.Helper()
+	rules := "package gatehouse\n"
+	for i := range n {
+		rules += fmt.Sprintf("permit contains \"rule %d\" if { \"clinician\" in input.subject.roles; input.resource.organization == \"Organization/%d\"; input.resource.status != \"x\" }\n", i, i)
+	}
+	return mustLoad(b, map[string]string{"a.rego": rules})
+}

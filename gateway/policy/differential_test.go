@@ -3,6 +3,8 @@ package policy
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -343,4 +345,48 @@ func TestCompiledDecidesAsOPA(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(i), func(t *testing.T) { differ(t, body, e) })
 	}
+}
+
+// TestCompiledDecidesAsOPATogether puts all rules of the zoo that cannot err
+// into one policy, large enough to be searched by index.
+func TestCompiledDecidesAsOPATogether(t *testing.T) {
+	rules := "package gatehouse\n"
+	n := 0
+	for i, body := range zoo {
+		if slices.ContainsFunc([]string{"to_number", `"("`, "match(input.resource.date", "parse_rfc3339_ns(input.resource", "conflict",
+			"picked", "table", "chosen", "-1, 2", "content"}, func(s string) bool { return strings.Contains(body, s) }) {
+			continue
+		}
+		n++
+		set := []string{"permit", "permit", "forbid", "oblige"}[i%4]
+		member := fmt.Sprintf("%q", body)
+		if set == "oblige" {
+			member = fmt.Sprintf(`{"view": %q}`, body)
+		}
+		rules += fmt.Sprintf("%s contains %s if { %s }\n", set, member, body)
+	}
+	for i := range 30 {
+		rules += fmt.Sprintf("permit contains \"n%d\" if { input.resource.status == \"s%d\" }\n", i, i)
+	}
+	e := mustLoad(t, map[string]string{"a.rego": rules + zooHelpers, "t.yaml": zooData + manyRowsTable()})
+	differ(t, fmt.Sprint(n, " rules"), e)
+}
+
+// TestIndexedDecidesAsOPA is a policy of which nothing stays with OPA.
+func TestIndexedDecidesAsOPA(t *testing.T) {
+	rules := "package gatehouse\n"
+	for i, v := range []string{"final", "amended", "FINAL", "clinician", ""} {
+		rules += fmt.Sprintf("permit contains \"s%d\" if { input.resource.status == %q; \"R\" in input.resource.labels }\n", i, v)
+		rules += fmt.Sprintf("permit contains \"a%d\" if { %q == input.resource.status; input.resource.organization == input.subject.organization }\n", i, v)
+	}
+	for i, v := range []string{"R", "V", "HIV", "a", "none"} {
+		rules += fmt.Sprintf("forbid contains \"l%d\" if { %q in input.resource.labels; not %q in input.resource.codes }\n", i, v, v)
+		rules += fmt.Sprintf("permit contains \"o%d\" if { input.resource.organization == \"Organization/%d\" }\n", i, i)
+	}
+	e := mustLoad(t, map[string]string{"a.rego": rules})
+	v := e.For(background, reading("Observation", clinician()))
+	if r, err := v.residual(background, "Observation"); err != nil || r.index == nil {
+		t.Fatal("no index", err)
+	}
+	differ(t, "indexed", e)
 }

@@ -16,6 +16,7 @@ import (
 // resource's type are known: a list of ways into the three sets.
 type residual struct {
 	ways    []way
+	index   *index   // nil: there are few ways
 	values  []member // what the ways put into the sets, each once
 	memo    atomic.Pointer[map[string]*Decision]
 	writing sync.Mutex
@@ -47,6 +48,7 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 	}
 	r := &residual{}
 	r.memo.Store(&map[string]*Decision{})
+	var demands []demand
 	for set, question := range e.partials {
 		if question == nil {
 			continue
@@ -62,8 +64,10 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 		for _, q := range answer.Queries {
 			l := &lowering{known: known, unknown: unknown, data: e.data, lookups: e.lookups, compiler: e.compiler, support: support, doubtful: e.doubtful, scope: map[ast.Var]expr{}}
 			r.add(set, l, q)
+			demands = append(demands, demandOf(q))
 		}
 	}
+	r.index = newIndex(demands)
 	return r, nil
 }
 
@@ -114,23 +118,38 @@ func (r *residual) decide(f *frame) (Decision, bool) {
 	} else {
 		found = make([]byte, n)
 	}
-	for i := range r.ways {
-		w := &r.ways[i]
-		if !w.toOPA && found[w.member/8]&(1<<(w.member%8)) != 0 {
-			continue
-		}
-		if !match(w.steps, f) {
-			continue
-		}
-		if w.toOPA {
-			return Decision{}, false
-		}
-		found[w.member/8] |= 1 << (w.member % 8)
+	if !r.mark(f, found) {
+		return Decision{}, false
 	}
 	if d, ok := (*r.memo.Load())[string(found)]; ok {
 		return *d, true
 	}
 	return r.remember(found), true
+}
+
+// mark sets the bits of the members that the resource puts into the sets; false
+// where OPA must say.
+func (r *residual) mark(f *frame, found []byte) bool {
+	try := func(i int) bool {
+		w := &r.ways[i]
+		if !w.toOPA && found[w.member/8]&(1<<(w.member%8)) != 0 || !match(w.steps, f) {
+			return true
+		}
+		if w.toOPA {
+			return false
+		}
+		found[w.member/8] |= 1 << (w.member % 8)
+		return true
+	}
+	if r.index != nil {
+		return r.index.each(f, try)
+	}
+	for i := range r.ways {
+		if !try(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxDecisions bounds what one residual remembers; as many reasons can hold in
