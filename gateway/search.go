@@ -222,6 +222,7 @@ type bundle struct {
 	began   bool
 	done    bool
 	entries int
+	matches int // released, includes apart
 	buf     bytes.Buffer
 }
 
@@ -232,6 +233,7 @@ func (b *bundle) stream(ctx context.Context, w *judge.Window) error {
 		b.buf.WriteString(`{"resourceType":"Bundle","type":"` + b.kind + `","entry":[`)
 	}
 	b.addEntries(w)
+	b.matches += matches(w)
 	if err := b.x.part(ctx); err != nil {
 		return err
 	}
@@ -254,7 +256,8 @@ func (b *bundle) finish(ctx context.Context, w *judge.Window, next string) error
 	b.buf.Reset()
 	if b.began {
 		b.addEntries(w)
-		b.buf.WriteString(`],"link":` + links + `}`)
+		b.matches += matches(w)
+		b.buf.WriteString(`]` + b.total(next) + `,"link":` + links + `}`)
 	} else {
 		b.whole(w, links, next)
 	}
@@ -270,14 +273,10 @@ func (b *bundle) finish(ctx context.Context, w *judge.Window, next string) error
 	return clientGone(err)
 }
 
-// whole composes an answer that was judged in one window. Its total is told
-// only where this is the whole result.
+// whole composes an answer that is released at once.
 func (b *bundle) whole(w *judge.Window, links, next string) {
-	b.buf.WriteString(`{"resourceType":"Bundle","type":"` + b.kind + `"`)
-	if w.First && next == "" && b.m.cursor == "" && b.m.access.Results.Total != "none" && !b.refilled() {
-		b.buf.WriteString(`,"total":` + strconv.Itoa(matches(w)))
-	}
-	b.buf.WriteString(`,"link":` + links)
+	b.matches = matches(w)
+	b.buf.WriteString(`{"resourceType":"Bundle","type":"` + b.kind + `"` + b.total(next) + `,"link":` + links)
 	mark := b.buf.Len()
 	b.buf.WriteString(`,"entry":[`)
 	if b.addEntries(w); b.entries == 0 {
@@ -288,8 +287,15 @@ func (b *bundle) whole(w *judge.Window, links, next string) {
 	b.buf.WriteByte('}')
 }
 
-// refilled tells whether rows were passed over before this window.
-func (b *bundle) refilled() bool { return len(b.x.record.Entries) > 0 && b.out == output(b.x.out) }
+// total counts what was released, where that is the whole result. Whether it
+// is told depends on nothing that is hidden: neither on rows withheld here nor
+// on pages that were passed over (Q-05).
+func (b *bundle) total(next string) string {
+	if next != "" || b.m.cursor != "" || b.m.access.Results.Total == "none" {
+		return ""
+	}
+	return `,"total":` + strconv.Itoa(b.matches)
+}
 
 func matches(w *judge.Window) int {
 	n := 0
