@@ -2,7 +2,7 @@
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
-.PHONY: build test lint bench fuzz real image
+.PHONY: build test lint bench microbench fuzz real image
 
 build: ## the binary, static
 	CGO_ENABLED=0 go build -trimpath -o gatehouse .
@@ -15,7 +15,10 @@ lint: ## format, vet, staticcheck where it is installed
 	go vet ./...
 	if command -v staticcheck >/dev/null; then staticcheck ./...; fi
 
-bench: ## every benchmark, with allocations
+bench: ## beside a bare ReverseProxy, in one run: see docs/benchmarks.md
+	go run ./test/bench
+
+microbench: ## every benchmark of every package, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 fuzz: ## each fuzz target for FUZZTIME

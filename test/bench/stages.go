@@ -1,0 +1,3 @@
+package main
+
+func (h *house) stages() error { return nil }
