@@ -145,6 +145,9 @@ func identifierLabel(system string) string { return "identifier:" + system }
 // and urn:oid. A version suffix goes: it would show how often a record
 // changed. Whatever else may hold anything, and does not pass.
 func (r *run) reference(i int, text string) bool {
+	if r.view.version.KnownType(text) { // a create, in entry.request.url
+		return true
+	}
 	if frag, ok := strings.CutPrefix(text, "#"); ok {
 		if frag == "" {
 			return true
@@ -177,7 +180,11 @@ func (r *run) reference(i int, text string) bool {
 // meaningless ones, so they are mapped wherever they stand.
 func (r *run) uri(text string) (string, bool) {
 	if uuid, ok := strings.CutPrefix(text, "urn:uuid:"); ok {
-		p, err := r.view.codec.UUID(r.ctx.Domain, uuid)
+		name := r.view.codec.UUID
+		if r.view.random {
+			name = r.view.codec.surrogateUUID
+		}
+		p, err := name(r.ctx.Domain, uuid)
 		return "urn:uuid:" + p, err == nil
 	}
 	if oid, ok := strings.CutPrefix(text, "urn:oid:"); ok && oid != "" {

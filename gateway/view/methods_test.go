@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/fhir/wire"
 )
 
 func decode(t *testing.T, s string) map[string]any {
@@ -118,6 +120,9 @@ func TestBundlesKeepTheirLinks(t *testing.T) {
 		if at(doc, "entry", 0, "fullUrl") == nil || at(doc, "entry", 0, "fullUrl") != at(doc, "entry", 1, "resource", "subject", "reference") {
 			t.Errorf("%s: the link is lost: %v", use, doc)
 		}
+		if at(doc, "entry", 0, "request", "url") != "Patient" {
+			t.Errorf("%s: what is created is lost: %v", use, doc)
+		}
 		if use != "safe-harbor" && at(doc, "entry", 0, "resource", "birthDate") != at(doc, "entry", 1, "resource", "period", "start") {
 			t.Errorf("%s: one patient has two offsets: %v", use, doc)
 		}
@@ -158,6 +163,12 @@ func TestPerturbRepeats(t *testing.T) {
 	}
 }
 
+func testViewWith(t *testing.T, use string, c *Codec) *View {
+	w := *testView(t, use)
+	w.codec = c
+	return &w
+}
+
 // An element survives an overlay only if both views keep it, and nothing is
 // mapped twice.
 func TestOverlay(t *testing.T) {
@@ -166,7 +177,7 @@ func TestOverlay(t *testing.T) {
 	noCodes.codec = research.codec
 	doc := `{"resourceType":"Observation","id":"1","status":"final","subject":{"reference":"Patient/1"},"effectiveDateTime":"2020-02-01","code":{"coding":[{"system":"http://loinc.org","code":"1-8"}]},"valueString":"x"}`
 	once := decode(t, apply(t, research, doc))
-	for name, w := range map[string]*View{"over": research.Overlay(noCodes), "under": noCodes.Overlay(research), "twice": research.Overlay(research).Overlay(noCodes)} {
+	for name, w := range map[string]*View{"over": research.Overlay(noCodes), "under": noCodes.Overlay(research), "thrice": research.Overlay(testViewWith(t, "limited", research.codec)).Overlay(noCodes)} {
 		got := decode(t, apply(t, w, doc))
 		if at(got, "id") != at(once, "id") || at(got, "status") != "final" || at(got, "code", "coding") != nil || at(got, "valueString") != nil {
 			t.Errorf("%s: %v", name, got)
@@ -204,4 +215,34 @@ func TestDeid(t *testing.T) {
 	if err := w.Deid(&out, strings.NewReader(one+"\n{\"resourceType\":\"Patient\"\n"), c); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("broken line: %v", err)
 	}
+}
+
+// Whatever comes in, what goes out is one JSON document of the same type, or
+// nothing.
+func FuzzApply(f *testing.F) {
+	f.Add(`{"resourceType":"Patient","id":"1","name":[{"given":["A","B"],"_given":[null,{"id":"x"}]}],"meta":{"security":[]},"text":{"status":"generated"}}`)
+	f.Add(`{"resourceType":"Bundle","type":"batch","entry":[{"fullUrl":"urn:uuid:7c9e6679-7425-40de-944b-e07fc1f90ae7","resource":{"resourceType":"Observation","status":"final","valueQuantity":{"value":1e400,"unit":"a"}}}]}`)
+	f.Add(`{"resourceType":"Observation","meta":{},"extension":[{"url":"ombCategory","valueCoding":{"system":"http://loinc.org","code":"x"}},{}],"contained":[{"resourceType":"Patient"},[],null,1],"effectiveDateTime":"2020-02-30"}`)
+	var views []*View
+	for _, use := range Shipped() {
+		views = append(views, testView(f, use))
+	}
+	f.Fuzz(func(t *testing.T, doc string) {
+		for _, w := range views {
+			out, err := w.Apply([]byte("head"), []byte(doc), study)
+			if err != nil {
+				if string(out) != "head" {
+					t.Fatalf("error, but something is shown: %s", out)
+				}
+				continue
+			}
+			var tree wire.Tree
+			if err := tree.Parse(out[4:]); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if _, err := w.Apply(nil, out[4:], study); err != nil && !strings.Contains(err.Error(), "pseudonym") {
+				t.Fatalf("what a view made another cannot read: %v: %s", err, out)
+			}
+		}
+	})
 }

@@ -100,6 +100,34 @@ func (c *Codec) Surrogate(domain, typ, id string) (string, error) {
 	return p, c.keep(d, epoch, k, typ, id, p)
 }
 
+// surrogateUUID is the same for a UUID that names no type; it leads nowhere
+// back, since nothing is asked for by it.
+func (c *Codec) surrogateUUID(domain, uuid string) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	if p, ok := d.memo.get("surrogate:uuid", uuid); ok {
+		return p, nil
+	}
+	var b [16]byte
+	if c.vault == nil || !parseUUID(&b, uuid) {
+		return "", errNoVault
+	}
+	fresh, _ := rand.Read(b[:])
+	if fresh != len(b) {
+		return "", errors.New("draw surrogate: too few random bytes")
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // version 4
+	drawn, err := c.vault.Keep(d.epochs[0].hash("surrogate:uuid", uuid), b[:])
+	if err != nil || len(drawn) != 16 {
+		return "", fmt.Errorf("keep surrogate: %w", err)
+	}
+	p := formatUUID((*[16]byte)(drawn))
+	d.memo.put("surrogate:uuid", uuid, p)
+	return p, nil
+}
+
 func (c *Codec) sync() error {
 	if c == nil || c.vault == nil {
 		return nil

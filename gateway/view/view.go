@@ -123,7 +123,7 @@ func (w *View) Name() string { return w.name }
 
 // MapsIDs reports whether ids are pseudonyms, so that a domain is needed and
 // inbound ids must be opened.
-func (w *View) MapsIDs() bool { return w.mapsIDs || w.over != nil && w.over.mapsIDs }
+func (w *View) MapsIDs() bool { return w.mapper().mapsIDs }
 
 // Apply appends the resource as the view shows it. On error nothing of it may
 // be shown: the caller withholds the resource.
@@ -131,11 +131,11 @@ func (w *View) Apply(dst []byte, resource []byte, c Context) ([]byte, error) {
 	r := runs.Get().(*run)
 	defer r.release()
 	out, err := r.apply(w, dst, resource, c)
-	if err != nil || w.over == nil {
-		return out, err
+	for v := w.over; v != nil && err == nil; v = v.over {
+		once := append([]byte(nil), out[len(dst):]...)
+		out, err = r.apply(v, dst, once, c)
 	}
-	once := append([]byte(nil), out[len(dst):]...)
-	return r.apply(w.over, dst, once, c)
+	return out, err
 }
 
 func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
@@ -198,17 +198,36 @@ func (w *View) Overlay(other *View) *View {
 	if other == nil || other == w {
 		return w
 	}
-	top := *other
-	top.below = traits{w.mapsIDs, w.shifts}
-	both := *w
-	if w.over != nil {
-		both.over = w.over.Overlay(&top)
-	} else {
-		both.over = &top
+	both := w
+	for v := other; v != nil; v = v.over {
+		both = both.lay(v)
 	}
-	both.name = w.name + "+" + other.name
-	both.revision = w.revision + "+" + other.revision
+	return both
+}
+
+// lay puts one view on top of all that are there.
+func (w *View) lay(other *View) *View {
+	both := *w
+	both.name, both.revision = w.name+"+"+other.name, w.revision+"+"+other.revision
+	if w.over != nil {
+		both.over = w.over.lay(other)
+		return &both
+	}
+	top := *other
+	top.over = nil
+	top.below = traits{w.mapsIDs || w.below.mapsIDs, w.shifts || w.below.shifts}
+	both.over = &top
 	return &both
+}
+
+// mapper is the view among those laid over each other that names records.
+func (w *View) mapper() *View {
+	for v := w; v != nil; v = v.over {
+		if v.mapsIDs {
+			return v
+		}
+	}
+	return w
 }
 
 // pseudonym is the view's kind of name for an id.
@@ -222,30 +241,34 @@ func (w *View) pseudonym(domain, typ, id string) (string, error) {
 // Pseudonym is the name by which the view's readers in domain know typ/id: for
 // Location headers, fullUrls and links. Without MapsIDs it is the id.
 func (w *View) Pseudonym(domain, typ, id string) (string, error) {
-	if w.mapsIDs {
-		return w.pseudonym(domain, typ, id)
+	m := w.mapper()
+	if !m.mapsIDs {
+		return id, nil
 	}
-	if w.over != nil {
-		return w.over.Pseudonym(domain, typ, id)
+	p, err := m.pseudonym(domain, typ, id)
+	if err != nil {
+		return "", err
 	}
-	return id, nil
+	return p, m.codec.sync()
 }
 
 // Version is the version id under this view (DESIGN §10.6): it changes with
 // the version, the rules and the reader, and tells nothing.
 func (w *View) Version(domain, typ, id, version string) (string, error) {
-	if w.codec == nil || domain == "" {
+	m := w.mapper()
+	if m.codec == nil || domain == "" {
 		return version, nil
 	}
-	return w.codec.Pseudonym(domain, w.versionLabel(typ, id), version)
+	return m.codec.Pseudonym(domain, m.versionLabel(typ, id), version)
 }
 
 // RealVersion undoes Version for the real typ/id.
 func (w *View) RealVersion(domain, typ, id, version string) (string, bool) {
-	if w.codec == nil || domain == "" {
+	m := w.mapper()
+	if m.codec == nil || domain == "" {
 		return version, true
 	}
-	return w.codec.Real(domain, w.versionLabel(typ, id), version)
+	return m.codec.Real(domain, m.versionLabel(typ, id), version)
 }
 
 func (w *View) versionLabel(typ, id string) string {
@@ -259,6 +282,6 @@ const pseudonymousSystem = "urn:gatehouse:pseudonymous:"
 // PseudonymousSystem is the system under which a domain sees the mapped
 // identifiers of a real system.
 func (w *View) PseudonymousSystem(domain, system string) (string, error) {
-	p, err := w.codec.Text(domain, "system", system)
+	p, err := w.mapper().codec.Text(domain, "system", system)
 	return pseudonymousSystem + p, err
 }

@@ -1,0 +1,107 @@
+package view
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Text is a reversible pseudonym for a text of any length (an identifier's
+// value), bound to the domain and a label (the identifier's system).
+func (c *Codec) Text(domain, label, text string) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	if p, ok := d.memo.get(label, text); ok {
+		return p, nil
+	}
+	// Padded to whole blocks: the length of a number tells what it is.
+	padded := binary.AppendUvarint(make([]byte, 0, len(text)+18), uint64(len(text)))
+	padded = append(padded, text...)
+	padded = append(padded, make([]byte, (16-len(padded)%16)%16)...)
+	epoch, k := d.now()
+	sealed, err := k.siv.EncryptDeterministically(padded, bind(epoch, classText, domain, label))
+	if err != nil {
+		return "", fmt.Errorf("seal text: %w", err)
+	}
+	p := string([]byte{epoch, classText}) + sixBits.EncodeToString(sealed)
+	d.memo.put(label, text, p)
+	return p, nil
+}
+
+// RealText opens what Text made for the same domain and label.
+func (c *Codec) RealText(domain, label, p string) (string, bool) {
+	d, err := c.domain(domain)
+	if err != nil || len(p) < 2 || p[1] != classText {
+		return "", false
+	}
+	e := int(p[0]) - 'A'
+	if e < 0 || e >= len(d.epochs) {
+		return "", false
+	}
+	sealed, err := open64(p[2:])
+	if err != nil {
+		return "", false
+	}
+	padded, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], classText, domain, label))
+	if err != nil {
+		return "", false
+	}
+	n, used := binary.Uvarint(padded)
+	if used <= 0 || n > uint64(len(padded)-used) {
+		return "", false
+	}
+	return string(padded[used : used+int(n)]), true
+}
+
+// UUID is the UUID that stands for another in a domain: a permutation of all
+// UUIDs of RFC 9562 version 4 shape (others keep their shape but for those six
+// bits). It is lower case, and has no tag: a foreign one maps to a stranger,
+// not to an error.
+func (c *Codec) UUID(domain, uuid string) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	if p, ok := d.memo.get("uuid", uuid); ok {
+		return p, nil
+	}
+	p, err := c.permute(domain, uuid, true)
+	if err == nil {
+		d.memo.put("uuid", uuid, p)
+	}
+	return p, err
+}
+
+// RealUUID undoes UUID.
+func (c *Codec) RealUUID(domain, uuid string) (string, bool) {
+	u, err := c.permute(domain, uuid, false)
+	return u, err == nil
+}
+
+func (c *Codec) permute(domain, uuid string, forward bool) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	var b [16]byte
+	if !parseUUID(&b, uuid) {
+		return "", errors.New("not a UUID")
+	}
+	// The first epoch for good: there is no room in a UUID to say which.
+	block, v4 := d.epochs[0].uuid, shapedV4(&b)
+	for {
+		if forward {
+			block.Encrypt(b[:], b[:])
+		} else {
+			block.Decrypt(b[:], b[:])
+		}
+		// Cycle walking keeps version 4 within version 4 and all else outside.
+		if shapedV4(&b) == v4 {
+			return formatUUID(&b), nil
+		}
+	}
+}
+
+func shapedV4(b *[16]byte) bool { return b[6]>>4 == 4 && b[8]>>6 == 2 }
