@@ -16,6 +16,7 @@ import (
 func (x *exchange) batch(ctx context.Context, a *fhir.Access, out output) error {
 	var body bytes.Buffer
 	body.WriteString(`{"resourceType":"Bundle","type":"batch-response"`)
+	x.parts = true
 	for i, e := range a.Entries {
 		if i == 0 {
 			body.WriteString(`,"entry":[`)
@@ -30,6 +31,7 @@ func (x *exchange) batch(ctx context.Context, a *fhir.Access, out output) error 
 		body.WriteByte(']')
 	}
 	body.WriteByte('}')
+	x.parts = false
 	x.describe(a)
 	x.outcome(http.StatusOK, "ok")
 	if err := x.commit(ctx); err != nil {

@@ -24,7 +24,7 @@ func (c cors) answer(h http.Header, r *http.Request) {
 
 // preflight answers OPTIONS, which carries no token. An origin that is not
 // registered gets the same answer without leave.
-func (c cors) preflight(w http.ResponseWriter, r *http.Request) {
+func (c cors) preflight(w http.ResponseWriter) {
 	h := w.Header()
 	if h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")

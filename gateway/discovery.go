@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 )
@@ -9,33 +10,46 @@ import (
 // the discovery documents. They are made from the configuration and from what
 // the issuers publish about themselves, never from the upstream (E-07).
 
-// beside answers such a request, if it is one.
-func (x *exchange) beside() bool {
-	if x.r.Method == http.MethodOptions {
-		x.quiet = true
-		x.out.status = http.StatusNoContent
-		x.s.cors.preflight(x.out.w, x.r)
-		return true
+// beside answers such a request, if it is one. It is held to the address limit
+// and recorded like any other.
+func (x *exchange) beside(ctx context.Context) (done bool, err error) {
+	doc := x.document()
+	preflight := x.r.Method == http.MethodOptions
+	if !preflight && (doc == nil || x.r.Method != http.MethodGet && x.r.Method != http.MethodHead) {
+		return false, nil
 	}
-	path := x.r.URL.Path
-	var doc any
-	switch path {
-	case x.s.basePath + "/.well-known/smart-configuration", "/.well-known/smart-configuration":
-		doc = x.smartConfiguration()
-	case x.s.basePath + "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource" + x.s.basePath, "/.well-known/oauth-protected-resource":
-		doc = x.protectedResource()
-	default:
-		return false
+	if err := x.limitAddress(); err != nil {
+		return true, err
 	}
-	if _, ok := x.g.limit.Address(x.address); !ok || x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
-		return false // the path refuses it with the right words
-	}
-	x.quiet = true
+	status := http.StatusOK
 	x.record.Interaction = "discovery"
+	if preflight {
+		status, x.record.Interaction = http.StatusNoContent, "preflight"
+	}
+	x.outcome(status, "ok")
+	if err := x.commit(ctx); err != nil {
+		return true, err
+	}
+	x.out.status, x.out.began = status, true
+	if preflight {
+		x.s.cors.preflight(x.out.w)
+		return true, nil
+	}
 	x.out.w.Header().Set("Access-Control-Allow-Origin", "*") // any origin may discover
-	x.out.status = http.StatusOK
-	writeJSON(x.out.w, http.StatusOK, doc)
-	return true
+	writeJSON(x.out.w, status, doc)
+	return true, nil
+}
+
+// document is the discovery document at the request's path, nil where there is
+// none.
+func (x *exchange) document() any {
+	switch x.r.URL.Path {
+	case x.s.basePath + "/.well-known/smart-configuration", "/.well-known/smart-configuration":
+		return x.smartConfiguration()
+	case x.s.basePath + "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource" + x.s.basePath, "/.well-known/oauth-protected-resource":
+		return x.protectedResource()
+	}
+	return nil
 }
 
 // smartConfiguration is the SMART discovery document (SMART-01 to SMART-07).

@@ -34,6 +34,7 @@ type exchange struct {
 	form    string
 	record  audit.Record
 	failed  *failure
+	parts   bool // an entry of a batch is being served
 	quiet   bool // counted elsewhere: no record of its own
 }
 
@@ -109,7 +110,7 @@ func (x *exchange) logLine(status int, code string) {
 // fails, the answer is 503 whatever it would have been (DESIGN §2.11).
 func (x *exchange) refuse(err error) {
 	f := asFailure(err)
-	x.failed = f
+	x.failed, x.parts = f, false
 	if x.out.began {
 		// Part of an answer is out. A well-formed short Bundle would be
 		// believed: reset the connection instead.
@@ -155,7 +156,7 @@ func (x *exchange) checkTransport() error {
 	if r.Header.Get("Content-Encoding") != "" {
 		return &failure{status: http.StatusUnsupportedMediaType, code: "request.encoding", text: "Send the body without Content-Encoding."}
 	}
-	if !x.s.hosts.answer(r.Host) {
+	if !x.s.hosts.answer(r) {
 		return &failure{status: http.StatusMisdirectedRequest, code: "request.host", text: "This gateway does not answer for that host."}
 	}
 	return nil
@@ -197,6 +198,9 @@ func (x *exchange) parse() (*fhir.Access, error) {
 	}
 	x.record.Query = clientQuery(x.r, body)
 	x.describe(a)
+	if x.caller == nobody && a.Interaction != fhir.Capabilities {
+		return nil, internal(errors.New("an access without a caller")) // authenticate let it pass for what it is not
+	}
 	return a, nil
 }
 

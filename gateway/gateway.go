@@ -31,16 +31,20 @@ type Gateway struct {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := g.begin(g.live.Load(), w, r)
 	defer x.end()
-	if x.beside() {
-		return // CORS preflight and discovery, which name no patient and need no caller
-	}
-	a, err := x.admit(r.Context())
-	if err == nil {
-		err = x.serve(r.Context(), a, x.out)
-	}
-	if err != nil {
+	if err := x.answer(r.Context()); err != nil {
 		x.refuse(err)
 	}
+}
+
+func (x *exchange) answer(ctx context.Context) error {
+	if done, err := x.beside(ctx); done {
+		return err // preflights and discovery, which name no patient and need no caller
+	}
+	a, err := x.admit(ctx)
+	if err != nil {
+		return err
+	}
+	return x.serve(ctx, a, x.out)
 }
 
 // admit finds out who asks, and for what; nothing of it costs more than the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -264,5 +265,12 @@ func newHosts(cfg *config.Config) hosts {
 
 func (h hosts) add(addr string) { h[strings.ToLower(addr)] = true }
 
-// answer tells whether the gateway answers under this Host.
-func (h hosts) answer(host string) bool { return h[host] || h[strings.ToLower(host)] }
+// answer tells whether the gateway answers under the request's Host: one that
+// it was told of, or the very address that the connection came to.
+func (h hosts) answer(r *http.Request) bool {
+	if h[r.Host] || h[strings.ToLower(r.Host)] {
+		return true
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.String() == r.Host
+}
