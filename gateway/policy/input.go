@@ -1,11 +1,9 @@
 package policy
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/util"
 
 	"gatehouse/fhir"
 )
@@ -96,19 +94,6 @@ func relationInput(r *Relation) ast.Object {
 		term("encounters", ast.ArrayTerm(encounters...)).
 		list("care_teams", r.CareTeams).list("practitioners", r.Practitioners).
 		value()
-}
-
-// contentInput reads the whole resource. Its numbers keep their digits.
-func contentInput(content []byte) (*ast.Term, error) {
-	var x any
-	if err := util.UnmarshalJSON(content, &x); err != nil {
-		return nil, fmt.Errorf("read the resource's content for policy: it is no JSON")
-	}
-	v, err := ast.InterfaceToValue(x)
-	if err != nil {
-		return nil, fmt.Errorf("read the resource's content for policy: %w", err)
-	}
-	return ast.NewTerm(v), nil
 }
 
 func instant(t time.Time) string {
