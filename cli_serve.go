@@ -12,7 +12,7 @@ import (
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{serve(), check(), doctor(), deid(), auditCommands(), keys(), version()}
+	return []*cobra.Command{serve(), check(), doctor(), deid(), auditCommands(), keys(), version(), demonstrate()}
 }
 
 func serve() *cobra.Command {
