@@ -118,6 +118,7 @@ const (
 type factPlan struct {
 	typ      string
 	skim     *wire.Plan
+	names    []string // of the paths that skim looks for
 	paths    []factPath
 	elements []factElement
 	self     uint16 // bit by fact that its own id gives
@@ -154,9 +155,9 @@ func (v Version) factPlan(typ []byte) *factPlan {
 
 func newFactPlan(t *typeFacts) *factPlan {
 	p := &factPlan{typ: t.typ, paths: []factPath{{part: partType}, {part: partID}, {part: partVersion}}}
-	names := []string{"resourceType", "id", "meta.versionId"}
+	p.names = []string{"resourceType", "id", "meta.versionId"}
 	add := func(element int, of part, path string) {
-		names = append(names, path)
+		p.names = append(p.names, path)
 		p.paths = append(p.paths, factPath{of, int16(element)})
 	}
 	at := map[string]int{}
@@ -178,7 +179,7 @@ func newFactPlan(t *typeFacts) *factPlan {
 		p.elements[i].ranks[row.fact] = ranks[row.fact]
 		p.elements[i].strict = p.elements[i].strict || row.strict
 	}
-	p.skim = wire.NewPlan(names...)
+	p.skim = wire.NewPlan(p.names...)
 	return p
 }
 

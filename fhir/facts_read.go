@@ -10,6 +10,7 @@ import (
 
 var (
 	errNoType = errors.New("no resourceType")
+	errArray  = errors.New("not an object")
 	errShape  = errors.New("an element that gives a fact has another shape than its type")
 	errID     = errors.New("malformed id")
 )
@@ -59,6 +60,11 @@ var typePlan = wire.NewPlan("resourceType")
 func (r *factReader) resourceType() ([]byte, error) {
 	if name, ok := leadingType(r.doc); ok {
 		return name, nil
+	}
+	// A plan looks into arrays: of an array of resources the facts of one would
+	// pass for those of all.
+	if doc := bytes.TrimLeft(r.doc, " \t\r\n"); len(doc) == 0 || doc[0] != '{' {
+		return nil, errArray
 	}
 	hits, err := typePlan.Skim(r.doc, r.hits[:0])
 	r.hits = hits
