@@ -37,8 +37,9 @@ func same(p, q fhir.Param) bool {
 	return p.Name == q.Name && p.Modifier == q.Modifier && len(q.Chain) == 0 && q.Has == nil && slices.Equal(p.Values, q.Values)
 }
 
-// upstreamForm is the search as the upstream gets it: whole resources, since
-// elements and summaries are cut after judgement, and no total of its own
+// upstreamForm is the read or search as the upstream gets it: whole resources,
+// since elements and summaries are cut after judgement (a part may lack the
+// label or the patient that it must be judged by, FHIR-07), and no total of its own
 // counting, since it counts what the caller may not see.
 func upstreamForm(a *fhir.Access) *fhir.Access {
 	up := *a

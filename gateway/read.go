@@ -24,7 +24,7 @@ func (x *exchange) read(ctx context.Context, m *matter, out output) error {
 			return err
 		}
 	}
-	it, answer, err := x.fetch(ctx, m, court, a.Target(), want)
+	it, answer, err := x.fetch(ctx, m, court, upstreamForm(a).Target(), want)
 	if err != nil {
 		return err
 	}
@@ -58,11 +58,9 @@ func (x *exchange) fetch(ctx context.Context, m *matter, court *judge.Court, tar
 	if err != nil {
 		return nil, nil, x.judged(it, err)
 	}
-	if step := it.Verdict.Decision.Obligations.StepUp; step != nil {
-		if f := x.stepUp(step); f != nil {
-			x.withheld(it)
-			return nil, nil, f
-		}
+	if f := x.stepUp(it.Verdict.Decision.Obligations.StepUp); f != nil {
+		x.withheld(it)
+		return nil, nil, f
 	}
 	return it, answer, nil
 }
@@ -96,7 +94,8 @@ func upstreamBusy(a *upstream.Answer) error {
 }
 
 // visibleNow is the other half of judging an old version: what may not be seen
-// today may not be seen in its older form either (FHIR-17).
+// today may not be seen in its older form either (FHIR-17), and what stands
+// under the id of a resource tells whether it exists.
 func (x *exchange) visibleNow(ctx context.Context, m *matter, want fhir.Ref) error {
 	answer, err := x.own(ctx, want.String())
 	if err != nil {
@@ -110,23 +109,23 @@ func (x *exchange) visibleNow(ctx context.Context, m *matter, want fhir.Ref) err
 	if err != nil {
 		return x.judged(it, err)
 	}
+	if f := x.stepUp(it.Verdict.Decision.Obligations.StepUp); f != nil {
+		x.withheld(it)
+		return f
+	}
 	return nil
 }
 
 // validators are the ETag and Last-Modified that this client may know
 // (DESIGN §10.6).
 func (x *exchange) validators(m *matter, it *judge.Item, a *upstream.Answer) (etag, lastModified string) {
-	if m.view == nil {
+	if !it.Viewed {
 		return a.ETag, a.LastModified
 	}
-	version := it.Verdict.Facts.VersionID
-	if version == "" {
-		version = a.ETag
-	}
-	if version == "" {
+	if it.Tag == "" {
 		return "", ""
 	}
-	return `W/"` + x.s.versionTag(version, x.caller, m.domain) + `"`, ""
+	return `W/"` + it.Tag + `"`, ""
 }
 
 // notModified evaluates conditional reads here, after judgement: the

@@ -58,6 +58,11 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, target str
 	}
 	if answer.Status != http.StatusOK {
 		defer discard(answer)
+		if m.access.Interaction == fhir.SearchCompartment && answer.Status == http.StatusNotFound {
+			// The patient does not exist: the same as one whose records are
+			// all hidden.
+			return "", b.finish(ctx, &judge.Window{First: true, Last: true}, "")
+		}
 		return "", x.searchStatus(answer)
 	}
 	r, err := x.court(m).Open(answer.Body, x.expect(ctx, m), x.s.windows())

@@ -192,6 +192,8 @@ func (r *Reading) readEntry(it *Item, raw []byte, hits []wire.Hit) ([]wire.Hit, 
 			it.Mode, err = wire.Unquote(v)
 		case 2:
 			it.Method, err = wire.Unquote(v)
+		case 3:
+			it.URL, err = wire.Unquote(v)
 		case 4:
 			it.Status, err = wire.Unquote(v)
 		case 5:
@@ -209,6 +211,9 @@ func (r *Reading) readEntry(it *Item, raw []byte, hits []wire.Hit) ([]wire.Hit, 
 func (r *Reading) facts(it *Item) {
 	if it.Resource == nil {
 		it.Verdict.Reason = "history.deleted" // no content to judge: FHIR-17
+		if ref, _, ok := r.court.Bases.ParseRef(it.URL); ok {
+			it.Verdict.Facts.Type, it.Verdict.Facts.ID = ref.Type, ref.ID // for the record
+		}
 		return
 	}
 	v, err := r.court.Read(it.Resource)

@@ -19,7 +19,10 @@ type Item struct {
 	Mode     string // search mode: match, include; "" outside searches
 	Verdict  Verdict
 	PublicID string // the id that the client knows it by
+	Viewed   bool   // changed by a view
+	Tag      string // the version that the client knows, where Viewed
 	Method   string // of a history entry
+	URL      string
 	Status   string
 	Modified string
 	ViewErr  error // permitted, but its view failed: an OperationOutcome stands for it
@@ -92,8 +95,9 @@ func (c *Court) release(it *Item) error {
 			return err
 		}
 	}
-	if c.Tag != nil && w != nil {
-		if out, err = c.retag(out, f.VersionID); err != nil {
+	if it.Viewed = w != nil; it.Viewed && f.VersionID != "" {
+		it.Tag = c.Tag(w, f)
+		if out, err = retag(out, it.Tag); err != nil {
 			return err
 		}
 	}
