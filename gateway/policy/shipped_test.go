@@ -8,8 +8,6 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
-	"github.com/open-policy-agent/opa/v1/storage"
-	"github.com/open-policy-agent/opa/v1/tester"
 
 	"gatehouse/policies"
 )
@@ -19,23 +17,7 @@ const shippedDir = "../../policies"
 // TestShippedRego runs the *_test.rego as `opa test policies/` does, on the
 // directory as OPA's own loader reads it.
 func TestShippedRego(t *testing.T) {
-	modules, store, err := tester.Load([]string{shippedDir}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	txn := storage.NewTransactionOrDie(background, store)
-	defer store.Abort(background, txn)
-	results, err := tester.NewRunner().SetModules(modules).SetStore(store).SetTimeout(10*time.Second).RunTests(background, txn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for r := range results {
-		n++
-		if !r.Pass() {
-			t.Errorf("%s: %s: %v", r.Location, r.Name, r.Error)
-		}
-	}
+	n := runTests(t, shippedDir)
 	if n < 25 {
 		t.Errorf("%d tests ran", n)
 	}
