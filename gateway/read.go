@@ -29,7 +29,7 @@ func (x *exchange) read(ctx context.Context, m *matter, out output) error {
 		return err
 	}
 	h := head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(it.Released))}
-	h.etag, h.lastModified = x.validators(m, it, answer)
+	h.etag, h.lastModified = validators(it, answer)
 	if notModified(a, h) {
 		h = head{status: http.StatusNotModified, etag: h.etag, lastModified: h.lastModified, length: -1}
 		it.Released = nil
@@ -118,7 +118,7 @@ func (x *exchange) visibleNow(ctx context.Context, m *matter, want fhir.Ref) err
 
 // validators are the ETag and Last-Modified that this client may know
 // (DESIGN §10.6).
-func (x *exchange) validators(m *matter, it *judge.Item, a *upstream.Answer) (etag, lastModified string) {
+func validators(it *judge.Item, a *upstream.Answer) (etag, lastModified string) {
 	if !it.Viewed {
 		return a.ETag, a.LastModified
 	}

@@ -52,7 +52,8 @@ type Court struct {
 	// Assured tells whether the caller's login satisfies a step-up.
 	Assured func(*policy.StepUp) bool
 	Mapper  Mapper
-	Tag     func(version string) string // the client's version for an upstream's; nil: the same
+	// Tag is the client's version of what it sees through a view.
+	Tag     func(w *view.View, f *fhir.Facts) string
 	Project *Projection
 	Alarm   func(what string) // something is wrong with the upstream or the policy
 }

@@ -85,7 +85,7 @@ func mark(t *wire.Tree, e *wire.Edits, meta int) {
 // retag writes the client's version of a resource over the upstream's: with a
 // view the same version has other bytes, and its number must not be comparable
 // between clients (DESIGN §10.6).
-func (c *Court) retag(doc []byte, version string) ([]byte, error) {
+func retag(doc []byte, version string) ([]byte, error) {
 	var t wire.Tree
 	if err := t.Parse(doc); err != nil {
 		return nil, fmt.Errorf("write version: %w", err)
@@ -100,6 +100,6 @@ func (c *Court) retag(doc []byte, version string) ([]byte, error) {
 	}
 	var e wire.Edits
 	e.Reset(&t)
-	e.Replace(i, wire.Quote(nil, c.Tag(version)))
+	e.Replace(i, wire.Quote(nil, version))
 	return e.Apply(nil), nil
 }
