@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
@@ -32,17 +33,16 @@ type Expect struct {
 // Reading is a Bundle being judged, window by window; only one window of it is
 // in memory.
 type Reading struct {
-	court  *Court
-	expect Expect
-	limits Limits
-	body   io.Closer
-	bundle *wire.Bundle
-	ahead  []byte // an entry read beyond the window, its copy
-	buf    []byte // the bytes of the window's entries
-	ends   []int
-	done   bool
-
-	windows int
+	court    *Court
+	expect   Expect
+	limits   Limits
+	body     io.Closer
+	bundle   wire.Bundle
+	window   window
+	plan     *fhir.EntryPlan
+	expected string // type that the plan reads the facts of
+	done     bool
+	windows  int
 }
 
 // Window is a judged part of an answer.
@@ -59,15 +59,35 @@ func (c *Court) Open(held policy.Unjudged, e Expect, l Limits) (*Reading, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Reading{court: c, expect: e, limits: l, body: body,
-		bundle: wire.NewBundle(body, wire.Limits{Entry: l.Resource})}, nil
+	r := readings.Get().(*Reading)
+	r.court, r.expect, r.limits, r.body = c, e, l, body
+	r.expected, r.plan = e.Matches, planFor(c.Version, e.Matches)
+	r.bundle.Reset(body, wire.Limits{Entry: l.Resource})
+	return r, nil
 }
+
+var readings = sync.Pool{New: func() any { return new(Reading) }}
 
 // Close ends the reading; the rest of the answer is not read.
 func (r *Reading) Close() error { return r.body.Close() }
 
+// Recycle closes the reading and leaves its memory to others: its windows, their
+// items and the bytes of these are void.
+func (r *Reading) Recycle() {
+	_ = r.Close() // the rest of the answer is thrown away
+	if !r.window.small() {
+		return
+	}
+	r.window.holds = false
+	r.window.begin()
+	r.window.next = Item{}
+	*r = Reading{bundle: r.bundle, window: r.window}
+	r.bundle.Reset(nil, wire.Limits{})
+	readings.Put(r)
+}
+
 // Link returns the upstream's link of a relation, once the document has ended.
-func (r *Reading) Link(relation string) string { return Link(r.bundle, relation) }
+func (r *Reading) Link(relation string) string { return Link(&r.bundle, relation) }
 
 // Next reads, judges and returns the next window; io.EOF after the last.
 func (r *Reading) Next(ctx context.Context) (*Window, error) {
@@ -90,32 +110,6 @@ func (r *Reading) Next(ctx context.Context) (*Window, error) {
 	return w, nil
 }
 
-// fill reads entries until the window is full or the document has ended.
-func (r *Reading) fill() error {
-	r.buf = append(r.buf[:0], r.ahead...)
-	r.ends = r.ends[:0]
-	if len(r.ahead) > 0 {
-		r.ends = append(r.ends, len(r.buf))
-	}
-	r.ahead = r.ahead[:0]
-	for {
-		raw, err := r.bundle.Next()
-		if ended(err) {
-			r.done = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if len(r.ends) >= r.limits.Entries || (len(r.ends) > 0 && int64(len(r.buf)+len(raw)) > r.limits.Window) {
-			r.ahead = append(r.ahead, raw...)
-			return nil
-		}
-		r.buf = append(r.buf, raw...)
-		r.ends = append(r.ends, len(r.buf))
-	}
-}
-
 // checkEnvelope holds the finished document to what was asked for.
 func (r *Reading) checkEnvelope() error {
 	if got := r.bundle.Member("resourceType"); string(got) != `"Bundle"` {
@@ -127,26 +121,13 @@ func (r *Reading) checkEnvelope() error {
 	return nil
 }
 
-var entryPlan = wire.NewPlan("resource", "search.mode", "request.method", "request.url", "response.status", "response.lastModified", "fullUrl")
-
-// judge reads the window's entries and decides on them together.
+// judge decides on the window's entries together.
 func (r *Reading) judge(ctx context.Context, w *Window) error {
-	items := make([]Item, len(r.ends))
-	w.Items = make([]*Item, 0, len(items))
-	start := 0
-	var hits []wire.Hit
-	for i, end := range r.ends {
-		it := &items[i]
-		var err error
-		if hits, err = r.readEntry(it, r.buf[start:end], hits[:0]); err != nil {
-			return fmt.Errorf("%w: entry: %w", ErrMalformed, err)
-		}
-		start = end
-		if it.Resource == nil && !r.expect.History || it.Mode == "outcome" {
-			continue // an upstream's own remarks are not passed on (D-13)
-		}
-		w.Items = append(w.Items, it)
-		r.facts(it)
+	items := r.window.items
+	w.Items = make([]*Item, len(items))
+	for i := range items {
+		w.Items[i] = &items[i]
+		r.check(&items[i])
 	}
 	if r.expect.Current != nil {
 		if err := r.current(ctx, w.Items); err != nil {
@@ -178,37 +159,8 @@ func (r *Reading) release(it *Item) {
 	it.Verdict.Allow, it.Verdict.Reason = false, "view.failed"
 }
 
-func (r *Reading) readEntry(it *Item, raw []byte, hits []wire.Hit) ([]wire.Hit, error) {
-	hits, err := entryPlan.Skim(raw, hits)
-	if err != nil {
-		return hits, err
-	}
-	for _, h := range hits {
-		v := raw[h.Start:h.End]
-		switch h.Path {
-		case 0:
-			it.Resource = v
-		case 1:
-			it.Mode, err = wire.Unquote(v)
-		case 2:
-			it.Method, err = wire.Unquote(v)
-		case 3:
-			it.URL, err = wire.Unquote(v)
-		case 4:
-			it.Status, err = wire.Unquote(v)
-		case 5:
-			it.Modified, err = wire.Unquote(v)
-		}
-		if err != nil {
-			return hits, err
-		}
-	}
-	return hits, nil
-}
-
-// facts reads what is known of an entry's resource and withholds what was not
-// asked for.
-func (r *Reading) facts(it *Item) {
+// check withholds what was not asked for.
+func (r *Reading) check(it *Item) {
 	if it.Resource == nil {
 		it.Verdict.Reason = "history.deleted" // no content to judge: FHIR-17
 		if ref, _, ok := r.court.Bases.ParseRef(it.URL); ok {
@@ -216,13 +168,11 @@ func (r *Reading) facts(it *Item) {
 		}
 		return
 	}
-	v, err := r.court.Read(it.Resource)
-	it.Verdict = v
-	if err != nil {
+	if it.Verdict.Reason != "" {
 		r.court.Alarm("upstream.malformed-resource")
 		return
 	}
-	typ := v.Facts.Type
+	typ := it.Verdict.Facts.Type
 	switch {
 	case r.expect.History:
 		it.Mode = ""
