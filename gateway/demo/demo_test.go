@@ -3,18 +3,22 @@ package demo
 import (
 	"bytes"
 	"context"
-	"io"
 	"net/http"
 	"os"
-	"regexp"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/config"
+	"gatehouse/gateway"
+	"gatehouse/gateway/audit"
 )
 
-// startDemo runs a demo with a temporary directory until the test ends, and
-// gives its screen.
-func startDemo(t *testing.T, patients int) (*Demo, string) {
+// startDemo runs a demo until the test ends, and sees to it that nothing of it
+// is left then.
+func startDemo(t *testing.T, patients int) *Demo {
 	t.Helper()
 	d, err := Open(Options{Patients: patients})
 	if err != nil {
@@ -35,139 +39,112 @@ func startDemo(t *testing.T, patients int) (*Demo, string) {
 	if err := d.awaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
-	var screen bytes.Buffer
-	d.Print(&screen)
-	return d, screen.String()
+	return d
 }
 
-// shell understands as much of a shell as the screen needs.
-type shell struct {
-	t    *testing.T
-	vars map[string]string
-}
-
-var (
-	assigned = regexp.MustCompile(`^([A-Z])="?([^$]*?)(?:\$\((.*)\))?"?$`)
-	searched = regexp.MustCompile(`^P=\$\((curl .*) \| grep -o '(.*)' \| head -1\); echo \$P$`)
-	word     = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
-)
-
-// curl sends what a curl line says.
-func (s *shell) curl(text string) (int, string) {
-	s.t.Helper()
-	method, target, body := http.MethodGet, "", ""
-	header := http.Header{}
-	words := word.FindAllString(text, -1)[1:]
-	for i := 0; i < len(words); i++ {
-		switch words[i] {
-		case "-s", "-i":
-		case "-X":
-			i++
-			method = words[i]
-		case "-H":
-			i++
-			name, value, _ := strings.Cut(s.expand(words[i]), ": ")
-			header.Set(name, value)
-		case "-d":
-			i++
-			method, body = http.MethodPost, s.expand(words[i])
-		default:
-			target = s.expand(words[i])
-		}
-	}
-	r, err := http.NewRequest(method, target, strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header = header
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text2, err := io.ReadAll(answer.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer.StatusCode, string(text2)
-}
-
-func (s *shell) expand(w string) string {
-	if strings.HasPrefix(w, "'") {
-		return strings.Trim(w, "'")
-	}
-	return os.Expand(strings.Trim(w, `"`), func(name string) string { return s.vars[name] })
-}
-
-// run does one line of the screen and gives the status and body of its request.
-func (s *shell) run(text string) (status int, body string) {
-	s.t.Helper()
-	if m := searched.FindStringSubmatch(text); m != nil {
-		status, body = s.curl(m[1])
-		s.vars["P"] = regexp.MustCompile(m[2]).FindString(body)
-		return status, body
-	}
-	if strings.HasPrefix(text, "curl ") {
-		return s.curl(text)
-	}
-	if m := assigned.FindStringSubmatch(text); m != nil {
-		s.vars[m[1]] = m[2]
-		if m[3] != "" {
-			status, body = s.curl(m[3])
-			s.vars[m[1]] += body
-		}
-		return status, body
-	}
-	s.t.Fatalf("a line that the test does not understand: %s", text)
-	return 0, ""
-}
-
-var promised = regexp.MustCompile(`^# (\d{3})\b`)
-
-// The screen never lies: every line does what the comment over it says.
+// The screen never lies: every line on it does what the comment over it says.
 func TestScreen(t *testing.T) {
 	at := time.Now()
-	d, screen := startDemo(t, 300)
-	t.Logf("started in %v", time.Since(at))
-	if testing.Verbose() {
-		t.Log("\n" + screen)
+	d := startDemo(t, 300)
+	if took := time.Since(at); took > 5*time.Second {
+		t.Errorf("started in %v, want at most 2s on a quiet machine", took)
 	}
-	people, _, _ := strings.Cut(screen, "\n# Edit a role")
+	var screen bytes.Buffer
+	d.Print(&screen)
 	s := &shell{t: t, vars: map[string]string{}}
-	promise, checked := "", 0
-	_, people, _ = strings.Cut(people, "\n\n  G=")
-	for text := range strings.Lines("G=" + people) {
-		text = strings.TrimSpace(text)
-		if m := promised.FindStringSubmatch(text); m != nil {
-			promise = text
-			continue
-		}
-		if text == "" || strings.HasPrefix(text, "#") {
-			continue
-		}
-		status, body := s.run(text)
-		if promise == "" {
-			continue
-		}
-		checked++
-		if want := promised.FindStringSubmatch(promise)[1]; want != http.StatusText(0)+itoa(status) {
-			t.Errorf("%s\n%s\ngot %d: %.600s", promise, text, status, body)
-		}
-		if testing.Verbose() {
-			t.Logf("%s\n%d %.1500s", promise, status, body)
-		}
-		promise = ""
-	}
-	want := 0
+	var promises []line
 	for _, a := range cast {
-		want += len(a.lines)
+		promises = append(promises, a.lines...)
 	}
-	if checked != want {
-		t.Errorf("checked %d lines, want %d", checked, want)
+	promises = append(promises, edited)
+	comment := ""
+	for text := range strings.Lines(screen.String()) {
+		switch text = strings.TrimSpace(text); {
+		case strings.HasPrefix(text, "# "):
+			comment = text[2:]
+		case strings.HasPrefix(text, "sed "):
+			s.sed(text)
+		case strings.Contains(text, "curl "):
+			status, body := s.run(text)
+			if len(promises) > 0 && comment == promises[0].says {
+				hold(t, promises[0], s, status, body)
+				promises = promises[1:]
+			} else if status != http.StatusOK {
+				t.Errorf("%s: got %d: %s", text, status, body)
+			}
+			comment = ""
+		}
 	}
-	_ = d
+	if len(promises) > 0 {
+		t.Errorf("not on the screen: %q", promises[0].says)
+	}
+	checkTrail(t, d)
 }
 
-func itoa(n int) string {
-	return string([]byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)})
+// hold compares an answer with its promise.
+func hold(t *testing.T, l line, s *shell, status int, body string) {
+	t.Helper()
+	if want := l.says[:3]; strconv.Itoa(status) != want {
+		t.Errorf("%s: got %d: %.400s", l.says, status, body)
+	}
+	for _, text := range l.has {
+		if text = s.expand(text); !strings.Contains(body, text) {
+			t.Errorf("%s: %s is not in the answer: %.2000s", l.says, text, body)
+		}
+	}
+	for _, text := range append(l.lacks, "_getpages") { // the store's own paging
+		if strings.Contains(body, text) {
+			t.Errorf("%s: %s is in the answer: %.2000s", l.says, text, body)
+		}
+	}
+	if l.keep != "" && s.vars[l.keep] == "" {
+		t.Errorf("%s: %s is empty", l.says, l.keep)
+	}
 }
+
+// checkTrail verifies the audit trail beside the running gateway, as the
+// printed command does.
+func checkTrail(t *testing.T, d *Demo) {
+	t.Helper()
+	cfg, problems := config.Load(d.config)
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	o, err := gateway.AuditOptions(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := audit.VerifierKey(o.Origin, o.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.Verify(d.audit, key)
+	if err != nil || !report.OK() {
+		t.Errorf("verify: %+v %v", report, err)
+	}
+	var told bytes.Buffer
+	if err := audit.ReportPatient(d.audit, o.Key, "Patient/p012", &told); err != nil || told.Len() == 0 {
+		t.Errorf("report: %q, %v", told.String(), err)
+	}
+}
+
+// A directory that is named is kept, and one that holds something is refused.
+func TestDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	out := writer(func([]byte) { stop() }) // as soon as it says something
+	if err := Run(ctx, Options{Dir: dir, Patients: 3}, out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "policies", "roles.yaml")); err != nil {
+		t.Error(err)
+	}
+	if err := Run(ctx, Options{Dir: dir, Patients: 3}, out); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("got %v, want that the directory is not empty", err)
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(b []byte) (int, error) { w(b); return len(b), nil }

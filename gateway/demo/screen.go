@@ -21,56 +21,55 @@ this process, the gateway in front. Stop it with Ctrl-C.
   audit trail               %s
   log                       %s
 `, d.base, d.admin, d.issuer, d.store, d.config, d.roles, d.audit, d.places.log)
-	fmt.Fprintf(out, "\nPaste the lines of a person into a shell, the first line first; G stays for all.\n\n  G=%s\n", d.base)
+	fmt.Fprint(out, "\nPaste the lines of a person into a shell; the first one signs in.\n")
 	for _, a := range cast {
 		fmt.Fprintf(out, "\n# %s\n", a.who)
-		for _, text := range d.script(a) {
-			fmt.Fprintln(out, text)
-		}
+		d.printScript(out, a.name, a.lines)
 	}
-	d.printMore(out)
+	fmt.Fprintf(out, `
+# Edit a role and see the difference: billing may see clinical records of its ward
+  sed -i.bak 's/types: \[administrative\]/types: [administrative, clinical]/' %s
+  curl -s -X POST http://%s/-/reload
+`, d.roles, d.admin)
+	d.printScript(out, "billing", []line{edited})
+	fmt.Fprintf(out, `
+# The trail: nothing in it was changed, and who looked at a patient's record
+  %[1]s audit verify -c %[2]s
+  %[1]s audit report -c %[2]s --patient Patient/p012
+  %[1]s audit export -c %[2]s | tail -1
+
+# Metrics
+  curl -s http://%[3]s/metrics | grep ^gatehouse
+`, command(), d.config, d.admin)
 }
 
-// script are the lines of one of the cast, as pasted.
-func (d *Demo) script(a act) []string {
-	lines := []string{fmt.Sprintf(`  A="Authorization: Bearer $(curl -s %s/token/%s)"`, d.issuer, a.name)}
-	for _, l := range a.lines {
-		lines = append(lines, "  # "+l.says, "  "+l.command())
+// printScript writes a person's lines.
+func (d *Demo) printScript(out io.Writer, name string, lines []line) {
+	fmt.Fprintf(out, "  G=%s; A=\"Authorization: Bearer $(curl -s %s/token/%s)\"\n", d.base, d.issuer, name)
+	for _, l := range lines {
+		fmt.Fprintf(out, "  # %s\n  %s\n", l.says, l.command())
 	}
-	return lines
 }
 
 func (l line) command() string {
 	var b strings.Builder
 	b.WriteString("curl -s")
-	if l.find == "" {
-		b.WriteString(" -i")
+	if l.keep == "" {
+		b.WriteString("i")
 	}
 	if !l.open {
 		b.WriteString(` -H "$A"`)
 	}
-	b.WriteString(` "$G` + l.target + `"`)
-	if l.body != "" {
-		b.WriteString(" -H 'Content-Type: application/fhir+json' -d '" + l.body + "'")
+	url := "$G" + l.target
+	if strings.HasPrefix(l.target, "$") {
+		url = l.target
 	}
-	if l.find != "" {
-		return "P=$(" + b.String() + " | grep -o '" + l.find + "' | head -1); echo $P"
+	b.WriteString(` "` + url + `"`)
+	if l.post != "" {
+		b.WriteString(" -H 'Content-Type: application/fhir+json' -d '" + l.post + "'")
+	}
+	if l.keep != "" {
+		return l.keep + "=$(" + b.String() + " | grep -o '" + l.find + "' | head -1); echo $" + l.keep
 	}
 	return b.String()
-}
-
-func (d *Demo) printMore(out io.Writer) {
-	fmt.Fprintf(out, `
-# Edit a role and see the difference: billing may now see observations of its ward
-  sed -i.bak 's/types: \[administrative\]/types: [administrative, clinical]/' %[1]s
-  curl -s -X POST http://%[2]s/-/reload
-  # then the billing clerk's last line again: 200
-
-# What happened: the trail is whole, and says who saw what of whom
-  %[3]s audit verify -c %[4]s
-  %[3]s audit export -c %[4]s | tail -1
-
-# Metrics
-  curl -s http://%[2]s/metrics | grep ^gatehouse
-`, d.roles, d.admin, command(), d.config)
 }
