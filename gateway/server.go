@@ -106,6 +106,9 @@ func (p *Process) AdminAddr() string { return p.admin.Addr().String() }
 
 // Run serves until ctx ends, then drains.
 func (p *Process) Run(ctx context.Context) error {
+	// net/http writes bytes of answers that it did not expect to the standard
+	// log: those of a record, perhaps (law 12). What matters is logged by p.log.
+	log.SetOutput(io.Discard)
 	cfg := p.live.Load().cfg
 	secure, err := tlsConfig(cfg)
 	if err != nil {

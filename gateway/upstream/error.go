@@ -2,7 +2,9 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 )
 
@@ -53,5 +55,23 @@ func failure(ctx context.Context, err error) *Error {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return &Error{Timeout, sent, err}
 	}
-	return &Error{Unreachable, sent, err}
+	return &Error{Unreachable, sent, quotable(err)}
+}
+
+var errBroken = errors.New("what came is not HTTP")
+
+// quotable lets through the errors of connections. Others of the transport may
+// quote what the upstream sent in place of HTTP: somebody's record, when an
+// answer was longer than it said.
+func quotable(err error) error {
+	var op *net.OpError
+	var verify *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &op), errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	}
+	return errBroken
 }
