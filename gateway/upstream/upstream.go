@@ -41,7 +41,7 @@ type Request struct {
 	Method                                        string // GET, POST, PUT, PATCH or DELETE
 	Target                                        string // below the base, escaped: "", "Patient/1", "Patient?name=x"
 	Body                                          []byte
-	ContentType, IfMatch, IfNoneExist, Prefer, ID string // ID is the gateway's own request id
+	ContentType, IfMatch, IfNoneMatch, Prefer, ID string // ID is the gateway's own request id
 	Slow                                          bool   // operations that work long before they answer: ten times the timeout
 }
 
@@ -195,7 +195,7 @@ func headers(r Request) (http.Header, error) {
 		h["Prefer"] = []string{"handling=strict, " + r.Prefer}
 	}
 	for _, field := range [...]struct{ name, value string }{
-		{"Content-Type", r.ContentType}, {"If-Match", r.IfMatch}, {"If-None-Exist", r.IfNoneExist},
+		{"Content-Type", r.ContentType}, {"If-Match", r.IfMatch}, {"If-None-Match", r.IfNoneMatch},
 		{"Prefer", r.Prefer}, {"X-Request-Id", r.ID},
 	} {
 		if field.value == "" {

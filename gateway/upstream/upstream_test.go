@@ -109,14 +109,14 @@ func TestRequestHasNoOtherHeaders(t *testing.T) {
 	}))
 	defer s.Close()
 	r := Request{Method: "PUT", Target: "Patient/1", Body: []byte(`{"resourceType":"Patient"}`), ContentType: "application/fhir+json",
-		IfMatch: `W/"3"`, IfNoneExist: "identifier=a|b", Prefer: "return=minimal", ID: "01J"}
+		IfMatch: `W/"3"`, IfNoneMatch: "*", Prefer: "return=minimal", ID: "01J"}
 	_, closer, err := open(t, s.URL+"/fhir").send(context.Background(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	closer.Close()
 	wantHeader := http.Header{"Accept": {"application/fhir+json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"gatehouse"},
-		"Content-Type": {"application/fhir+json"}, "Content-Length": {"26"}, "If-Match": {`W/"3"`}, "If-None-Exist": {"identifier=a|b"},
+		"Content-Type": {"application/fhir+json"}, "Content-Length": {"26"}, "If-Match": {`W/"3"`}, "If-None-Match": {"*"},
 		"Prefer": {"handling=strict, return=minimal"}, "X-Request-Id": {"01J"}}
 	for name, values := range got.Header {
 		if !slices.Equal(values, wantHeader[name]) {
