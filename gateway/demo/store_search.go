@@ -120,11 +120,15 @@ func (s *Store) criteria(typ string, params []fhir.Param) (filter, error) {
 }
 
 // chain follows a reference: first what it may point to, then who points there.
+// The first hop is the parameter itself; of the last one alone values are asked.
 func (s *Store) chain(typ string, p fhir.Param) (filter, error) {
-	hop := p.Chain[0]
+	next := p
+	if next.Chain = p.Chain[1:]; len(next.Chain) == 1 {
+		next.Chain = nil
+	}
+	next.Name = p.Chain[1].Name
 	targets := map[fhir.Ref]bool{}
-	for _, target := range hop.Types {
-		next := fhir.Param{Name: hop.Name, Modifier: hop.Modifier, Chain: p.Chain[1:], Values: p.Values, Type: p.Type}
+	for _, target := range p.Chain[1].Types {
 		f, err := s.criteria(target, []fhir.Param{next})
 		if err != nil {
 			return nil, err
@@ -134,7 +138,7 @@ func (s *Store) chain(typ string, p fhir.Param) (filter, error) {
 		}
 	}
 	return func(t *wire.Tree, _ *version) bool {
-		return slices.ContainsFunc(s.references(t, typ, p.Name), func(r fhir.Ref) bool { return targets[r] })
+		return slices.ContainsFunc(s.references(t, typ, p.Chain[0].Name), func(r fhir.Ref) bool { return targets[r] })
 	}, nil
 }
 
