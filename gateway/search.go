@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
@@ -27,7 +28,8 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 	if err := x.countable(m); err != nil {
 		return err
 	}
-	b := &bundle{x: x, m: m, out: out, kind: bundleType(m.access)}
+	b := &bundle{x: x, m: m, out: out, kind: bundleType(m.access), buf: buffers.Get().(*bytes.Buffer)}
+	defer b.recycle()
 	if m.empty {
 		return b.finish(ctx, &judge.Window{First: true, Last: true}, "")
 	}
@@ -69,7 +71,7 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, target str
 	if err != nil {
 		return "", internal(err)
 	}
-	defer r.Close()
+	defer r.Recycle()
 	for {
 		w, err := r.Next(ctx)
 		if err != nil {
@@ -228,7 +230,16 @@ type bundle struct {
 	done    bool
 	entries int
 	matches int // released, includes apart
-	buf     bytes.Buffer
+	buf     *bytes.Buffer
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// recycle leaves the buffer to another answer; a large one is let go.
+func (b *bundle) recycle() {
+	if b.buf.Reset(); b.buf.Cap() <= 1<<20 {
+		buffers.Put(b.buf)
+	}
 }
 
 // stream releases one window of an answer that is longer.
@@ -354,14 +365,17 @@ func (b *bundle) comma() {
 // the search mode and a history's times are taken over.
 func (b *bundle) entry(it *judge.Item) {
 	name := it.Verdict.Facts.Type + "/" + it.PublicID
+	b.buf.Grow(len(it.Released) + len(b.x.s.publicURL) + 2*len(name) + 64)
 	b.buf.WriteString(`{"fullUrl":`)
-	b.buf.Write(wire.Quote(nil, b.x.s.publicURL+"/"+name))
+	b.buf.Write(wire.Quote(b.buf.AvailableBuffer(), b.x.s.publicURL+"/"+name))
 	b.buf.WriteString(`,"resource":`)
 	b.buf.Write(it.Released)
 	if b.kind == "history" {
 		b.history(it, name)
 	} else {
-		b.buf.WriteString(`,"search":{"mode":"` + it.Mode + `"}`)
+		b.buf.WriteString(`,"search":{"mode":"`)
+		b.buf.WriteString(it.Mode)
+		b.buf.WriteString(`"}`)
 	}
 	b.buf.WriteByte('}')
 }

@@ -88,16 +88,13 @@ func (c *Court) release(it *Item) error {
 		if len(f.Patients) == 1 {
 			patient = f.Patients[0]
 		}
-		if out, err = w.Apply(nil, out, view.Context{Domain: c.Domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
+		if out, err = w.Apply(make([]byte, 0, 2*len(out)), out, view.Context{Domain: c.Domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
 			return fmt.Errorf("apply view: %w", err)
 		}
-		if it.PublicID, err = c.publicID(out); err != nil {
-			return err
+		if it.Viewed = true; f.VersionID != "" {
+			it.Tag = c.Tag(w, f)
 		}
-	}
-	if it.Viewed = w != nil; it.Viewed && f.VersionID != "" {
-		it.Tag = c.Tag(w, f)
-		if out, err = retag(out, it.Tag); err != nil {
+		if out, it.PublicID, err = rename(out, it.Tag); err != nil {
 			return err
 		}
 	}
@@ -132,16 +129,6 @@ func (c *Court) rewrite(doc []byte) ([]byte, error) {
 	e.Reset(&t)
 	c.Mapper.Rewrite(&t, &e)
 	return e.Apply(nil), nil
-}
-
-var idPlan = wire.NewPlan("id")
-
-func (c *Court) publicID(doc []byte) (string, error) {
-	hits, err := idPlan.Skim(doc, nil)
-	if err != nil || len(hits) != 1 {
-		return "", fmt.Errorf("read the id after the view: %w", err)
-	}
-	return wire.Unquote(doc[hits[0].Start:hits[0].End])
 }
 
 // readAll reads one resource of at most limit bytes: a longer one is refused

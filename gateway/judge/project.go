@@ -2,6 +2,7 @@ package judge
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"gatehouse/fhir"
@@ -82,24 +83,35 @@ func mark(t *wire.Tree, e *wire.Edits, meta int) {
 	e.Append(meta, "tag", []byte(`[`+subsetted+`]`))
 }
 
-// retag writes the client's version of a resource over the upstream's: with a
-// view the same version has other bytes, and its number must not be comparable
-// between clients (DESIGN §10.6).
-func retag(doc []byte, version string) ([]byte, error) {
-	var t wire.Tree
-	if err := t.Parse(doc); err != nil {
-		return nil, fmt.Errorf("write version: %w", err)
+var namePlan = wire.NewPlan("id", "meta.versionId")
+
+// rename reads the id that a view gave a resource, and writes the client's
+// version over the upstream's, where there is one: with a view the same version
+// has other bytes, and its number must not be comparable between clients
+// (DESIGN §10.6).
+func rename(doc []byte, version string) (out []byte, id string, err error) {
+	var space [4]wire.Hit
+	hits, err := namePlan.Skim(doc, space[:0])
+	if err != nil {
+		return nil, "", fmt.Errorf("read the id after the view: %w", err)
 	}
-	meta := t.Get(0, "meta")
-	if meta < 0 {
-		return doc, nil
+	var name, number *wire.Hit
+	for i := range hits {
+		at := &name
+		if hits[i].Path == 1 {
+			at = &number
+		}
+		if *at != nil {
+			return nil, "", errors.New("two ids or versions after the view")
+		}
+		*at = &hits[i]
 	}
-	i := t.Get(meta, "versionId")
-	if i < 0 {
-		return doc, nil
+	if name == nil {
+		return nil, "", errors.New("no id after the view")
 	}
-	var e wire.Edits
-	e.Reset(&t)
-	e.Replace(i, wire.Quote(nil, version))
-	return e.Apply(nil), nil
+	if id, err = wire.Unquote(doc[name.Start:name.End]); err != nil || number == nil || version == "" {
+		return doc, id, err
+	}
+	out = append(make([]byte, 0, len(doc)+len(version)+2), doc[:number.Start]...)
+	return append(wire.Quote(out, version), doc[number.End:]...), id, nil
 }

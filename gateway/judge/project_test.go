@@ -31,3 +31,24 @@ func TestProjection(t *testing.T) {
 		}
 	}
 }
+
+// DESIGN §10.6: the client's version replaces the upstream's, and the id is the
+// one that the view gave.
+func TestRename(t *testing.T) {
+	for _, c := range []struct{ doc, version, want, id string }{
+		{`{"id":"x","meta":{"versionId":"1","a":[1.10]}}`, "tag", `{"id":"x","meta":{"versionId":"tag","a":[1.10]}}`, "x"},
+		{`{"meta":{"versionId":"1"},"id":"x"}`, "longer-tag", `{"meta":{"versionId":"longer-tag"},"id":"x"}`, "x"},
+		{`{"id":"x"}`, "tag", `{"id":"x"}`, "x"},
+		{`{"id":"x","meta":{"versionId":"1"}}`, "", `{"id":"x","meta":{"versionId":"1"}}`, "x"},
+	} {
+		got, id, err := rename([]byte(c.doc), c.version)
+		if err != nil || string(got) != c.want || id != c.id {
+			t.Errorf("%s: got %s, %q, %v, want %s, %q", c.doc, got, id, err, c.want, c.id)
+		}
+	}
+	for _, bad := range []string{`{}`, `{"id":1}`, `{"id":["x"]}`, `{"id":"x","meta":[{"versionId":"1"},{"versionId":"2"}]}`} {
+		if got, id, err := rename([]byte(bad), "tag"); err == nil {
+			t.Errorf("%s: got %s, %q, want an error", bad, got, id)
+		}
+	}
+}
