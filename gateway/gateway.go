@@ -81,14 +81,8 @@ func (x *exchange) serve(ctx context.Context, a *fhir.Access, out output) error 
 	switch a.Interaction {
 	case fhir.Read, fhir.VRead:
 		return x.read(ctx, m, out)
-	case fhir.Create:
-		return x.create(ctx, m, out)
-	case fhir.Update:
-		return x.update(ctx, m, out)
-	case fhir.Patch:
-		return x.patch(ctx, m, out)
-	case fhir.Delete:
-		return x.remove(ctx, m, out)
+	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
+		return x.write(ctx, m, out)
 	case fhir.HistoryInstance:
 		return x.historyInstance(ctx, m, out)
 	case fhir.Operation:

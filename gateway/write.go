@@ -3,365 +3,261 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/patch"
-	"gatehouse/fhir/wire"
 	"gatehouse/gateway/judge"
-	"gatehouse/gateway/upstream"
 )
 
 // A write is judged twice: on the resource as it is and as it would become.
 // The first is pinned with If-Match, so that what was judged is what changes;
-// the intent is on disk before the upstream sees anything.
+// the intent is on disk before the upstream sees anything. A single write and
+// an entry of a transaction are the same step, judged by the same code.
 
-// create judges the new resource and posts it.
-func (x *exchange) create(ctx context.Context, m *matter, out output) error {
-	body, after, err := x.after(ctx, m, "")
+// step is one write on its way: what it is about, what was judged of it, and
+// what is sent.
+type step struct {
+	m       *matter
+	fullURL string   // in a transaction, as the client named the resource
+	urn     string   // as the upstream is told to know what it is yet to create
+	ref     fhir.Ref // what is judged: an existing resource, or a new one under a name of its own
+	chosen  bool     // criteria match nothing, and the body brings the id
+	existed *judge.Item
+	before  *judge.Item // nil where there is none
+	after   *judge.Item // nil of a delete
+
+	method, url, pin string
+	body             []byte
+}
+
+// subject is the resource that the record names.
+func (s *step) subject() *judge.Item {
+	if s.after != nil {
+		return s.after
+	}
+	return s.before
+}
+
+// write serves create, update, patch and delete.
+func (x *exchange) write(ctx context.Context, m *matter, out output) error {
+	s := &step{m: m}
+	if err := x.target(ctx, s); err != nil {
+		return err
+	}
+	if err := x.judgeStep(ctx, s, nil); err != nil {
+		return err
+	}
+	if s.existed != nil { // a match that the caller may see: nothing is created
+		return x.wrote(ctx, s, out, head{status: http.StatusOK, location: x.locate(s.existed)})
+	}
+	return x.send(ctx, s, out)
+}
+
+// judgeStep judges a write before and after, and makes what is sent.
+func (x *exchange) judgeStep(ctx context.Context, s *step, g graph) error {
+	if s.existed != nil {
+		return nil
+	}
+	switch s.m.access.Interaction {
+	case fhir.Create:
+		return x.judgeCreate(ctx, s, g, x.court(s.m))
+	case fhir.Update:
+		return x.judgeUpdate(ctx, s, g)
+	case fhir.Patch:
+		return x.judgePatch(ctx, s, g)
+	}
+	return x.judgeDelete(ctx, s)
+}
+
+func (x *exchange) judgeCreate(ctx context.Context, s *step, g graph, c *judge.Court) error {
+	d, err := x.draft(ctx, s, g, s.m.access.Body, "")
 	if err != nil {
 		return err
 	}
-	if m.access.Conditional {
-		existing, err := x.resolve(ctx, m)
+	s.method, s.url, s.body = http.MethodPost, s.m.access.Type, d.sent
+	s.after, err = x.after(ctx, c, s, d)
+	return err
+}
+
+// judgeUpdate judges a PUT. What does not exist yet is created, as FHIR allows,
+// if a creation would be; what the body holds is judged first, since refusing
+// it tells the caller nothing that it does not know (FHIR-16).
+func (x *exchange) judgeUpdate(ctx context.Context, s *step, g graph) error {
+	if s.m.access.ID == "" {
+		c, err := x.creation(ctx, s.m)
 		if err != nil {
 			return err
 		}
-		if existing != nil { // a match that the caller may see: nothing is created
-			return x.wrote(ctx, m, out, head{status: http.StatusOK, location: x.locate(existing), length: 0}, existing)
-		}
+		return x.judgeCreate(ctx, s, g, c)
 	}
-	return x.send(ctx, m, out, upstream.Request{Method: http.MethodPost, Target: m.access.Type, Body: body, ContentType: fhirJSON}, after)
+	d, err := x.draft(ctx, s, g, s.m.access.Body, s.m.access.ID)
+	if err != nil {
+		return err
+	}
+	s.method, s.url, s.body = http.MethodPut, s.m.target(), d.sent
+	if s.after, err = x.after(ctx, x.court(s.m), s, d); err != nil {
+		return err
+	}
+	switch s.before, err = x.before(ctx, s.m); {
+	case err != nil:
+		return err
+	case s.before == nil && s.m.access.IfMatch != "":
+		return absent(nil) // as if it were hidden: a 412 would tell the two apart (W-09)
+	case s.before == nil:
+		c, err := x.creation(ctx, s.m)
+		if err != nil {
+			return err
+		}
+		s.after, err = x.after(ctx, c, s, d)
+		return err
+	case s.chosen:
+		return conflict(errors.New("the criteria match nothing, and the id of the body is taken"))
+	}
+	if s.pin, err = x.pin(s.m, s.before); err != nil {
+		return err
+	}
+	if readable, changed := x.reads(ctx, s.m, s.before); readable && changed {
+		return partial()
+	}
+	return x.keepLabels(ctx, s, d)
 }
 
-// update judges the resource before and after, and puts it. A resource that
-// does not exist yet is created, as FHIR allows.
-func (x *exchange) update(ctx context.Context, m *matter, out output) error {
-	if err := x.identifyTarget(ctx, m); err != nil {
-		return err
-	}
-	body, after, err := x.after(ctx, m, m.access.ID)
-	if err != nil {
-		return err
-	}
-	if m.access.ID == "" { // a conditional update that matches nothing
-		return x.send(ctx, m, out, upstream.Request{Method: http.MethodPost, Target: m.access.Type, Body: body, ContentType: fhirJSON}, after)
-	}
-	before, err := x.before(ctx, m)
-	var f *failure
-	if errors.As(err, &f) && f.code == "resource.not-found" && before == nil && !f.hidden {
-		if m.access.IfMatch != "" {
-			return versionConflict()
-		}
-		before = nil
-	} else if err != nil {
-		return err
-	}
-	pin, err := x.pin(m, before)
-	if err != nil {
-		return err
-	}
-	return x.send(ctx, m, out, upstream.Request{Method: http.MethodPut, Target: m.target(), Body: body, ContentType: fhirJSON, IfMatch: pin}, after)
-}
-
-// patch applies the patch here, so that what results can be judged, and puts
-// the result: a server that read the patch otherwise would write what nobody
-// has judged (W-04).
-func (x *exchange) patch(ctx context.Context, m *matter, out output) error {
-	if err := x.identifyTarget(ctx, m); err != nil {
-		return err
-	}
-	if m.access.ID == "" {
-		return absent(nil)
-	}
-	before, err := x.before(ctx, m)
-	if err != nil {
-		return err
-	}
-	patched, err := patch.Apply(before.Resource, m.access.Body, m.access.ContentType)
+// judgePatch applies the patch here, so that what results can be judged, and
+// puts the result: a server that read the patch otherwise would write what
+// nobody has judged (W-04).
+func (x *exchange) judgePatch(ctx context.Context, s *step, g graph) error {
+	p, err := patch.Parse(x.s.grammar.Version, s.m.access.Body, s.m.access.ContentType)
 	if err != nil {
 		return patchFailed(err)
 	}
-	changed := *m.access
-	changed.Body = patched
-	m.access = &changed
-	body, after, err := x.after(ctx, m, m.access.ID)
+	if err := x.existing(ctx, s); err != nil {
+		return err
+	}
+	if readable, changed := x.reads(ctx, s.m, s.before); p.Reads() && (!readable || changed) {
+		return &failure{status: http.StatusForbidden, code: "patch.reads",
+			text: "The operations test, copy and move tell of what the record holds, which you may not read whole. Use add, replace and remove."}
+	}
+	patched, err := p.Apply(s.before.Resource)
+	if err != nil {
+		return patchFailed(err)
+	}
+	if len(lostLabels(s.before.Resource, patched)) > 0 && !x.mayUnlabel(ctx, s.m, s.before) {
+		return &failure{status: http.StatusForbidden, code: "resource.labels", text: "Security labels can be added, and not taken off, by you."}
+	}
+	d, err := x.draft(ctx, s, g, patched, s.m.access.ID)
 	if err != nil {
 		return err
 	}
-	pin, err := x.pin(m, before)
-	if err != nil {
-		return err
-	}
-	return x.send(ctx, m, out, upstream.Request{Method: http.MethodPut, Target: m.target(), Body: body, ContentType: fhirJSON, IfMatch: pin}, after)
+	s.method, s.url, s.body = http.MethodPut, s.m.target(), d.sent
+	s.after, err = x.after(ctx, x.court(s.m), s, d)
+	return err
 }
 
 func patchFailed(err error) error {
 	if errors.Is(err, patch.ErrMediaType) {
-		return &failure{status: http.StatusUnsupportedMediaType, code: "patch.media-type", text: "Send the patch as application/json-patch+json."}
+		return &failure{status: http.StatusUnsupportedMediaType, code: "patch.media-type", text: "Send the patch as application/json-patch+json, or as a Parameters resource."}
 	}
 	return &failure{status: http.StatusUnprocessableEntity, code: "patch.failed", text: "The patch cannot be applied: " + err.Error() + "."}
 }
 
-// remove judges the resource as it is and deletes it.
-func (x *exchange) remove(ctx context.Context, m *matter, out output) error {
-	if err := x.identifyTarget(ctx, m); err != nil {
-		return err
-	}
-	if m.access.ID == "" {
+func (x *exchange) judgeDelete(ctx context.Context, s *step) error {
+	s.method = http.MethodDelete
+	err := x.existing(ctx, s)
+	s.url = s.m.target()
+	return err
+}
+
+// existing judges and pins the resource as it is, for what needs one.
+func (x *exchange) existing(ctx context.Context, s *step) (err error) {
+	if s.m.access.ID == "" {
 		return absent(nil)
 	}
-	before, err := x.before(ctx, m)
-	if err != nil {
+	if s.before, err = x.before(ctx, s.m); err != nil {
 		return err
 	}
-	pin, err := x.pin(m, before)
-	if err != nil {
-		return err
+	if s.before == nil {
+		return absent(nil)
 	}
-	return x.send(ctx, m, out, upstream.Request{Method: http.MethodDelete, Target: m.target(), IfMatch: pin}, before)
+	s.pin, err = x.pin(s.m, s.before)
+	return err
 }
 
 func (m *matter) target() string { return m.access.Type + "/" + m.access.ID }
 
-// after judges what the client sends. Refusing it needs no secrecy: the caller
-// knows what it wrote, and is told before the upstream is asked (FHIR-16).
-func (x *exchange) after(ctx context.Context, m *matter, id string) ([]byte, *judge.Item, error) {
-	body := m.access.Body
-	if err := checkBody(body, m.access.Type, id); err != nil {
-		return nil, nil, err
-	}
-	it, err := x.court(m).Resource(ctx, body, fhir.Ref{Type: m.access.Type, ID: id})
-	switch {
-	case errors.Is(err, judge.ErrWithheld):
-		x.withheld(it)
-		return nil, nil, &failure{status: http.StatusForbidden, code: writeDenied(it), text: "You may not write a resource of this content."}
-	case err != nil:
-		return nil, nil, &failure{status: http.StatusBadRequest, code: "resource.invalid", text: "The body is not a resource that can be read.", log: err}
-	}
-	return body, it, nil
-}
-
-func writeDenied(it *judge.Item) string {
-	if it.Verdict.Reason == "scope.instance" {
-		return "scope.instance"
-	}
-	return "policy.denied"
-}
-
-// checkBody holds a body to what the URL says of it, and refuses to write back
-// what is marked as a part or a changed form of a record (W-11, FHIR-14).
-func checkBody(body []byte, typ, id string) error {
-	var t wire.Tree
-	if err := t.Parse(body); err != nil {
-		return &failure{status: http.StatusBadRequest, code: "resource.syntax", text: "The body is not strict JSON: " + err.Error() + "."}
-	}
-	if i := t.Get(0, "resourceType"); i < 0 || t.Text(i) != typ {
-		return &failure{status: http.StatusBadRequest, code: "resource.type", text: "The body's resourceType must be the type in the URL."}
-	}
-	i := t.Get(0, "id")
-	if id != "" && (i < 0 || t.Text(i) != id) {
-		return &failure{status: http.StatusBadRequest, code: "resource.id", text: "The body's id must be the id in the URL."}
-	}
-	for _, list := range []string{"tag", "security"} {
-		if meta := t.Get(0, "meta"); meta >= 0 && marked(&t, t.Get(meta, list)) {
-			return &failure{status: http.StatusUnprocessableEntity, code: "resource.partial",
-				text: "This is a part or a changed form of the record; writing it back would erase what it lacks. Read the whole resource and send that, or send a patch."}
-		}
-	}
-	return nil
-}
-
-func marked(t *wire.Tree, list int) bool {
-	if list < 0 || t.Nodes[list].Kind != wire.Array {
-		return false
-	}
-	for i := t.First(list); i < int(t.Nodes[list].Next); i = int(t.Nodes[i].Next) {
-		if code := t.Get(i, "code"); code >= 0 {
-			switch t.Text(code) {
-			case "SUBSETTED", "REDACTED", "MASKED", "PSEUDED", "ANONYED", "ABSTRED":
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// before fetches and judges the resource as it is. One that may not be changed
-// is absent (W-02).
+// before fetches and judges the resource as it is: nil where there is none, and
+// the same error as for none where it may not be changed (W-02).
 func (x *exchange) before(ctx context.Context, m *matter) (*judge.Item, error) {
 	want := fhir.Ref{Type: m.access.Type, ID: m.access.ID}
 	answer, err := x.own(ctx, want.String())
 	if err != nil {
 		return nil, err
 	}
-	if answer.Status != http.StatusOK {
+	switch answer.Status {
+	case http.StatusOK:
+	case http.StatusNotFound, http.StatusGone:
+		discard(answer)
+		return nil, nil
+	default:
 		discard(answer)
 		return nil, x.readStatus(answer)
 	}
 	it, err := x.court(m).One(ctx, answer.Body, want, int64(x.s.cfg.Limits.Resource))
 	if err != nil {
-		err = x.judged(it, err)
-		var f *failure
-		if errors.As(err, &f) && f.code == "resource.not-found" {
-			f.hidden = true
-		}
-		return nil, err
+		return nil, x.judged(it, err)
 	}
-	if it.Verdict.Facts.VersionID == "" {
+	if !fhir.ValidID(it.Verdict.Facts.VersionID) {
 		it.Verdict.Facts.VersionID = tagVersion(answer.ETag)
 	}
-	return it, nil
+	return it, x.unviewed(it)
 }
 
-func tagVersion(etag string) string { return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`) }
+// unviewed holds a write to what a write must be: of the record itself, by a
+// login that is good enough for it.
+func (x *exchange) unviewed(it *judge.Item) error {
+	o := it.Verdict.Decision.Obligations
+	if o.StepUp != nil {
+		if f := x.stepUp(o.StepUp); f != nil {
+			return f
+		}
+	}
+	if len(o.Views) > 0 {
+		return readOnly()
+	}
+	return nil
+}
+
+func readOnly() *failure {
+	return &failure{status: http.StatusForbidden, code: "view.read-only",
+		text: "What you see is a changed form of the record, and cannot be written back."}
+}
+
+func tagVersion(etag string) string {
+	version := strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)
+	if !fhir.ValidID(version) {
+		return ""
+	}
+	return version
+}
 
 // pin is the If-Match that holds the upstream to the version that was judged.
 func (x *exchange) pin(m *matter, before *judge.Item) (string, error) {
-	if before == nil {
-		return "", nil
-	}
 	version := before.Verdict.Facts.VersionID
 	if m.access.IfMatch != "" && !matchesTag(m.access.IfMatch, `"`+version+`"`) {
 		return "", versionConflict()
 	}
-	if version == "" {
-		if x.s.cfg.Upstream.InsecureUnpinnedWrites {
-			return "", nil
-		}
-		return "", &failure{status: http.StatusConflict, code: "write.unpinned",
-			text: "The FHIR server behind the gateway keeps no versions, so a change cannot be made safely. Its operator can allow it."}
+	if version != "" {
+		return `W/"` + version + `"`, nil
 	}
-	return `W/"` + version + `"`, nil
+	if x.s.cfg.Upstream.InsecureUnpinnedWrites {
+		return "", nil
+	}
+	return "", &failure{status: http.StatusConflict, code: "write.unpinned",
+		text: "The FHIR server behind the gateway keeps no versions, so a change cannot be made safely. Its operator can allow it."}
 }
 
 func versionConflict() error {
 	return &failure{status: http.StatusPreconditionFailed, code: "write.version",
 		text: "The resource is not in the version that If-Match names. Read it again and repeat the change."}
-}
-
-// send records the intent, forwards the write and answers.
-func (x *exchange) send(ctx context.Context, m *matter, out output, r upstream.Request, it *judge.Item) error {
-	x.changed(it)
-	if err := x.intent(ctx); err != nil {
-		return err
-	}
-	r.Prefer = "return=minimal"
-	answer, err := x.forward(ctx, m, r)
-	if err != nil {
-		return err
-	}
-	defer discard(answer)
-	if err := x.writeStatus(answer); err != nil {
-		return err
-	}
-	x.forgetConsents(it)
-	h := head{status: answer.Status, etag: answer.ETag, lastModified: answer.LastModified, length: 0}
-	if h.status == http.StatusNoContent || r.Method == http.MethodDelete {
-		h.status = http.StatusNoContent
-	}
-	if location := first(answer.Location, answer.ContentLocation); location != "" {
-		public, ok := x.s.up.Public(location)
-		if !ok {
-			x.alarm("upstream.foreign-location")
-		} else {
-			h.location = public
-		}
-	}
-	return x.wrote(ctx, m, out, h, it)
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// wrote answers a write: with the resource where the client asks for it and
-// may read it, else without a body (SMART-25).
-func (x *exchange) wrote(ctx context.Context, m *matter, out output, h head, it *judge.Item) error {
-	var body []byte
-	if m.access.ReturnPref == "representation" && h.status != http.StatusNoContent {
-		body = x.readBack(ctx, m, h.location)
-	}
-	if body != nil {
-		h.contentType = fhirJSON
-	}
-	h.length = int64(len(body))
-	x.outcome(h.status, "ok")
-	x.changed(it)
-	if err := x.commit(ctx); err != nil {
-		return afterWrite(err)
-	}
-	_, err := out.begin(h).Write(body)
-	return clientGone(err)
-}
-
-// afterWrite is the answer when the write is done and its record is not: the
-// client must not take it for undone (DESIGN §10.3).
-func afterWrite(err error) error {
-	return &failure{status: http.StatusInternalServerError, code: "audit.unavailable", log: err,
-		text: "The change was made, and its outcome could not be recorded. Report the request id."}
-}
-
-// readBack reads what was written as its caller may see it; nil where it may
-// not.
-func (x *exchange) readBack(ctx context.Context, m *matter, location string) []byte {
-	ref := fhir.Ref{Type: m.access.Type, ID: m.access.ID}
-	if location != "" {
-		var ok bool
-		if ref, _, ok = x.s.bases.ParseRef(location); !ok {
-			return nil
-		}
-	}
-	read, err := x.prepare(ctx, &fhir.Access{Interaction: fhir.Read, Type: ref.Type, ID: ref.ID})
-	if err != nil {
-		return nil
-	}
-	it, _, err := x.fetch(ctx, read, x.court(read), ref.String(), ref)
-	if err != nil {
-		return nil
-	}
-	x.released(it)
-	return it.Released
-}
-
-func (x *exchange) locate(it *judge.Item) string {
-	f := &it.Verdict.Facts
-	return x.s.publicURL + "/" + f.Type + "/" + f.ID
-}
-
-// writeStatus turns the upstream's refusal of a write into the answer. Its own
-// words stay behind: they may quote the record (E-01).
-func (x *exchange) writeStatus(a *upstream.Answer) error {
-	log := fmt.Errorf("upstream status %d", a.Status)
-	switch a.Status {
-	case http.StatusOK, http.StatusCreated, http.StatusNoContent, http.StatusAccepted:
-		return nil
-	case http.StatusConflict:
-		return &failure{status: http.StatusConflict, code: "write.conflict", log: log,
-			text: "The change conflicts with the record as it is, for instance because other resources refer to it."}
-	case http.StatusPreconditionFailed:
-		return versionConflict()
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return &failure{status: http.StatusUnprocessableEntity, code: "resource.refused", log: log,
-			text: "The FHIR server behind the gateway does not accept this resource. Check it against R4 and the server's profiles."}
-	case http.StatusNotFound, http.StatusGone, http.StatusMethodNotAllowed:
-		return absent(log)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return upstreamBusy(a)
-	}
-	return badUpstream(log)
-}
-
-func (x *exchange) forgetConsents(it *judge.Item) {
-	if x.s.consent == nil || it.Verdict.Facts.Type != "Consent" {
-		return
-	}
-	for _, p := range it.Verdict.Facts.Patients {
-		x.s.consent.Forget(p)
-	}
 }

@@ -1,12 +1,15 @@
 // Package patch applies FHIR's patches to a resource's bytes: JSON Patch (RFC
-// 6902). What no operation touches keeps its bytes.
+// 6902) and FHIRPath Patch (https://hl7.org/fhir/R4/fhirpatch.html) with simple
+// paths. What no operation touches keeps its bytes.
 package patch
 
 import (
 	"errors"
 	"fmt"
 	"mime"
+	"slices"
 
+	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 )
 
@@ -20,23 +23,54 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("operation %d: %s", e.Op+1, e.Reason) }
 
 // ErrMediaType is a patch of a form that is not applied here.
-var ErrMediaType = errors.New("patches are application/json-patch+json")
+var ErrMediaType = errors.New("patches are application/json-patch+json or a FHIR Parameters resource")
 
 // maxOps bounds the operations of one patch: each reads the resource again.
 const maxOps = 200
 
-// Apply applies a patch to doc, a JSON object, and returns the patched form.
-// doc is not changed. Errors are *Error, *wire.Error or ErrMediaType.
-func Apply(doc, body []byte, contentType string) ([]byte, error) {
+// Patch is a patch that was read. It can be applied many times.
+type Patch struct {
+	ops   []operation
+	reads bool
+}
+
+// operation is one change of a resource.
+type operation interface {
+	apply(doc []byte) ([]byte, error)
+}
+
+// Parse reads a patch. Errors are *Error, *wire.Error or ErrMediaType.
+func Parse(v fhir.Version, body []byte, contentType string) (*Patch, error) {
 	kind, _, err := mime.ParseMediaType(contentType)
-	if err != nil || kind != "application/json-patch+json" {
+	if err != nil {
 		return nil, ErrMediaType
 	}
-	ops, err := readOps(body)
-	if err != nil {
-		return nil, err
+	var t wire.Tree
+	switch kind {
+	case "application/json-patch+json":
+		if err := t.Parse(body); err != nil {
+			return nil, err
+		}
+		return readOps(&t)
+	case "application/fhir+json":
+		if err := t.Parse(body); err != nil {
+			return nil, err
+		}
+		return readParameters(v, &t)
 	}
-	for i, op := range ops {
+	return nil, ErrMediaType
+}
+
+// Reads tells whether the patch, by what it does or by whether it can be done,
+// shows values of the resource to whoever sends it: a test, and a copy or move
+// to where it can be seen.
+func (p *Patch) Reads() bool { return p.reads }
+
+// Apply applies the patch to doc, a JSON object, and returns the patched form.
+// doc is not changed. Errors are *Error.
+func (p *Patch) Apply(doc []byte) ([]byte, error) {
+	var err error
+	for i, op := range p.ops {
 		if doc, err = op.apply(doc); err != nil {
 			return nil, &Error{i, err.Error()}
 		}
@@ -50,26 +84,23 @@ type op struct {
 	value      []byte
 }
 
-func readOps(body []byte) ([]op, error) {
-	var t wire.Tree
-	if err := t.Parse(body); err != nil {
-		return nil, err
-	}
+func readOps(t *wire.Tree) (*Patch, error) {
 	if t.Nodes[0].Kind != wire.Array {
 		return nil, &Error{0, "a JSON Patch is a list of operations"}
 	}
-	var ops []op
+	p := &Patch{}
 	for i := range t.Children(0) {
-		if len(ops) == maxOps {
-			return nil, &Error{len(ops), "too many operations"}
+		if len(p.ops) == maxOps {
+			return nil, &Error{len(p.ops), "too many operations"}
 		}
-		o, err := readOp(&t, i)
+		o, err := readOp(t, i)
 		if err != nil {
-			return nil, &Error{len(ops), err.Error()}
+			return nil, &Error{len(p.ops), err.Error()}
 		}
-		ops = append(ops, o)
+		p.ops = append(p.ops, &o)
+		p.reads = p.reads || slices.Contains([]string{"test", "copy", "move"}, o.name)
 	}
-	return ops, nil
+	return p, nil
 }
 
 func readOp(t *wire.Tree, node int) (op, error) {

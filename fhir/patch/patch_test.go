@@ -3,10 +3,19 @@ package patch
 import (
 	"testing"
 
+	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 )
 
 const jsonPatch = "application/json-patch+json"
+
+func apply(doc, body []byte, contentType string) ([]byte, error) {
+	p, err := Parse(fhir.R4, body, contentType)
+	if err != nil {
+		return nil, err
+	}
+	return p.Apply(doc)
+}
 
 func TestApply(t *testing.T) {
 	const doc = `{"resourceType":"Observation","status":"final","value":1.10,"category":[{"text":"a"},{"text":"b"}],"subject":{"reference":"Patient/A"},"a/b":{"~":1}}`
@@ -21,7 +30,7 @@ func TestApply(t *testing.T) {
 		{"a test that holds", `[{"op":"test","path":"/value","value":1.1},{"op":"test","path":"/category","value":[{"text":"a"},{"text":"b"}]}]`, doc},
 		{"nothing to do", `[]`, doc},
 	} {
-		got, err := Apply([]byte(doc), []byte(c.patch), jsonPatch)
+		got, err := apply([]byte(doc), []byte(c.patch), jsonPatch)
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: got %s, %v; want %s", c.name, got, err, c.want)
 		}
@@ -37,20 +46,20 @@ func TestRefused(t *testing.T) {
 		`[{"op":"add","path":"/a~2","value":1}]`, `[{"op":"add","path":"/a"}]`, `[{"op":"test","path":"/category/0","value":2}]`, `[{"op":"increment","path":"/category/0","value":2}]`,
 		`[{"op":"add","op":"remove","path":"/category","value":1}]`, `[{"op":"add","path":"/resourceType/x","value":1}]`, `[{"path":"/a","value":1}]`,
 	} {
-		if got, err := Apply([]byte(doc), []byte(patch), jsonPatch); err == nil {
+		if got, err := apply([]byte(doc), []byte(patch), jsonPatch); err == nil {
 			t.Errorf("%s: got %s, want an error", patch, got)
 		}
 	}
-	if _, err := Apply([]byte(doc), []byte(`[]`), "application/merge-patch+json"); err != ErrMediaType {
+	if _, err := apply([]byte(doc), []byte(`[]`), "application/merge-patch+json"); err != ErrMediaType {
 		t.Errorf("merge patch: got %v, want %v (W-05)", err, ErrMediaType)
 	}
 }
 
 // What comes out is strict JSON, whatever the patch.
-func FuzzApply(f *testing.F) {
+func FuzzJSONPatch(f *testing.F) {
 	f.Add(`{"a":[1,{"b":null}],"c":"x"}`, `[{"op":"move","from":"/a/1/b","path":"/c"},{"op":"add","path":"/a/0","value":[]}]`)
 	f.Fuzz(func(t *testing.T, doc, patch string) {
-		got, err := Apply([]byte(doc), []byte(patch), jsonPatch)
+		got, err := apply([]byte(doc), []byte(patch), jsonPatch)
 		if err != nil || patch == "[]" {
 			return
 		}
