@@ -55,7 +55,7 @@ func Test(ctx context.Context, o Options) (results []Tested, unseen []Rule, err 
 	}
 	defer store.Abort(ctx, txn)
 	held := &held{rules: map[string]bool{}}
-	if results, err = runTests(ctx, store, txn, modules, held); err != nil {
+	if results, err = runRego(ctx, store, txn, modules, held); err != nil {
 		return nil, nil, err
 	}
 	for _, r := range e.rules {
@@ -66,7 +66,7 @@ func Test(ctx context.Context, o Options) (results []Tested, unseen []Rule, err 
 	return results, unseen, nil
 }
 
-func runTests(ctx context.Context, store storage.Store, txn storage.Transaction, modules map[string]*ast.Module, held *held) ([]Tested, error) {
+func runRego(ctx context.Context, store storage.Store, txn storage.Transaction, modules map[string]*ast.Module, held *held) ([]Tested, error) {
 	schemas := ast.NewSchemaSet()
 	schemas.Put(ast.SchemaRootRef, inputSchema())
 	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithSchemas(schemas)
