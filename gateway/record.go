@@ -75,6 +75,9 @@ func (x *exchange) outcome(status int, code string) {
 func (x *exchange) commit(ctx context.Context) error {
 	r := x.record
 	if err := x.g.audit.Append(&r).Wait(ctx); err != nil {
+		if ctx.Err() != nil { // the client is gone; to answer would be to record twice
+			panic(http.ErrAbortHandler)
+		}
 		x.g.metrics.alarm("audit.unavailable")
 		return &failure{status: http.StatusServiceUnavailable, code: "audit.unavailable", retry: time.Second,
 			text: "The access could not be recorded, so it was not given. Try again.", log: err}

@@ -30,6 +30,7 @@ type house struct {
 	process *gateway.Process
 	base    string // of the gateway, below which FHIR is served
 	log     *logBook
+	stop    func() // drains the gateway; at the end of the test in any case
 }
 
 // openHouse starts a gateway whose configuration is the usual one with changes
@@ -118,12 +119,13 @@ func (h *house) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
-	h.t.Cleanup(func() {
+	h.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-done; err != nil {
 			h.t.Errorf("run: %v", err)
 		}
 	})
+	h.t.Cleanup(h.stop)
 	for range 500 {
 		r, err := http.Get("http://" + p.AdminAddr() + "/readyz")
 		if err == nil {
