@@ -8,9 +8,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"gatehouse/fhir"
+	"gatehouse/gateway/scope"
 	"gatehouse/gateway/upstream"
 )
 
@@ -35,7 +38,9 @@ func (x *exchange) capabilities(ctx context.Context, out output) error {
 	if err := x.commit(ctx); err != nil {
 		return err
 	}
-	x.out.w.Header().Set("Access-Control-Allow-Origin", "*") // any origin may discover (SMART-09)
+	if out == output(x.out) { // not as an entry of a batch, which holds more
+		x.out.w.Header().Set("Access-Control-Allow-Origin", "*") // any origin may discover (SMART-09)
+	}
 	_, err = out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(doc))}).Write(doc)
 	return clientGone(err)
 }
@@ -126,18 +131,27 @@ var resourceInteractions = []string{"read", "vread", "update", "patch", "delete"
 func (s *snapshot) reduceResource(v any) map[string]any {
 	r, _ := v.(map[string]any)
 	typ, _ := r["type"].(string)
-	if !s.grammar.Version.KnownType(typ) {
+	v := s.grammar.Version
+	if !v.KnownType(typ) || closed(v, typ) {
 		return nil
 	}
 	out := map[string]any{"type": typ, "versioning": "versioned"}
-	for _, k := range []string{"versioning", "readHistory", "updateCreate", "searchInclude", "searchRevInclude"} {
-		if r[k] != nil {
-			out[k] = r[k]
+	for _, k := range []string{"readHistory", "updateCreate"} {
+		if b, ok := r[k].(bool); ok {
+			out[k] = b
+		}
+	}
+	if slices.Contains([]any{"no-version", "versioned", "versioned-update"}, r["versioning"]) {
+		out["versioning"] = r["versioning"]
+	}
+	for _, k := range []string{"searchInclude", "searchRevInclude"} {
+		if list := includes(v, r[k]); len(list) > 0 {
+			out[k] = list
 		}
 	}
 	out["interaction"] = keepIf(r["interaction"], "code", func(code string) bool { return slices.Contains(resourceInteractions, code) })
 	out["searchParam"] = keepIf(r["searchParam"], "name", func(name string) bool {
-		_, ok := s.grammar.Version.SearchParam(typ, name)
+		_, ok := v.SearchParam(typ, name)
 		return ok
 	})
 	for _, k := range []string{"interaction", "searchParam"} {
@@ -149,6 +163,29 @@ func (s *snapshot) reduceResource(v any) map[string]any {
 		out["operation"] = []any{map[string]any{"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}}
 	}
 	return out
+}
+
+// closed tells whether no scope opens a type.
+func closed(v fhir.Version, typ string) bool {
+	widest := scope.Parse(v, []string{"system/" + typ + ".cruds"}, "", nil)
+	return widest.Covers(&fhir.Access{Interaction: fhir.Read, Type: typ, ID: "x", Version: v}) != nil
+}
+
+// includes keeps those that FHIR knows.
+func includes(v fhir.Version, list any) []any {
+	var kept []any
+	all, _ := list.([]any)
+	for _, one := range all {
+		text, _ := one.(string)
+		parts := strings.Split(text, ":")
+		if len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && !v.KnownType(parts[2]) {
+			continue
+		}
+		if _, ok := v.SearchParam(parts[0], parts[1]); ok {
+			kept = append(kept, text)
+		}
+	}
+	return kept
 }
 
 func keepIf(v any, key string, ok func(string) bool) []any {

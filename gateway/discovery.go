@@ -59,12 +59,16 @@ func (x *exchange) smartConfiguration() map[string]any {
 	doc := map[string]any{
 		"grant_types_supported":            []string{"authorization_code", "client_credentials"},
 		"code_challenge_methods_supported": []string{"S256"},
-		"capabilities": []string{"launch-standalone", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric",
-			"context-standalone-patient", "permission-offline", "permission-patient", "permission-user", "permission-v1", "permission-v2"},
 		"scopes_supported":         []string{"openid", "fhirUser", "launch/patient", "offline_access", "patient/*.rs", "user/*.cruds", "system/*.rs"},
 		"response_types_supported": []string{"code"},
 	}
+	capabilities := []string{"client-public", "client-confidential-symmetric", "client-confidential-asymmetric",
+		"permission-offline", "permission-patient", "permission-user", "permission-v1", "permission-v2"}
 	e := x.s.auth.Endpoints()
+	if e.Authorization != "" { // without it nobody can launch (SMART-04)
+		capabilities = append(capabilities, "launch-standalone", "context-standalone-patient")
+	}
+	doc["capabilities"] = capabilities
 	for field, value := range map[string]string{"authorization_endpoint": e.Authorization, "token_endpoint": e.Token,
 		"introspection_endpoint": e.Introspection, "revocation_endpoint": e.Revocation} {
 		if value != "" {

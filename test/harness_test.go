@@ -184,10 +184,15 @@ func (h *house) do(method, target, token, body string, headers ...string) answer
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", method, target, err)
 	}
+	return read(h.t, resp)
+}
+
+func read(t *testing.T, resp *http.Response) answer {
+	t.Helper()
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		h.t.Fatalf("%s %s: %v", method, target, err)
+		t.Fatalf("read answer: %v", err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(b)}
 }
