@@ -34,7 +34,7 @@ func observation(id, patient string) []byte {
 		`"performer":[{"reference":"Organization/2"}],"valueQuantity":{"value":6.10,"unit":"%%","system":"http://unitsofmeasure.org","code":"%%"}}`, id, id, patient, id)
 }
 
-func consent(patient string) []byte {
+func consentOf(patient string) []byte {
 	return fmt.Appendf(nil, `{"resourceType":"Consent","id":"c-%s","meta":{"versionId":"1"},"status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},`+
 		`"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/%s"},"dateTime":"2024-01-01","provision":{"type":"permit"}}`, patient, patient)
 }
@@ -95,7 +95,7 @@ func (e *ehr) consents(query url.Values) []byte {
 
 	var entries [][]byte
 	for _, p := range strings.Split(query.Get("patient"), ",") {
-		entries = append(entries, append(append([]byte(`{"resource":`), consent(strings.TrimPrefix(p, "Patient/"))...), '}'))
+		entries = append(entries, append(append([]byte(`{"resource":`), consentOf(strings.TrimPrefix(p, "Patient/"))...), '}'))
 	}
 	return e.bundle(entries)
 }
