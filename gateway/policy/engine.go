@@ -14,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // Options name the policy to load.
@@ -155,7 +156,7 @@ func (e *Engine) askWith(ctx context.Context, input ast.Object) Decision {
 		return Decision{Err: errTimeout}
 	}
 	if err != nil {
-		return Decision{Err: fmt.Errorf("evaluate policy: %w", err)}
+		return Decision{Err: failed(err)}
 	}
 	if len(results) != 1 {
 		return Decision{Err: errors.New("evaluate policy: undefined")}
@@ -175,6 +176,19 @@ func (e *Engine) askWith(ctx context.Context, input ast.Object) Decision {
 		}
 	}
 	return decide(sets["permit"], sets["forbid"], sets["oblige"])
+}
+
+// failed says of what kind an evaluation's error is, and where. OPA's own words
+// quote the values, which may be a patient's, and errors are logged.
+func failed(err error) error {
+	var e *topdown.Error
+	if !errors.As(err, &e) {
+		return errors.New("evaluate policy: failed")
+	}
+	if e.Location == nil {
+		return fmt.Errorf("evaluate policy: %s", e.Code)
+	}
+	return fmt.Errorf("evaluate policy: %s at %s:%d", e.Code, e.Location.File, e.Location.Row)
 }
 
 // decide is the rule of DESIGN §6: allowed when permit is not empty and forbid
