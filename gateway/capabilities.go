@@ -128,8 +128,8 @@ func (s *snapshot) reduce(c map[string]any) {
 
 var resourceInteractions = []string{"read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"}
 
-func (s *snapshot) reduceResource(v any) map[string]any {
-	r, _ := v.(map[string]any)
+func (s *snapshot) reduceResource(listed any) map[string]any {
+	r, _ := listed.(map[string]any)
 	typ, _ := r["type"].(string)
 	v := s.grammar.Version
 	if !v.KnownType(typ) || closed(v, typ) {
