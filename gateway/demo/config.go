@@ -30,8 +30,8 @@ public_url: %[4]s     # the FHIR base as clients see it
 insecure_http: true                     # plain http, which is for loopback alone
 
 # The FHIR server that is protected. Yours stands here: its URL and, under auth,
-# the gateway's own credentials there.
-upstream: {url: "%[5]s", fhir_version: R4, auth: {type: none}}
+# the gateway's own credentials there. Links to its former name are its own too.
+upstream: {url: "%[5]s", aliases: ["%[7]s"], fhir_version: R4, auth: {type: none}}
 
 # Whose tokens are accepted, and which claim says what.
 issuers:
@@ -103,7 +103,7 @@ func (p *places) furnish() error {
 			return err
 		}
 	}
-	text := fmt.Sprintf(configText, p.log, p.public, p.admin, p.base, p.store, p.issuer)
+	text := fmt.Sprintf(configText, p.log, p.public, p.admin, p.base, p.store, p.issuer, FormerBase)
 	return write(p.config, []byte(text))
 }
 

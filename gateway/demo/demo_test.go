@@ -78,7 +78,19 @@ func TestScreen(t *testing.T) {
 	if len(promises) > 0 {
 		t.Errorf("not on the screen: %q", promises[0].says)
 	}
+	checkLinks(t, d, s)
 	checkTrail(t, d)
+}
+
+// checkLinks: what names the server behind, now or formerly, leads through the
+// gateway.
+func checkLinks(t *testing.T, d *Demo, s *shell) {
+	t.Helper()
+	s.run(d.signIn("clinician"))
+	letter := line{says: "200: a letter", target: "/DocumentReference?patient=Patient/p012", has: []string{"$G/Binary/bin-12"},
+		lacks: []string{FormerBase, d.store}}
+	status, body := s.run(letter.command())
+	hold(t, letter, s, status, body)
 }
 
 // hold compares an answer with its promise.

@@ -31,6 +31,10 @@ func Patients(n int) [][]byte {
 	return all
 }
 
+// FormerBase is where the hospital's FHIR server was before: links in records
+// still name it.
+const FormerBase = "http://ehr.klinikum.example:8080/fhir"
+
 // patient is one patient while the records are made.
 type patient struct {
 	n      int // from 1

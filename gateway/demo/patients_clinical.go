@@ -130,10 +130,14 @@ func (p *patient) reports() {
 		"subject", p.ref(), "encounter", p.encounter(), "effectiveDateTime", p.time(), "issued", p.date() + "T10:00:00.000Z",
 		"performer", p.performers(), "presentedForm", list{object{"contentType", "text/plain", "data", letter, "title", "Befund " + p.name.family}}})
 	binary := fmt.Sprintf("bin-%d", p.n)
+	url := "Binary/" + binary
+	if p.n%6 == 0 {
+		url = FormerBase + "/" + url
+	}
 	p.add(object{"resourceType", "Binary", "id", binary, "contentType", "text/plain", "securityContext", p.ref(), "data", letter})
 	p.add(object{"resourceType", "DocumentReference", "id", p.next("doc"), "status", "current", "type", concept(loinc, "18842-5", "Discharge summary"),
 		"subject", p.ref(), "date", p.date() + "T12:30:00.5+02:00", "author", list{ref("Practitioner", p.doctor)}, "custodian", ref("Organization", p.ward),
-		"content", list{object{"attachment", object{"contentType", "text/plain", "url", "Binary/" + binary, "title", "Brief.txt"}}}})
+		"content", list{object{"attachment", object{"contentType", "text/plain", "url", url, "title", "Brief.txt"}}}})
 }
 
 // money is what billing sees.

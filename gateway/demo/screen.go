@@ -39,16 +39,20 @@ this process, the gateway in front. Stop it with Ctrl-C.
   %[1]s audit export -c %[2]s | tail -1
 
 # Metrics
-  curl -s http://%[3]s/metrics | grep ^gatehouse
+  curl -s http://%[3]s/metrics | grep ^gatehouse_requests
 `, command(), d.config, d.admin)
 }
 
 // printScript writes a person's lines.
 func (d *Demo) printScript(out io.Writer, name string, lines []line) {
-	fmt.Fprintf(out, "  G=%s; A=\"Authorization: Bearer $(curl -s %s/token/%s)\"\n", d.base, d.issuer, name)
+	fmt.Fprintf(out, "  %s\n", d.signIn(name))
 	for _, l := range lines {
 		fmt.Fprintf(out, "  # %s\n  %s\n", l.says, l.command())
 	}
+}
+
+func (d *Demo) signIn(name string) string {
+	return fmt.Sprintf(`G=%s; A="Authorization: Bearer $(curl -s %s/token/%s)"`, d.base, d.issuer, name)
 }
 
 func (l line) command() string {
@@ -71,5 +75,5 @@ func (l line) command() string {
 	if l.keep != "" {
 		return l.keep + "=$(" + b.String() + " | grep -o '" + l.find + "' | head -1); echo $" + l.keep
 	}
-	return b.String()
+	return b.String() + "; echo"
 }

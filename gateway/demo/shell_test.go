@@ -19,7 +19,7 @@ type shell struct {
 var (
 	signIn = regexp.MustCompile(`^G=(\S+); A="([^$]*)\$\((curl .*)\)"$`)
 	kept   = regexp.MustCompile(`^([A-Z])=\$\((curl .*) \| grep -o '(.*)' \| head -1\); echo \$[A-Z]$`)
-	piped  = regexp.MustCompile(`^(curl .*) \| grep \^gatehouse$`)
+	piped  = regexp.MustCompile(`^(curl .*) \| grep \^gatehouse_requests$`)
 	sed    = regexp.MustCompile(`^sed -i\.bak 's/(.*)/(.*)/' (\S+)$`)
 	word   = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
 )
@@ -40,6 +40,7 @@ func (s *shell) run(text string) (status int, body string) {
 	if m := piped.FindStringSubmatch(text); m != nil {
 		text = m[1]
 	}
+	text = strings.TrimSuffix(text, "; echo")
 	if !strings.HasPrefix(text, "curl ") || strings.Contains(text, "|") {
 		s.t.Fatalf("a line that the test does not understand: %s", text)
 	}

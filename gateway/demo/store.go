@@ -69,7 +69,7 @@ func NewStore(base string) (*Store, error) {
 		return nil, fmt.Errorf("base of the store: %w", err)
 	}
 	base = strings.TrimSuffix(base, "/")
-	bases, err := fhir.NewBaseSet(base)
+	bases, err := fhir.NewBaseSet(base, FormerBase)
 	if err != nil {
 		return nil, fmt.Errorf("base of the store: %w", err)
 	}

@@ -24,7 +24,7 @@ func (s *Store) statement() []byte {
 	return encode(object{"resourceType", "CapabilityStatement", "status", "active", "date", "2026-01-01", "kind", "instance",
 		"software", object{"name", "Gatehouse demo store"},
 		"implementation", object{"description", "Synthetic patients in memory, for the demo and for tests alone", "url", s.base},
-		"fhirVersion", "4.0.1", "format", list{"json"}, "patchFormat", list{"application/json-patch+json"},
+		"fhirVersion", "4.0.1", "format", list{"json"}, "patchFormat", list{"application/json-patch+json", "application/fhir+json"},
 		"rest", list{object{"mode", "server", "resource", resources,
 			"interaction", interactions("transaction", "batch", "history-system", "search-system")}}})
 }

@@ -49,7 +49,11 @@ func (s *Store) patched(ref fhir.Ref, a *fhir.Access) ([]byte, *reply) {
 		r := unknown()
 		return nil, &r
 	}
-	body, err := patch.Apply(v.body, a.Body, a.ContentType)
+	change, err := patch.Parse(fhir.R4, a.Body, a.ContentType)
+	var body []byte
+	if err == nil {
+		body, err = change.Apply(v.body)
+	}
 	if err != nil {
 		r := refusal(http.StatusUnprocessableEntity, "processing", "The patch cannot be applied.")
 		return nil, &r
