@@ -31,7 +31,6 @@ type caller struct {
 	domain   string
 	key      string // of its limits: issuer and client
 	bind     string // what its handles are bound to
-	self     string // the patient whose own access this is
 	refused  *failure
 }
 
@@ -64,9 +63,6 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	c.key = subject.Issuer + "\x00" + subject.Client
 	c.bind = strings.Join([]string{subject.Key(), subject.Client, subject.Patient, client.View, client.Domain,
 		strings.Join(subject.Purpose, " ")}, "\x00")
-	if subject.Patient != "" && subject.FHIRUser == subject.Patient {
-		c.self = subject.Patient
-	}
 	for _, p := range subject.Purpose {
 		if len(client.Purposes) > 0 && !slices.Contains(client.Purposes, p) {
 			c.refused = &failure{status: http.StatusForbidden, code: "purpose.not-agreed",

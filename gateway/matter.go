@@ -154,7 +154,7 @@ func (x *exchange) court(m *matter) *judge.Court {
 	c := &judge.Court{
 		Version: x.s.grammar.Version, Bases: x.s.bases, Grants: x.caller.grants,
 		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent, Relation: x.s.relation,
-		Actor: x.caller.actor, Self: x.caller.self, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
+		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),
 	}
 	if r := m.access.Results; len(r.Elements) > 0 || r.Summary != "" && r.Summary != "false" {

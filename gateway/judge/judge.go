@@ -42,8 +42,6 @@ type Court struct {
 	Consent  *consent.Engine // nil: consent is not consulted
 	Actor    consent.Actor
 	Relation *relation.Engine // nil: no rule asks for it
-	Self     string           // the patient whose own access this is ("Patient/1"), or ""
-	Grant    string           // the patient of an open emergency grant, or ""
 	View     *view.View       // the caller's own; nil: resources as they are
 	Domain   string
 	Base     string // public base URL
@@ -165,20 +163,11 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		v.Reason = "policy.error"
 	case !v.Decision.Allow:
 		v.Reason = "policy.denied"
-	case v.Consent.Refused && !c.exempt(&v.Facts):
+	case v.Consent.Refused && !c.Eval.OverridesConsent(&v.Facts):
 		v.Reason = "consent.denied"
 	default:
 		v.Allow = true
 	}
-}
-
-// exempt tells whether consent does not bind: a patient's own access, or an
-// open emergency grant for the one patient of the resource (DESIGN §6).
-func (c *Court) exempt(f *fhir.Facts) bool {
-	if len(f.Patients) != 1 || f.Unnamed {
-		return false
-	}
-	return f.Patients[0] == c.Self || f.Patients[0] == c.Grant
 }
 
 // careOf puts the care around a resource's patients into policy's terms; nil
