@@ -34,7 +34,7 @@ func (x *exchange) refusedDraft(it *judge.Item, err error) error {
 	x.withheld(it)
 	switch it.Verdict.Reason {
 	case "scope.instance":
-		return &failure{status: http.StatusForbidden, code: "scope.instance", text: "Your scopes do not let you write a resource of this content."}
+		return notInScope()
 	case "policy.error", "relation.unavailable", "consent.unavailable":
 		return policyDown(errors.New(it.Verdict.Reason))
 	}
@@ -91,9 +91,56 @@ func (x *exchange) contained(c *judge.Court, it *judge.Item, raw []byte) error {
 	}
 	whole.Unnamed = whole.Unnamed || inner.Unnamed
 	if !c.Grants.Judge(c.Letter, &whole, it.Resource) {
-		return &failure{status: http.StatusForbidden, code: "scope.instance", text: "Your scopes do not let you write a resource of this content."}
+		return notInScope()
 	}
 	return nil
+}
+
+func notInScope() *failure {
+	return &failure{status: http.StatusForbidden, code: "scope.instance", text: "Your scopes do not let you write a resource of this content."}
+}
+
+// judgeLinks keeps a caller who is bound to one patient from declaring another
+// to be the same person: some server or reader would merge the two (B-07).
+func (x *exchange) judgeLinks(s *step) error {
+	if s.after == nil || s.after.Verdict.Facts.Type != "Patient" {
+		return nil
+	}
+	var known []string
+	if s.before != nil {
+		known = x.links(s.before.Resource)
+	}
+	linked := s.after.Verdict.Facts
+	for _, p := range x.links(s.after.Resource) {
+		if !slices.Contains(known, p) && !slices.Contains(linked.Patients, p) {
+			linked.Patients = append(slices.Clone(linked.Patients), p)
+		}
+	}
+	if !x.caller.grants.Judge('u', &linked, s.after.Resource) && !x.caller.grants.Judge('c', &linked, s.after.Resource) {
+		return notInScope()
+	}
+	return nil
+}
+
+// links are the patients that a Patient is linked to.
+func (x *exchange) links(doc []byte) []string {
+	var t wire.Tree
+	if t.Parse(doc) != nil || t.Get(0, "link") < 0 {
+		return nil
+	}
+	var found []string
+	for i := range t.Children(t.Get(0, "link")) {
+		other := t.Get(i, "other")
+		if other < 0 {
+			continue
+		}
+		if r := t.Get(other, "reference"); r >= 0 {
+			if ref, _, ok := x.s.bases.ParseRef(t.Text(r)); ok && ref.Type == "Patient" {
+				found = append(found, ref.String())
+			}
+		}
+	}
+	return found
 }
 
 // creation is the court of an update that turns out to create: policy is asked

@@ -60,15 +60,21 @@ func (x *exchange) judgeStep(ctx context.Context, s *step, g graph) error {
 	if s.existed != nil {
 		return nil
 	}
+	var err error
 	switch s.m.access.Interaction {
 	case fhir.Create:
-		return x.judgeCreate(ctx, s, g, x.court(s.m))
+		err = x.judgeCreate(ctx, s, g, x.court(s.m))
 	case fhir.Update:
-		return x.judgeUpdate(ctx, s, g)
+		err = x.judgeUpdate(ctx, s, g)
 	case fhir.Patch:
-		return x.judgePatch(ctx, s, g)
+		err = x.judgePatch(ctx, s, g)
+	default:
+		return x.judgeDelete(ctx, s)
 	}
-	return x.judgeDelete(ctx, s)
+	if err != nil {
+		return err
+	}
+	return x.judgeLinks(s)
 }
 
 func (x *exchange) judgeCreate(ctx context.Context, s *step, g graph, c *judge.Court) error {
