@@ -112,6 +112,10 @@ type surroundings struct {
 	care     map[string]*relation.Care
 	noCare   bool  // it was to be looked up and could not be
 	down     error // of the consents
+
+	last     *relation.Care // put into policy's terms as:
+	relation *policy.Relation
+	resource policy.Resource // the one under judgement
 }
 
 func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {
@@ -153,10 +157,11 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		v.Reason = "relation.unavailable" // a rule that forbids by it could not
 		return
 	}
-	v.Decision = c.Eval.Decide(ctx, &policy.Resource{
-		Facts: &v.Facts, Content: it.Resource, Relation: careOf(around.care, v.Facts.Patients),
+	around.resource = policy.Resource{
+		Facts: &v.Facts, Content: it.Resource, Relation: around.careOf(v.Facts.Patients),
 		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
-	})
+	}
+	v.Decision = c.Eval.Decide(ctx, &around.resource)
 	switch {
 	case v.Decision.Err != nil:
 		c.Alarm("policy.error")
@@ -165,21 +170,28 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		v.Reason = "policy.denied"
 	case v.Consent.Refused && !c.Eval.OverridesConsent(&v.Facts):
 		v.Reason = "consent.denied"
+		if around.down != nil {
+			v.Reason = "consent.unavailable" // before a write that is 503, not a no (DESIGN §10.3)
+		}
 	default:
 		v.Allow = true
 	}
 }
 
 // careOf puts the care around a resource's patients into policy's terms; nil
-// where it was not looked up.
-func careOf(of map[string]*relation.Care, patients []string) *policy.Relation {
-	if of == nil {
+// where it was not looked up. Resources of a patient stand together, as a rule.
+func (s *surroundings) careOf(patients []string) *policy.Relation {
+	if s.care == nil {
 		return nil
 	}
-	care := relation.Merge(of, patients)
+	care := relation.Merge(s.care, patients)
+	if care == s.last {
+		return s.relation
+	}
 	r := &policy.Relation{CareTeams: care.CareTeams, Practitioners: care.Practitioners}
 	for _, e := range care.Encounters {
 		r.Encounters = append(r.Encounters, policy.Encounter(e))
 	}
+	s.last, s.relation = care, r
 	return r
 }
