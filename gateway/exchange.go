@@ -33,6 +33,7 @@ type exchange struct {
 	page    *page // a page link that was opened, or nil
 	form    string
 	record  audit.Record
+	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
 	parts   bool // an entry of a batch is being served
 	quiet   bool // counted elsewhere: no record of its own

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"gatehouse/fhir"
@@ -53,12 +54,29 @@ func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 }
 
 func (x *exchange) consented(c audit.Consent) {
-	for _, known := range x.record.Consents {
-		if known == c {
+	const few = 8
+	if len(x.record.Consents) < few {
+		if slices.Contains(x.record.Consents, c) {
 			return
 		}
+	} else {
+		if x.known == nil { // a window may be of two hundred patients
+			x.known = make(map[audit.Consent]bool)
+			for _, one := range x.record.Consents {
+				x.known[one] = true
+			}
+		}
+		if x.known[c] {
+			return
+		}
+		x.known[c] = true
 	}
 	x.record.Consents = append(x.record.Consents, c)
+}
+
+// roomFor makes room for the resources of a window.
+func (x *exchange) roomFor(resources int) {
+	x.record.Entries = slices.Grow(x.record.Entries, resources)
 }
 
 // outcome notes how the request ends.
@@ -82,7 +100,7 @@ func (x *exchange) commit(ctx context.Context) error {
 		return &failure{status: http.StatusServiceUnavailable, code: "audit.unavailable", retry: time.Second,
 			text: "The access could not be recorded, so it was not given. Try again.", log: err}
 	}
-	x.record.Entries, x.record.Consents = nil, nil
+	x.record.Entries, x.record.Consents, x.known = x.record.Entries[:0], nil, nil
 	return nil
 }
 

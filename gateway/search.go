@@ -340,6 +340,7 @@ const viewFailed = `{"resource":{"resourceType":"OperationOutcome","issue":[{"se
 
 // addEntries appends what the window releases, and notes all of it.
 func (b *bundle) addEntries(w *judge.Window) {
+	b.x.roomFor(len(w.Items))
 	for _, it := range w.Items {
 		if it.ViewErr != nil {
 			b.comma()

@@ -90,15 +90,16 @@ func (p *provision) decide(q *query, path string) (verdict, string) {
 // matches tells whether all conditions that the provision names hold; one that
 // it does not name holds.
 func (p *provision) matches(q *query) match {
-	all := yes
-	for _, condition := range []func(*query) match{p.inPeriod, p.byActor, p.byAction, p.byPurpose, p.byLabel, p.byClass, p.byCode, p.byData, p.byDate} {
-		if m := condition(q); m < all {
-			all = m
-		}
-		if all == no {
-			return no
-		}
-	}
+	// One after the other and not out of a list: no query then needs the heap.
+	all := p.inPeriod(q)
+	all = min(all, p.byActor(q))
+	all = min(all, p.byAction(q))
+	all = min(all, p.byPurpose(q))
+	all = min(all, p.byLabel(q))
+	all = min(all, p.byClass(q))
+	all = min(all, p.byCode(q))
+	all = min(all, p.byData(q))
+	all = min(all, p.byDate(q))
 	if p.unclear && all == yes {
 		return unknown
 	}

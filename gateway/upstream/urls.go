@@ -151,15 +151,14 @@ func climbs(path string) bool {
 
 var (
 	slashes       = []byte("//")
-	escapedSlash  = []byte(`\/`)
-	escapedLetter = []byte(`\u00`)
+	escapedLetter = []byte(`u00`)
 )
 
 // MayName says whether bytes of JSON possibly hold a URL of the upstream. Only
 // then is the walk taken that finds and rewrites them. Escapes that could hide
 // one count as one: \/ and the \u00… of a character that URLs have.
 func (u *Upstream) MayName(b []byte) bool {
-	if bytes.Contains(b, escapedSlash) || hidesLetter(b) {
+	if hides(b) {
 		return true
 	}
 	for {
@@ -179,19 +178,23 @@ func (u *Upstream) MayName(b []byte) bool {
 	}
 }
 
-func hidesLetter(b []byte) bool {
+// hides tells whether an escape stands for a character that URLs have.
+func hides(b []byte) bool {
 	for {
-		i := bytes.Index(b, escapedLetter)
-		if i < 0 || len(b) < i+6 {
+		i := bytes.IndexByte(b, '\\')
+		if i < 0 || len(b) < i+2 {
 			return false
 		}
-		var c byte
-		for _, digit := range b[i+4 : i+6] {
-			c = c<<4 | digit&15 + digit>>6*9
-		}
-		if alphanumeric(c) || bytes.IndexByte([]byte("/:.-[]_%"), c) >= 0 {
+		b = b[i+1:]
+		if b[0] == '/' || len(b) > 4 && bytes.HasPrefix(b, escapedLetter) && inURL(hex(b[3])<<4|hex(b[4])) {
 			return true
 		}
-		b = b[i+6:]
+		b = b[1:]
 	}
+}
+
+func hex(digit byte) byte { return digit&15 + digit>>6*9 }
+
+func inURL(c byte) bool {
+	return alphanumeric(c) || bytes.IndexByte([]byte("/:.-[]_%"), c) >= 0
 }
