@@ -54,6 +54,7 @@ public class Hapi {
     var handler = new ServletContextHandler();
     handler.addServlet(new ServletHolder(context.getBean(RestfulServer.class)), "/fhir/*");
     server.setHandler(handler);
+    server.setStopAtShutdown(true);
     server.start();
     System.out.println("hapi listens on 127.0.0.1:" + connector.getLocalPort());
   }
@@ -63,7 +64,7 @@ public class Hapi {
   static class Settings {
     @Bean
     DataSource dataSource() {
-      return JdbcConnectionPool.create("jdbc:h2:file:" + System.getProperty("hapi.database") + ";DB_CLOSE_ON_EXIT=FALSE", "sa", "");
+      return JdbcConnectionPool.create("jdbc:h2:file:" + System.getProperty("hapi.database") + "", "sa", "");
     }
 
     @Bean

@@ -1,0 +1,4 @@
+// Package real runs the built gatehouse between a real FHIR server (HAPI FHIR,
+// JPA) and a real identity provider (Keycloak). Its tests have the build tag
+// `real`; `make real` fetches the servers and runs them.
+package real
