@@ -31,8 +31,9 @@ type Store struct {
 
 	mu      sync.RWMutex
 	records map[fhir.Ref]*record
-	types   map[string][]*record // in the order in which they came
-	log     []*version           // of everything, oldest first
+	types   map[string][]*record   // in the order in which they came
+	links   map[fhir.Ref][]*record // what refers, or once referred, to a resource
+	log     []*version             // of everything, oldest first
 	serial  int
 	last    time.Time
 
@@ -42,6 +43,7 @@ type Store struct {
 // record is one resource through time.
 type record struct {
 	ref      fhir.Ref
+	place    int // in the order in which they came
 	versions []*version
 }
 
@@ -78,7 +80,7 @@ func NewStore(base string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{base: base, path: strings.TrimSuffix(u.EscapedPath(), "/"), bases: bases, now: time.Now, pages: pages,
-		records: map[fhir.Ref]*record{}, types: map[string][]*record{}, serial: 100_000,
+		records: map[fhir.Ref]*record{}, types: map[string][]*record{}, links: map[fhir.Ref][]*record{}, serial: 100_000,
 		options: fhir.Options{Version: fhir.R4, Bases: bases, Operations: map[string]bool{"$everything": true}, MaxEntries: 100_000}}
 	s.capabilities = sync.OnceValue(s.statement)
 	return s, nil
@@ -148,11 +150,12 @@ func (s *Store) put(ref fhir.Ref, body []byte, method string) (*version, error) 
 		}
 	}
 	if r == nil {
-		r = &record{ref: ref}
+		r = &record{ref: ref, place: len(s.records)}
 		s.records[ref] = r
 		s.types[ref.Type] = append(s.types[ref.Type], r)
 	}
 	r.versions = append(r.versions, v)
+	s.index(r, v)
 	s.log = append(s.log, v)
 	return v, nil
 }

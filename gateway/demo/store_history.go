@@ -71,7 +71,7 @@ func (s *Store) everything(a *fhir.Access) reply {
 		if err != nil {
 			return refusal(http.StatusInternalServerError, "exception", err.Error())
 		}
-		all = append(all, s.scan(typ, func(t *wire.Tree, v *version) bool { return !v.at.Before(since) && f(t, v) })...)
+		all = append(all, s.scan(inOrder(typ, s.links[patient]), func(t *wire.Tree, v *version) bool { return !v.at.Before(since) && f(t, v) })...)
 	}
 	around := s.included(all, fhir.Results{Include: []fhir.Include{{Source: "*", Param: "*"}}})
 	for _, v := range around {

@@ -63,7 +63,11 @@ func (s *Store) pointedTo(v *version, inc fhir.Include) (found []*version) {
 }
 
 func (s *Store) pointingAt(targets map[fhir.Ref]bool, inc fhir.Include) []*version {
-	return s.scan(inc.Source, func(t *wire.Tree, _ *version) bool {
+	var among []*record
+	for target := range targets {
+		among = append(among, s.links[target]...)
+	}
+	return s.scan(inOrder(inc.Source, among), func(t *wire.Tree, _ *version) bool {
 		for _, ref := range s.references(t, inc.Source, inc.Param) {
 			if targets[ref] && (inc.Target == "" || inc.Target == ref.Type) {
 				return true

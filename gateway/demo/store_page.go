@@ -46,7 +46,17 @@ func (s *Store) page(r *result, offset, count int) reply {
 	if entries := s.entries(r, r.all[offset:end]); len(entries) > 0 {
 		bundle[11] = entries
 	}
-	return reply{status: http.StatusOK, body: encode(bundle)}
+	return reply{status: http.StatusOK, body: appendJSON(make([]byte, 0, roughly(r.all[offset:end])), bundle)}
+}
+
+// roughly is how long a Bundle of these becomes: growing it by doubling costs
+// more than all the rest of a page.
+func roughly(shown []*version) int {
+	n := 1 << 10
+	for _, v := range shown {
+		n += len(v.body) + 256
+	}
+	return n
 }
 
 func (s *Store) pageURL(r *result, offset, count int) string {

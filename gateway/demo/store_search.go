@@ -47,7 +47,7 @@ func (s *Store) find(a *fhir.Access) ([]*version, *reply) {
 			r := refusal(http.StatusBadRequest, "not-supported", err.Error())
 			return nil, &r
 		}
-		found = append(found, s.scan(typ, f)...)
+		found = append(found, s.scan(s.candidates(typ, a), f)...)
 	}
 	return found, nil
 }
@@ -55,14 +55,15 @@ func (s *Store) find(a *fhir.Access) ([]*version, *reply) {
 // filter says whether a resource is searched for.
 type filter func(t *wire.Tree, v *version) bool
 
-func (s *Store) scan(typ string, keep filter) (found []*version) {
+// scan filters what is not deleted; a nil filter keeps all of it.
+func (s *Store) scan(among []*record, keep filter) (found []*version) {
 	var t wire.Tree
-	for _, r := range s.types[typ] {
+	for _, r := range among {
 		v := r.current()
-		if v.body == nil || t.Parse(v.body) != nil {
+		if v.body == nil {
 			continue
 		}
-		if keep(&t, v) {
+		if keep == nil || t.Parse(v.body) == nil && keep(&t, v) {
 			found = append(found, v)
 		}
 	}
@@ -70,6 +71,9 @@ func (s *Store) scan(typ string, keep filter) (found []*version) {
 }
 
 func (s *Store) filter(typ string, a *fhir.Access) (filter, error) {
+	if len(a.Criteria) == 0 && a.Interaction != fhir.SearchCompartment {
+		return nil, nil
+	}
 	criteria, err := s.criteria(typ, a.Criteria)
 	if err != nil || a.Interaction != fhir.SearchCompartment {
 		return criteria, err
@@ -133,7 +137,7 @@ func (s *Store) chain(typ string, p fhir.Param) (filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, v := range s.scan(target, f) {
+		for _, v := range s.scan(s.types[target], f) {
 			targets[v.ref] = true
 		}
 	}
@@ -149,7 +153,7 @@ func (s *Store) has(h *fhir.Has) (filter, error) {
 		return nil, err
 	}
 	targets := map[fhir.Ref]bool{}
-	s.scan(h.Type, func(t *wire.Tree, v *version) bool {
+	s.scan(s.types[h.Type], func(t *wire.Tree, v *version) bool {
 		if f(t, v) {
 			for _, r := range s.references(t, h.Type, h.Ref) {
 				targets[r] = true
