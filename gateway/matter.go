@@ -108,10 +108,12 @@ func (x *exchange) chooseView(ctx context.Context, m *matter) error {
 		}
 		m.view = m.view.Overlay(w)
 	}
-	if m.view != nil && m.domain == "" {
+	if m.domain == "" { // for a view that is obliged by what a resource holds, too
 		m.domain = "client:" + x.caller.subject.Client
 	}
-	x.record.View, x.record.Domain = x.caller.viewName, m.domain
+	if m.view != nil {
+		x.record.View, x.record.Domain = x.caller.viewName, m.domain
+	}
 	return nil
 }
 

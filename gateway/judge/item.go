@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -88,7 +89,8 @@ func (c *Court) release(it *Item) error {
 		if len(f.Patients) == 1 {
 			patient = f.Patients[0]
 		}
-		if out, err = w.Apply(make([]byte, 0, 2*len(out)), out, view.Context{Domain: c.Domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
+		domain := cmp.Or(it.Verdict.Decision.Obligations.Domain, c.Domain)
+		if out, err = w.Apply(make([]byte, 0, 2*len(out)), out, view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
 			return fmt.Errorf("apply view: %w", err)
 		}
 		if it.Viewed = true; f.VersionID != "" {

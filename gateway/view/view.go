@@ -193,8 +193,12 @@ func (r *run) lay(item path.Item, index int) {
 	}
 }
 
-// Overlay is the view that shows what both show: other is laid over w.
+// Overlay is the view that shows what both show: other is laid over w. A nil
+// View shows all.
 func (w *View) Overlay(other *View) *View {
+	if w == nil {
+		return other
+	}
 	if other == nil || other == w {
 		return w
 	}
