@@ -15,7 +15,7 @@ import (
 )
 
 // deidOptions are the flags of deid.
-type deidOptions struct{ view, compat, keyFile, now, domain string }
+type deidOptions struct{ view, keyFile, now, domain string }
 
 func deid() *cobra.Command {
 	var o deidOptions
@@ -32,13 +32,16 @@ domain. Where something cannot be read, deid stops and says where.`,
 			return deidentify(c.OutOrStdout(), c.InOrStdin(), files, o)
 		},
 	}
+	o.flags(c)
+	return c
+}
+
+func (o *deidOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.view, "view", "", "shipped view, or `FILE` of rules")
-	c.Flags().StringVar(&o.compat, "compat", "", "the `TOOL` whose rules the file holds: microsoft or miracum")
 	c.Flags().StringVar(&o.keyFile, "key-file", "", "pseudonym key `FILE`; required where the view makes pseudonyms or shifts dates")
 	c.Flags().StringVar(&o.now, "now", "", "`DATE` from which ages are counted, YYYY-MM-DD; default today")
 	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms: a `NAME` as in clients.*.domain")
 	c.MarkFlagRequired("view") //nolint:errcheck // the flag is there
-	return c
 }
 
 func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) error {
@@ -68,26 +71,32 @@ func deidFile(w *view.View, out io.Writer, name string, c view.Context) error {
 
 // load makes the view that the flags describe.
 func (o *deidOptions) load() (*view.View, error) {
-	c := config.View{Use: o.view}
-	if !slices.Contains(view.Shipped(), o.view) || o.compat != "" {
-		c = config.View{File: o.view, Compat: o.compat}
+	if o.keyFile == "" {
+		return o.loadWith(nil)
 	}
-	options := view.Options{Now: time.Now}
+	key, err := config.ReadKey(o.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
+	}
+	codec, err := view.NewCodec(view.MemoryVault(), key)
+	if err != nil {
+		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
+	}
+	return o.loadWith(codec)
+}
+
+func (o *deidOptions) loadWith(codec *view.Codec) (*view.View, error) {
+	c := config.View{Use: o.view}
+	if !slices.Contains(view.Shipped(), o.view) {
+		c = config.View{File: o.view}
+	}
+	now := time.Now
 	if o.now != "" {
 		day, err := time.Parse(time.DateOnly, o.now)
 		if err != nil {
 			return nil, fmt.Errorf("--now %q is no date; write YYYY-MM-DD", o.now)
 		}
-		options.Now = func() time.Time { return day }
+		now = func() time.Time { return day }
 	}
-	if o.keyFile != "" {
-		key, err := config.ReadKey(o.keyFile)
-		if err != nil {
-			return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
-		}
-		if options.Codec, err = view.NewCodec(view.MemoryVault(), key); err != nil {
-			return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
-		}
-	}
-	return view.Load(fhir.R4, o.view, c, options)
+	return view.Load(fhir.R4, o.view, c, view.Options{Codec: codec, Now: now})
 }

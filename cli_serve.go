@@ -12,7 +12,7 @@ import (
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{serve(), check(), doctor(), deid(), auditCommands(), keys(), version(), demonstrate()}
+	return []*cobra.Command{demonstrate(), serve(), check(), doctor(), keys(), policyCommands(), scopeCommands(), viewCommands(), deid(), auditCommands(), version()}
 }
 
 func serve() *cobra.Command {

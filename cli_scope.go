@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/fhir"
+	"gatehouse/gateway/scope"
+)
+
+func scopeCommands() *cobra.Command {
+	group := &cobra.Command{Use: "scope", Short: "Tell what SMART scopes open"}
+	group.AddCommand(scopeSimulate())
+	return group
+}
+
+func scopeSimulate() *cobra.Command {
+	var patient string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "simulate SCOPE...",
+		Short: "Tell which requests scopes open, and why one opens none",
+		Long: `Says of each scope what it opens or why it opens nothing, and which interactions
+on which types they open together. Policy and consent may refuse what scopes
+open; nothing opens what scopes do not. --patient is the patient of the launch
+context, without whom a patient scope opens nothing.`,
+		Example: `  gatehouse scope simulate --patient Patient/1 'patient/Observation.rs?category=laboratory' launch/patient
+  gatehouse scope simulate 'user/*.rs system/Patient.cu'`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			g := scope.Parse(fhir.R4, strings.Fields(strings.Join(args, " ")), patient, nil)
+			opened := openedBy(g)
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), map[string]any{"scopes": g.Explain(), "opens": opened})
+			}
+			printScopes(c.OutOrStdout(), g, opened)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&patient, "patient", "", "launch context, as `Patient/ID`")
+	c.Flags().BoolVar(&asJSON, "json", false, "write JSON instead of words")
+	return c
+}
+
+// simulated are the interactions of one type, each with a request that stands
+// for it.
+var simulated = []fhir.Interaction{fhir.Read, fhir.VRead, fhir.HistoryInstance, fhir.SearchType, fhir.HistoryType,
+	fhir.Create, fhir.Update, fhir.Patch, fhir.Delete}
+
+// opening is a set of types on which the same interactions are open.
+type opening struct {
+	Interactions []string `json:"interactions"`
+	Types        []string `json:"types"`
+}
+
+func openedBy(g *scope.Grants) (opened []opening) {
+	for _, typ := range fhir.R4.ResourceTypes() {
+		var open []string
+		for _, i := range simulated {
+			a := &fhir.Access{Interaction: i, Type: typ}
+			if i == fhir.Read || i == fhir.VRead || i == fhir.HistoryInstance || i == fhir.Update || i == fhir.Patch || i == fhir.Delete {
+				a.ID = "1"
+			}
+			if g.Covers(a) == nil {
+				open = append(open, i.String())
+			}
+		}
+		if len(open) == 0 {
+			continue
+		}
+		at := slices.IndexFunc(opened, func(o opening) bool { return slices.Equal(o.Interactions, open) })
+		if at < 0 {
+			at, opened = len(opened), append(opened, opening{Interactions: open})
+		}
+		opened[at].Types = append(opened[at].Types, typ)
+	}
+	return opened
+}
+
+func printScopes(out io.Writer, g *scope.Grants, opened []opening) {
+	for _, e := range g.Explain() {
+		fmt.Fprintf(out, "%s\n  %s\n", e.Scope, e.Text)
+	}
+	if len(opened) == 0 {
+		fmt.Fprintln(out, "together they open nothing")
+	}
+	for _, o := range opened {
+		fmt.Fprintf(out, "open: %s\n  on %s\n", strings.Join(o.Interactions, ", "), typesInWords(o.Types))
+	}
+}
+
+// typesInWords names the fewer: the types that are there, or those that are not.
+func typesInWords(types []string) string {
+	all := fhir.R4.ResourceTypes()
+	if len(types) <= len(all)/2 {
+		return strings.Join(types, ", ")
+	}
+	var missing []string
+	for _, t := range all {
+		if !slices.Contains(types, t) {
+			missing = append(missing, t)
+		}
+	}
+	if len(missing) == 0 {
+		return "every type"
+	}
+	return "every type but " + strings.Join(missing, ", ")
+}
