@@ -44,12 +44,22 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- d.Serve(ctx) }()
-	if err := d.awaitReady(ctx); err != nil {
-		stop()
-		return errors.Join(err, <-done)
+	ready := make(chan error, 1)
+	go func() { ready <- d.awaitReady(ctx) }()
+	select {
+	case err = <-done: // stopped, or failed, before it was ready
+		return err
+	case err = <-ready:
 	}
-	d.Print(out)
-	err = <-done
+	switch {
+	case err == nil:
+		d.Print(out)
+	case ctx.Err() != nil:
+		err = nil // stopped by hand
+	default:
+		stop()
+	}
+	err = errors.Join(err, <-done)
 	fmt.Fprintln(out, "\nStopped.")
 	return err
 }
@@ -171,7 +181,7 @@ func (d *Demo) close() error {
 	return errors.Join(errs...)
 }
 
-const readyWait = 10 * time.Second
+const readyWait = 30 * time.Second
 
 func (d *Demo) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)

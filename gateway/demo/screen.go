@@ -14,7 +14,7 @@ this process, the gateway in front. Stop it with Ctrl-C.
 
   FHIR through the gateway  %s
   admin                     http://%s  (/readyz /metrics)
-  identity provider         %s
+  identity provider         %s  (POST /token; GET /token/NAME gives the token alone)
   FHIR server behind        %s  (open: what a careless upstream would show)
   configuration             %s
   role table                %s
