@@ -21,7 +21,7 @@ const patientSeen = `{"resourceType":"Patient","id":"mrn-19700101","meta":{"vers
 const observationSeen = `{"resourceType":"Observation","id":"obscanary1","meta":{"versionId":"3"},"text":{"status":"generated","div":"<div>Canary</div>"},
 "identifier":[{"system":"urn:lab","value":"LABCanary"}],"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory","display":"Laboratory"},{"system":"urn:local","code":"l","display":"Canary"}],"text":"Canary"}],
 "code":{"coding":[{"system":"http://loinc.org","code":"718-7","display":"Hemoglobin"}],"text":"Canary"},"subject":{"reference":"Patient/mrn-19700101","display":"Jane Canary","identifier":{"value":"Canary"}},
-"effectiveDateTime":"2026-03-04T05:06:07Z","performer":[{"reference":"Practitioner/drcanary1","display":"Dr Canary"}],"valueQuantity":{"value":1.10,"unit":"Canary","system":"http://unitsofmeasure.org","code":"g/dL"},
+"effectiveDateTime":"2026-03-04T05:06:07Z","performer":[{"reference":"Practitioner/drcanary1","display":"Dr Canary"}],"valueQuantity":{"value":1.10,"unit":"g/dL","system":"http://unitsofmeasure.org","code":"g/dL"},
 "note":[{"text":"Canary"}],"component":[{"code":{"text":"Canary"},"valueString":"Canary"}]}`
 
 // openResearch is a house with two research clients of two domains.
