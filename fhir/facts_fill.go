@@ -53,10 +53,12 @@ func (r *factReader) list(all []string, f fact, self string) (rest, values []str
 	start := len(all)
 	if self != "" && r.plan.self&(1<<f) != 0 {
 		all = append(all, self)
+	} else if r.given&(1<<f) == 0 {
+		return all, nil
 	}
 	for i := range r.items {
 		it := &r.items[i]
-		if r.given&(1<<f) == 0 || r.plan.elements[it.element].gives&(1<<f) == 0 {
+		if r.plan.elements[it.element].gives&(1<<f) == 0 {
 			continue
 		}
 		if s := it.as(f); s != "" && !slices.Contains(all[start:], s) {

@@ -12,10 +12,12 @@ func newCORS(origins []string) cors { return cors{origins} }
 
 const exposed = "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Request-Id, WWW-Authenticate, DPoP-Nonce"
 
+var vary = []string{"Authorization, Origin"}
+
 // answer marks an answer as readable for a registered origin; errors too,
 // without which an app in a browser cannot tell why it was refused.
 func (c cors) answer(h http.Header, r *http.Request) {
-	h.Set("Vary", "Authorization, Origin")
+	h["Vary"] = vary
 	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(c.origins, origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", exposed)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -59,15 +58,11 @@ func requestID() string {
 // remote is the address of the connection. Forwarding headers are not read:
 // anyone can write them (L-02).
 func remote(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Unmap().WithZone("")
+	return a.Addr().Unmap().WithZone("")
 }
 
 // end recovers from a panic, sees to it that the request has its record, and
@@ -91,20 +86,23 @@ func (x *exchange) finish() {
 		code = x.failed.code
 	}
 	x.g.metrics.request(x.record.Interaction, status, code, time.Since(x.start))
-	if x.g.log.Core().Enabled(zap.InfoLevel) || x.failed != nil && x.failed.log != nil {
-		x.logLine(status, code)
-	}
+	x.logLine(status, code)
 }
 
+// logLine makes its fields only where the line is written: a logger may pass
+// over most of many alike. The audit trail has them all.
 func (x *exchange) logLine(status int, code string) {
-	fields := []zap.Field{zap.String("request", x.id), zap.Int("status", status), zap.String("code", code),
-		zap.String("interaction", x.record.Interaction), zap.String("type", x.record.Type),
-		zap.String("client", x.record.Caller.Client), zap.Duration("took", time.Since(x.start))}
+	level, why := zap.InfoLevel, zap.Skip()
 	if x.failed != nil && x.failed.log != nil && status >= 500 {
-		x.g.log.Error("request", append(fields, zap.Error(x.failed.log))...)
+		level, why = zap.ErrorLevel, zap.Error(x.failed.log)
+	}
+	line := x.g.log.Check(level, "request")
+	if line == nil {
 		return
 	}
-	x.g.log.Info("request", fields...)
+	line.Write(zap.String("request", x.id), zap.Int("status", status), zap.String("code", code),
+		zap.String("interaction", x.record.Interaction), zap.String("type", x.record.Type),
+		zap.String("client", x.record.Caller.Client), zap.Duration("took", time.Since(x.start)), why)
 }
 
 // refuse answers with a failure. It is recorded before it is said; where that

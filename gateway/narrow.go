@@ -42,6 +42,9 @@ func same(p, q fhir.Param) bool {
 // label or the patient that it must be judged by, FHIR-07), and no total of its own
 // counting, since it counts what the caller may not see.
 func upstreamForm(a *fhir.Access) *fhir.Access {
+	if r := &a.Results; r.Elements == nil && r.Summary == "" && r.Total == "" {
+		return a
+	}
 	up := *a
 	up.Results.Elements, up.Results.Summary, up.Results.Total = nil, "", ""
 	return &up

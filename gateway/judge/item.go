@@ -1,11 +1,13 @@
 package judge
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
@@ -133,10 +135,16 @@ func (c *Court) rewrite(doc []byte) ([]byte, error) {
 	return e.Apply(nil), nil
 }
 
+// scratch is where resources of a usual size are read into before their length
+// is known.
+var scratch = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
 // readAll reads one resource of at most limit bytes: a longer one is refused
 // whole, since a cut one could still parse.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
-	buf := make([]byte, 0, 4<<10)
+	space := scratch.Get().(*[32 << 10]byte)
+	defer scratch.Put(space)
+	buf := space[:0]
 	for {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, len(buf))
@@ -147,7 +155,10 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 			return nil, fmt.Errorf("%w: a resource over %d bytes", ErrMalformed, limit)
 		}
 		if err == io.EOF {
-			return buf, nil
+			if len(buf) > len(space) {
+				return buf, nil
+			}
+			return bytes.Clone(buf), nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read upstream answer: %w", err)

@@ -11,6 +11,9 @@ import (
 // back, so nobody can judge it afterwards: a constraint, or a patient's
 // compartment that the link does not keep to, would be passed by (Q-02, FHIR-06).
 func (g *Grants) chains(a *fhir.Access) *Denial {
+	if len(a.Criteria) == 0 {
+		return nil
+	}
 	types := a.Types()
 	bound := len(types) == 1 && g.bound(types[0])
 	for i := range a.Criteria {
