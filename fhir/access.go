@@ -86,7 +86,7 @@ type Entry struct {
 type Param struct {
 	Name     string   // code, e.g. "subject", "_id"; for a _has, "_has"
 	Modifier string   // without colon: "exact", "not", "identifier", or a type name; "" when absent
-	Chain    []Hop    // subject:Patient.organization.name → [{Patient organization} {Organization name}]
+	Chain    []Hop    // subject:Patient.organization.name → [{[Observation] subject} {[Patient] organization} {[Organization] name}]; its first hop is Name itself
 	Has      *Has     // _has:Observation:patient:code=…
 	Values   []string // alternatives, FHIR escapes still in place (a\,b stays one value); references to this server as "Type/id"; nil for a _has
 	Type     string   // search parameter type that the values have: token, reference, date, string, number, quantity, uri, composite, special

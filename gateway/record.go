@@ -37,9 +37,17 @@ func (x *exchange) decided(d policy.Decision) {
 }
 
 // released and withheld note one resource.
-func (x *exchange) released(it *judge.Item) { x.note(it, audit.Released) }
-func (x *exchange) withheld(it *judge.Item) { x.note(it, audit.Withheld) }
-func (x *exchange) changed(it *judge.Item)  { x.note(it, audit.Changed) }
+func (x *exchange) released(it *judge.Item) {
+	x.g.metrics.released.Inc()
+	x.note(it, audit.Released)
+}
+
+func (x *exchange) withheld(it *judge.Item) {
+	x.g.metrics.withheld.Inc()
+	x.note(it, audit.Withheld)
+}
+
+func (x *exchange) changed(it *judge.Item) { x.note(it, audit.Changed) }
 
 func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 	v := &it.Verdict
