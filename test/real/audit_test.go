@@ -73,7 +73,7 @@ func TestEveryRequestIsRecordedOnce(t *testing.T) {
 		t.Errorf("audit verify: %v\n%s", err, out)
 	}
 	out, err = gate.command("audit", "report", "-c", gate.config(), "--patient", "Patient/p16")
-	if err != nil || !strings.Contains(out, "audited") {
+	if err != nil || !strings.Contains(out, "Practitioner/ann") || !strings.Contains(out, "update") {
 		t.Errorf("audit report: %v\n%s", err, out)
 	}
 }

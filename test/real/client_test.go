@@ -137,8 +137,6 @@ type resource struct {
 	Meta             struct{ VersionID string }
 	Subject          struct{ Reference string }
 	Status           string
-	BirthDate        string
-	Name             []struct{ Family string }
 }
 
 func (r resource) ref() string { return r.ResourceType + "/" + r.ID }

@@ -4,6 +4,7 @@ package real
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,9 +64,40 @@ func TestWhoMayRead(t *testing.T) {
 		{"service, by agreement", "/Observation/o1a", svc, 200},
 		{"service, beyond its agreement", "/Encounter/e1", svc, 403},
 		{"unknown type", "/Patients/p1", ann, 400},
-		{"not a FHIR method", "/Patient/p1", ann, 200},
 	} {
 		t.Run(c.what, func(t *testing.T) { get(t, c.target, c.token).want(t, c.want) })
+	}
+}
+
+func TestMethodsThatFHIRDoesNotHave(t *testing.T) {
+	for method, want := range map[string]int{"TRACE": 405, "PROPFIND": 405} {
+		send(t, method, "/Patient/p1", user(t, "ann", userReads), "").want(t, want)
+	}
+	if a := send(t, http.MethodHead, "/Patient/p1", user(t, "ann", userReads), ""); a.status != 200 || a.body != "" {
+		t.Errorf("HEAD: status %d, body %q", a.status, a.body)
+	}
+}
+
+// $everything gives what reads of each would give.
+func TestEverything(t *testing.T) {
+	for who, c := range map[string]struct{ token, has, hasNot string }{
+		"clinician": {user(t, "ann", userReads), "Observation/restricted", "Observation/sealed"},
+		"patient":   {patient(t, patientApp), "Observation/o1a", "Observation/restricted"},
+	} {
+		got, _ := pages(t, "/Patient/p1/$everything", c.token)
+		if !slices.Contains(got, "Patient/p1") || !slices.Contains(got, c.has) || slices.Contains(got, c.hasNot) {
+			t.Errorf("%s: %v", who, got)
+		}
+		get(t, "/Patient/p55/$everything", c.token).want(t, http.StatusNotFound)
+	}
+}
+
+// This server knows no search in a compartment, and its caller
+// learns that without learning whose server it is.
+func TestCompartmentSearchIsUnsupported(t *testing.T) {
+	a := get(t, "/Patient/p5/Observation", user(t, "ann", userReads)).want(t, http.StatusBadRequest)
+	if got := a.code(t); got != "search.unsupported" {
+		t.Errorf("code %q", got)
 	}
 }
 

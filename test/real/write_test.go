@@ -54,7 +54,7 @@ func TestWhoMayWrite(t *testing.T) {
 	}{
 		{"clinician, a record that names her", "PUT", "/Observation/mine", ann, mine, http.StatusCreated},
 		{"clinician, again", "PUT", "/Observation/mine", ann, mine, http.StatusOK},
-		{"clinician, a record that does not name her", "PUT", "/Observation/o12a", ann, observation("o12a", "p12", ""), http.StatusForbidden},
+		{"clinician, a record that does not name her", "PUT", "/Observation/o12a", ann, observation("o12a", "p12", ""), http.StatusNotFound},
 		{"clinician, giving it to another's patient", "PUT", "/Observation/mine", ann, observation("mine", "p39", ""), http.StatusForbidden},
 		{"clinician, another organization's, unseen", "PUT", "/Observation/o50a", ann, observation("o50a", "p11", ""), http.StatusNotFound},
 		{"clinician deletes nothing", "DELETE", "/Observation/mine", ann, "", http.StatusForbidden},
@@ -67,6 +67,19 @@ func TestWhoMayWrite(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			send(t, c.method, c.target, c.token, c.body).want(t, c.want)
 		})
+	}
+}
+
+// FHIR-16: a write that is not granted tells nothing of what is there.
+func TestWriteDoesNotProbe(t *testing.T) {
+	ann := user(t, "ann", userWrites)
+	foreign := func(id string) string {
+		return `{"resourceType":"Observation","id":"` + id + `","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p55"},"performer":[{"reference":"Organization/south"}]}`
+	}
+	there := send(t, http.MethodPut, "/Observation/o55a", ann, foreign("o55a"))
+	absent := send(t, http.MethodPut, "/Observation/absent", ann, foreign("absent"))
+	if there.status != absent.status || there.code(t) != absent.code(t) {
+		t.Errorf("there: %d %s, absent: %d %s", there.status, there.code(t), absent.status, absent.code(t))
 	}
 }
 
