@@ -93,6 +93,9 @@ func (x *exchange) resolve(ctx context.Context, asked *fhir.Access) (*judge.Item
 	if m.view != nil {
 		return nil, readOnly()
 	}
+	if err := x.hops(ctx, m); err != nil || m.empty {
+		return nil, err
+	}
 	var found *judge.Item
 	target := m.access.Target()
 	for range maxRefill {

@@ -59,8 +59,8 @@ func (x *exchange) smartConfiguration() map[string]any {
 	doc := map[string]any{
 		"grant_types_supported":            []string{"authorization_code", "client_credentials"},
 		"code_challenge_methods_supported": []string{"S256"},
-		"scopes_supported":         []string{"openid", "fhirUser", "launch/patient", "offline_access", "patient/*.rs", "user/*.cruds", "system/*.rs"},
-		"response_types_supported": []string{"code"},
+		"scopes_supported":                 []string{"openid", "fhirUser", "launch/patient", "offline_access", "patient/*.rs", "user/*.cruds", "system/*.rs"},
+		"response_types_supported":         []string{"code"},
 	}
 	capabilities := []string{"client-public", "client-confidential-symmetric", "client-confidential-asymmetric",
 		"permission-offline", "permission-patient", "permission-user", "permission-v1", "permission-v2"}

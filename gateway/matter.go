@@ -23,6 +23,9 @@ type matter struct {
 	self   string // what the client asked, where access no longer tells it
 	added  int    // criteria that narrowing added
 	cursor string
+	// printed is the search as it goes upstream, unless an upstream's page link
+	// is followed instead.
+	printed string
 }
 
 func (x *exchange) matter(a *fhir.Access) *matter {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"gatehouse/fhir"
@@ -28,6 +29,9 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 	if err := x.countable(m); err != nil {
 		return err
 	}
+	if err := x.hops(ctx, m); err != nil {
+		return err
+	}
 	b := &bundle{x: x, m: m, out: out, kind: bundleType(m.access), buf: buffers.Get().(*bytes.Buffer)}
 	defer b.recycle()
 	if m.empty {
@@ -35,7 +39,8 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 	}
 	target := m.cursor
 	if target == "" {
-		target = upstreamForm(m.access).Target()
+		m.printed = upstreamForm(m.access).Target()
+		target = m.printed
 	}
 	for range maxRefill {
 		next, err := x.onePage(ctx, m, b, target)
@@ -54,7 +59,7 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 // onePage reads one upstream page into the answer. It returns the target of
 // the page after it where nothing of this one was visible.
 func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, target string) (next string, err error) {
-	answer, err := x.forward(ctx, m, searchRequest(m.access, target))
+	answer, err := x.forward(ctx, m, m.request(target))
 	if err != nil {
 		return "", err
 	}
@@ -99,10 +104,20 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, target str
 	}
 }
 
-func searchRequest(a *fhir.Access, target string) upstream.Request {
+// request is the search as it is sent. What is too long for a URL is posted;
+// an upstream's own page link is followed as it stands.
+func (m *matter) request(target string) upstream.Request {
 	r := upstream.Request{Method: http.MethodGet, Target: target}
-	if a.Interaction == fhir.Operation && a.Method == http.MethodPost {
-		r.Method, r.Body, r.ContentType = http.MethodPost, a.Body, fhirJSON
+	a := m.access
+	if a.Interaction == fhir.Operation {
+		if a.Method == http.MethodPost {
+			r.Method, r.Body, r.ContentType = http.MethodPost, a.Body, fhirJSON
+		}
+		return r
+	}
+	path, query, _ := strings.Cut(target, "?")
+	if target == m.printed && len(query) > longURL && a.Type != "" && bundleType(a) == "searchset" {
+		r = upstream.Request{Method: http.MethodPost, Target: path + "/_search", Body: []byte(query), ContentType: "application/x-www-form-urlencoded"}
 	}
 	return r
 }

@@ -219,3 +219,19 @@ func TestLongAnswer(t *testing.T) {
 		t.Errorf("the record says %d released, %d withheld", released, withheld)
 	}
 }
+
+// A search that is too long for a URL is posted; nothing of it is cut.
+func TestLongSearch(t *testing.T) {
+	h := openHouse(t)
+	h.ehr.on("POST /Observation/_search", 200, searchset("", obsA, obsB))
+	query := "code=" + strings.Repeat("x", 3000)
+	h.attack(t, []attack{{id: "P", method: "POST", target: "/Observation/_search", body: query, token: h.patient("A", "patient/*.rs"),
+		header: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 200, calls: anyCalls, ids: []string{"Observation/a"},
+		released: []string{"Observation/a"}, withheld: []string{"Observation/b"}}})
+	h.get("/Observation?"+query, h.patient("A", "patient/*.rs"))
+	h.ehr.mu.Lock()
+	defer h.ehr.mu.Unlock()
+	if len(h.ehr.got) != 1 || h.ehr.got[0] != "POST /Observation/_search" || h.ehr.bodies[0] != query+"&patient=Patient/A" {
+		t.Errorf("upstream got %v %.50s", h.ehr.got, h.ehr.bodies)
+	}
+}

@@ -113,9 +113,10 @@ const (
 	Consent     = "consent"
 	Relation    = "relation"
 	Referrer    = "referrer" // of a Binary
+	Hop         = "hop"      // of a chained search
 )
 
-var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer}
+var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop}
 
 // Own sends a request of the gateway itself, for one of the purposes: it can
 // read and search, never write. Errors are of type *Error.
