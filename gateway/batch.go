@@ -3,46 +3,79 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
+	"gatehouse/gateway/audit"
 )
 
+// maxHeld bounds what is held of a batch's answer before it is passed on, and
+// maxEntry what one entry may answer.
+const (
+	maxHeld  = 4 << 20
+	maxEntry = 16 << 20
+)
+
+var errEntryTooLong = errors.New("the answer to a batch entry is too long")
+
 // batch serves its entries one by one, each as if it had come alone: a batch
-// has no rights of its own (SMART-15).
+// has no rights of its own (SMART-15). What an entry answers was recorded before
+// it is held here, so a long answer can be passed on before its end.
 func (x *exchange) batch(ctx context.Context, a *fhir.Access, out output) error {
-	var body bytes.Buffer
-	body.WriteString(`{"resourceType":"Bundle","type":"batch-response"`)
-	x.parts = true
+	var held bytes.Buffer
+	var to io.Writer
+	held.WriteString(`{"resourceType":"Bundle","type":"batch-response"`)
 	for i, e := range a.Entries {
 		if i == 0 {
-			body.WriteString(`,"entry":[`)
+			held.WriteString(`,"entry":[`)
 		} else {
-			body.WriteByte(',')
+			held.WriteByte(',')
 		}
-		if err := x.batchEntry(ctx, e, &body); err != nil {
+		if err := x.batchEntry(ctx, e, &held); err != nil {
 			return err
+		}
+		if held.Len() < maxHeld {
+			continue
+		}
+		if to == nil {
+			to = out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: -1})
+		}
+		if _, err := held.WriteTo(to); err != nil {
+			return clientGone(err)
 		}
 	}
 	if len(a.Entries) > 0 {
-		body.WriteByte(']')
+		held.WriteByte(']')
 	}
-	body.WriteByte('}')
-	x.parts = false
+	held.WriteByte('}')
+	x.forgetEntry()
 	x.describe(a)
 	x.outcome(http.StatusOK, "ok")
 	if err := x.commit(ctx); err != nil {
 		return err
 	}
-	_, err := out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(body.Len())}).Write(body.Bytes())
+	if to == nil {
+		to = out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(held.Len())})
+	}
+	_, err := held.WriteTo(to)
 	return clientGone(err)
+}
+
+// forgetEntry keeps what was decided on one entry out of the record of the next.
+func (x *exchange) forgetEntry() {
+	r := &x.record
+	r.Interaction, r.Type, r.ID, r.View, r.Domain = "", "", "", "", ""
+	r.Decision, r.Entries, r.Consents = audit.Decision{}, nil, nil
 }
 
 // batchEntry appends the response to one entry.
 func (x *exchange) batchEntry(ctx context.Context, e *fhir.Entry, body *bytes.Buffer) error {
+	x.forgetEntry()
 	var o entryOutput
 	var err error
 	if e.Err != nil {
@@ -51,19 +84,19 @@ func (x *exchange) batchEntry(ctx context.Context, e *fhir.Entry, body *bytes.Bu
 		x.describe(e.Access)
 		err = x.serve(ctx, e.Access, &o)
 	}
-	if err != nil {
-		f := asFailure(err)
-		if f.status == http.StatusServiceUnavailable && f.code == "audit.unavailable" {
-			return err // nothing more may be released
-		}
-		x.outcome(f.status, f.code)
-		if err := x.commit(ctx); err != nil {
-			return err
-		}
-		f.entry(body, x.id)
+	if err == nil {
+		o.entry(body)
 		return nil
 	}
-	o.entry(body)
+	f := asFailure(err)
+	if f.code == "audit.unavailable" && f.status == http.StatusServiceUnavailable {
+		return err // nothing more may be released
+	}
+	x.outcome(f.status, f.code)
+	if err := x.commit(ctx); err != nil {
+		return err
+	}
+	f.entry(body, x.id)
 	return nil
 }
 

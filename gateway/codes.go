@@ -17,6 +17,7 @@ func Codes() []fhir.Code {
 
 var codes = []fhir.Code{
 	{Code: "audit.unavailable", Status: 503, Meaning: "The access could not be recorded, so it was not given. After a write the status is 500: the change was made and its outcome could not be recorded."},
+	{Code: "batch.too-long", Status: 413, Meaning: "The answer to an entry is too long for a batch; ask for it by itself."},
 	{Code: "conditional.ambiguous", Status: 412, Meaning: "The criteria of a conditional interaction match more than one resource that you may see."},
 	{Code: "conditional.none", Status: 412, Meaning: "A conditional reference matches nothing that you may see."},
 	{Code: "gateway.internal", Status: 500, Meaning: "The gateway failed. Report the request id."},

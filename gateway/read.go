@@ -159,6 +159,10 @@ func matchesTag(list, tag string) bool {
 // clientGone is the error of a client that stopped reading: the answer was
 // released and recorded, so it is not the gateway's failure.
 func clientGone(err error) error {
+	if errors.Is(err, errEntryTooLong) {
+		return &failure{status: http.StatusRequestEntityTooLarge, code: "batch.too-long",
+			text: "The answer to this entry is too long for a batch. Ask for it by itself."}
+	}
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

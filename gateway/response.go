@@ -96,5 +96,12 @@ type entryOutput struct {
 
 func (o *entryOutput) begin(h head) io.Writer {
 	o.head = h
-	return &o.body
+	return o
+}
+
+func (o *entryOutput) Write(p []byte) (int, error) {
+	if o.body.Len()+len(p) > maxEntry {
+		return 0, errEntryTooLong
+	}
+	return o.body.Write(p)
 }

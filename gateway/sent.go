@@ -34,8 +34,11 @@ func (x *exchange) send(ctx context.Context, s *step, out output) error {
 	if err := x.writeStatus(answer); err != nil {
 		return err
 	}
-	h := head{etag: answer.ETag, lastModified: answer.LastModified, location: x.location(s, first(answer.Location, answer.ContentLocation))}
-	h.status = s.status(answer.Status)
+	h := head{status: s.status(answer.Status)}
+	if s.method != http.MethodDelete {
+		h.etag, h.lastModified = answer.ETag, answer.LastModified
+		h.location = x.location(s, first(answer.Location, answer.ContentLocation))
+	}
 	return x.wrote(ctx, s, out, h)
 }
 

@@ -160,7 +160,9 @@ func (x *exchange) answerGraph(ctx context.Context, steps graph, heads []judge.R
 		} else {
 			r := heads[0]
 			heads = heads[1:]
-			o.head = head{status: s.status(r.Status), etag: plainTag(r.ETag), location: x.location(s, r.Location)}
+			if o.head.status = s.status(r.Status); s.method != http.MethodDelete {
+				o.head.etag, o.head.location = plainTag(r.ETag), x.location(s, r.Location)
+			}
 		}
 		o.entry(&b)
 	}
