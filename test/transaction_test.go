@@ -1,0 +1,206 @@
+package test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// W-14 to W-19, FHIR-15: a transaction is judged as a whole graph, and sent
+// whole or not at all.
+
+// responses is a transaction-response with one line for each entry.
+func responses(lines ...string) string {
+	var entries []string
+	for _, l := range lines {
+		status, location, _ := strings.Cut(l, " ")
+		entries = append(entries, fmt.Sprintf(`{"response":{"status":%q,"location":%q,"etag":"W/\"9\""},"resource":%s}`, status, location, obsB))
+	}
+	return `{"resourceType":"Bundle","type":"transaction-response","entry":[` + strings.Join(entries, ",") + `]}`
+}
+
+const uuid1, uuid2 = "urn:uuid:00000000-0000-4000-8000-000000000001", "urn:uuid:00000000-0000-4000-8000-000000000002"
+
+// named is an entry with a fullUrl.
+func namedEntry(fullURL string, r request) string {
+	return `{"fullUrl":"` + fullURL + `",` + r.entry()[1:]
+}
+
+func transactionOf(entries ...string) string {
+	return `{"resourceType":"Bundle","type":"transaction","entry":[` + strings.Join(entries, ",") + `]}`
+}
+
+func post(typ, members string) request {
+	return request{method: "POST", url: typ, body: `{"resourceType":"` + typ + `",` + members + `}`}
+}
+
+func transactionHouse(t *testing.T) (*house, *ward) {
+	h := openHouse(t)
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	h.ehr.on("GET /Observation/b", 200, obsB)
+	h.ehr.on("GET /Observation/r", 200, obsR)
+	h.ehr.on("GET /Patient", 200, searchset("", resource("Patient", "B", `"name":[{"text":"Jane Canary"}],"identifier":[{"value":"MRN-B"}]`)))
+	h.ehr.on("GET /Patient?identifier=MRN-A&_id=A&_count=50", 200, searchset("", resource("Patient", "A", `"identifier":[{"value":"MRN-A"}]`)))
+	h.ehr.on("GET /Observation", 200, searchset("", strings.Replace(obsA, `"status"`, `"identifier":[{"value":"x"}],"status"`, 1), obsB))
+	h.ehr.on("POST ", 200, responses("200 OK"))
+	return h, h.ward(t)
+}
+
+// One denied entry refuses all, and does not say which or why.
+func TestTransactionDenied(t *testing.T) {
+	h, w := transactionHouse(t)
+	tA := h.patient("A", "patient/*.cruds")
+	own := post("Observation", ref("subject", "Patient/A")).entry()
+	denied := map[string]string{
+		"W-18 B":                      post("Observation", ref("subject", "Patient/B")).entry(),
+		"W-02 B's overwritten":        request{method: "PUT", url: "Observation/b", body: body("b", ref("subject", "Patient/A"))}.entry(),
+		"W-09 of a version of B's":    request{method: "PUT", url: "Observation/b", body: body("b", ref("subject", "Patient/A")), ifMatch: `W/"1"`}.entry(),
+		"W-09 of a version of none":   request{method: "PUT", url: "Observation/none", body: body("none", ref("subject", "Patient/A")), ifMatch: `W/"1"`}.entry(),
+		"delete of B's":               request{method: "DELETE", url: "Observation/b"}.entry(),
+		"delete of none":              request{method: "DELETE", url: "Observation/none"}.entry(),
+		"restricted":                  request{method: "DELETE", url: "Observation/r"}.entry(),
+		"W-18 a patient found hidden": namedEntry(uuid1, request{method: "POST", url: "Patient", body: `{"resourceType":"Patient"}`, ifNone: "identifier=MRN-B"}),
+		"a new patient of the own id": namedEntry("urn:uuid:A", request{method: "POST", url: "Patient", body: `{"resourceType":"Patient","id":"A"}`}),
+		"an urn like the own id":      namedEntry("urn:uuid:A", post("Encounter", ref("subject", "Patient/A"))) + `,` + post("Observation", ref("subject", "urn:uuid:A")).entry(),
+		"contained":                   post("Observation", `"contained":[{"resourceType":"Condition","id":"c","subject":{"identifier":{"value":"MRN-B"}}}],`+ref("subject", "Patient/A")).entry(),
+	}
+	var want string
+	for id, entry := range denied {
+		h.ehr.requests()
+		got := h.do("POST", "", tA, transactionOf(own, entry))
+		h.noCanary(t, got)
+		if want == "" {
+			want = withoutID(got.body)
+		}
+		if got.status != 403 || got.code() != "transaction.denied" || withoutID(got.body) != want {
+			t.Errorf("%s: got %d %.300s", id, got.status, got.body)
+		}
+		for _, call := range h.ehr.requests() {
+			if !strings.HasPrefix(call, "GET ") {
+				t.Errorf("%s: the upstream got %s", id, call)
+			}
+		}
+	}
+	row := func(id, status, code string, entries ...string) writing {
+		n := 400
+		_, _ = fmt.Sscan(status, &n)
+		return writing{attack: attack{id: id, method: "POST", target: "", token: tA, body: transactionOf(entries...), status: n, code: code, calls: anyCalls}}
+	}
+	w.attack(t, []writing{
+		row("a type the scopes lack", "403", "scope.missing", own, post("Provenance", `"recorded":"x"`).entry()),
+		row("a read", "400", "transaction.read", own, batchRows[0].entry()),
+		row("a search", "400", "transaction.read", batchRows[4].entry()),
+		row("twice the same", "400", "transaction.twice", batchRows[12].entry(), request{method: "DELETE", url: "Observation/a"}.entry()),
+		row("one fullUrl twice", "400", "request.bundle-entry", namedEntry(uuid1, post("Observation", ref("subject", "Patient/A"))), namedEntry(uuid1, post("Encounter", ref("subject", "Patient/A")))),
+		row("a new resource named as an existing one", "400", "request.bundle-entry", namedEntry("http://gw.example.org/fhir/Patient/A", post("Observation", ref("subject", "Patient/A")))),
+		row("an existing one named as another", "400", "request.bundle-entry", namedEntry("http://gw.example.org/fhir/Observation/b", batchRows[12])),
+		row("a urn of nothing", "422", "resource.reference", post("Observation", ref("subject", uuid2)).entry()),
+		row("a stale version", "412", "write.version", request{method: "PUT", url: "Observation/a", body: body("a", ref("subject", "Patient/A")), ifMatch: `W/"1"`}.entry()),
+	})
+	found := row("FHIR-15 a reference by search, to a hidden patient", "412", "conditional.none", post("Observation", ref("subject", "Patient?identifier=MRN-B")).entry())
+	found.withheld = []string{"Patient/B"}
+	w.attack(t, []writing{found})
+}
+
+// What is sent is the graph that was judged.
+func TestTransactionGraph(t *testing.T) {
+	h, _ := transactionHouse(t)
+	tA := h.patient("A", "patient/*.cruds")
+	put := request{method: "PUT", url: "Observation/a", body: body("a", ref("subject", "Patient/A"))}
+	for _, row := range []struct {
+		id, body string
+		answers  []string
+		sent     string
+		want     []string
+	}{
+		{"a new encounter, and what refers to it",
+			transactionOf(namedEntry(uuid1, post("Encounter", ref("subject", "http://gw.example.org/fhir/Patient/A"))), post("Observation", ref("subject", "Patient/A")+`,`+ref("encounter", uuid1)).entry()),
+			[]string{"201 Encounter/e/_history/1", "201 %BASE%/Observation/o/_history/1"},
+			`{"fullUrl":"` + uuid1 + `","resource":{"resourceType":"Encounter","subject":{"reference":"Patient/A"}},"request":{"method":"POST","url":"Encounter"}},` +
+				`{"fullUrl":"urn:uuid:*","resource":{"resourceType":"Observation","subject":{"reference":"Patient/A"},"encounter":{"reference":"` + uuid1 + `"}},"request":{"method":"POST","url":"Observation"}}`,
+			[]string{"201 http://gw.example.org/fhir/Encounter/e/_history/1", "201 http://gw.example.org/fhir/Observation/o/_history/1"}},
+		{"relative to a foreign fullUrl",
+			transactionOf(namedEntry("http://x.example/Encounter/1", post("Encounter", ref("subject", "Patient/A"))), namedEntry("http://x.example/Observation/1", post("Observation", ref("subject", "Patient/A")+`,`+ref("encounter", "Encounter/1")))),
+			[]string{"201 Encounter/e", "201 Observation/o"},
+			`{"fullUrl":"urn:uuid:*","resource":{"resourceType":"Encounter","subject":{"reference":"Patient/A"}},"request":{"method":"POST","url":"Encounter"}},` +
+				`{"fullUrl":"urn:uuid:*","resource":{"resourceType":"Observation","subject":{"reference":"Patient/A"},"encounter":{"reference":"urn:uuid:*"}},"request":{"method":"POST","url":"Observation"}}`,
+			[]string{"201 http://gw.example.org/fhir/Encounter/e", "201 http://gw.example.org/fhir/Observation/o"}},
+		{"W-18 references and conditions are resolved first",
+			transactionOf(post("Observation", `"id":"b",`+ref("subject", "Patient?identifier=MRN-A")).entry(), request{method: "POST", url: "Observation", body: body("", ref("subject", "Patient/A")), ifNone: "identifier=x"}.entry()),
+			[]string{"201 Observation/o"},
+			`{"fullUrl":"urn:uuid:*","resource":{"resourceType":"Observation","subject":{"reference":"Patient/A"}},"request":{"method":"POST","url":"Observation"}}`,
+			[]string{"201 http://gw.example.org/fhir/Observation/o", "200 http://gw.example.org/fhir/Observation/a"}},
+		{"pins", transactionOf(put.entry()), []string{"200 Observation/a/_history/4"},
+			`{"resource":` + put.body + `,"request":{"method":"PUT","url":"Observation/a","ifMatch":"W/\"3\""}}`,
+			[]string{"200 http://gw.example.org/fhir/Observation/a/_history/4"}},
+		{"delete", transactionOf(request{method: "DELETE", url: "Observation/a"}.entry()), []string{"204 Observation/a/_history/4"},
+			`{"request":{"method":"DELETE","url":"Observation/a","ifMatch":"W/\"3\""}}`, []string{"204 "}},
+		{"H-10 another's place", transactionOf(put.entry()), []string{"200 Observation/b-Canary"},
+			`{"resource":` + put.body + `,"request":{"method":"PUT","url":"Observation/a","ifMatch":"W/\"3\""}}`, []string{"200 "}},
+		{"nothing", transactionOf(), nil, "", nil},
+	} {
+		h.ehr.on("POST ", 200, responses(row.answers...))
+		h.ehr.requests()
+		got := h.do("POST", "", tA, row.body, "Prefer", "return=representation")
+		h.noCanary(t, got)
+		h.ehr.mu.Lock()
+		sent := ""
+		for i, call := range h.ehr.got {
+			if call == "POST " {
+				sent = h.ehr.bodies[i]
+			}
+		}
+		h.ehr.mu.Unlock()
+		if want := transactionOf(row.sent); row.sent != "" && anonymous(sent) != want {
+			t.Errorf("%s: sent\n%s\nwant\n%s", row.id, anonymous(sent), want)
+		}
+		var told []string
+		for _, e := range got.responses(t) {
+			told = append(told, e.Response.Status[:3]+" "+e.Response.Location)
+		}
+		if got.status != 200 || !slices.Equal(told, row.want) {
+			t.Errorf("%s: got %d %v %.300s", row.id, got.status, told, got.body)
+		}
+	}
+}
+
+// anonymous takes the gateway's own names out of what it sent.
+func anonymous(sent string) string {
+	parts := strings.Split(sent, "urn:uuid:")
+	for i, p := range parts[1:] {
+		if !strings.HasPrefix(p, "00000000-") {
+			parts[i+1] = "*" + p[36:]
+		}
+	}
+	return strings.Join(parts, "urn:uuid:")
+}
+
+// An answer that does not fit says nothing of what became of the transaction.
+func TestTransactionAnswers(t *testing.T) {
+	h, w := transactionHouse(t)
+	tA := h.patient("A", "patient/*.cruds")
+	del := transactionOf(request{method: "DELETE", url: "Observation/a"}.entry())
+	for _, row := range []struct {
+		id       string
+		upstream int
+		body     string
+		status   int
+		code     string
+	}{
+		{"too many answers", 200, responses("204", "200 Observation/b"), 500, "upstream.unknown"},
+		{"too few", 200, responses(), 500, "upstream.unknown"},
+		{"a batch's answer", 200, strings.Replace(responses("204"), "transaction", "batch", 1), 500, "upstream.unknown"},
+		{"half of it failed", 200, responses("404 Observation/b"), 500, "upstream.unknown"},
+		{"no status", 200, responses("x"), 500, "upstream.unknown"},
+		{"cut short", 200, responses("204")[:40], 500, "upstream.unknown"},
+		{"failed", 500, obsB, 500, "upstream.unknown"},
+		{"not there", 404, obsB, 500, "upstream.unknown"},
+		{"refused", 422, obsB, 422, "resource.refused"},
+		{"conflict", 409, obsB, 409, "write.conflict"},
+		{"busy", 503, obsB, 503, "upstream.busy"},
+	} {
+		h.ehr.on("POST ", row.upstream, row.body)
+		w.attack(t, []writing{{attack: attack{id: row.id, method: "POST", token: tA, body: del, status: row.status, code: row.code, calls: []string{"GET /Observation/a", "POST "}}}})
+	}
+}
