@@ -135,6 +135,8 @@ func (r *Reading) judge(ctx context.Context, w *Window) error {
 		}
 	}
 	r.court.Weigh(ctx, w.Items)
+	r.court.room = r.window.room[:0]
+	defer func() { r.window.room, r.court.room = r.court.room[:0], nil }()
 	for _, it := range w.Items {
 		if it.Verdict.Allow && !r.court.Assured(it.Verdict.Decision.Obligations.StepUp) {
 			it.Verdict.Allow, it.Verdict.Reason = false, "policy.step-up"

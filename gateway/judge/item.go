@@ -92,13 +92,15 @@ func (c *Court) release(it *Item) error {
 			patient = f.Patients[0]
 		}
 		domain := cmp.Or(it.Verdict.Decision.Obligations.Domain, c.Domain)
-		if out, err = w.Apply(make([]byte, 0, 2*len(out)), out, view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
+		start := len(c.room)
+		if c.room, err = w.Apply(c.room, out, view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
 			return fmt.Errorf("apply view: %w", err)
 		}
+		out = c.room[start:len(c.room):len(c.room)]
 		if it.Viewed = true; f.VersionID != "" {
 			it.Tag = c.Tag(w, f)
 		}
-		if out, it.PublicID, err = rename(out, it.Tag); err != nil {
+		if c.room, out, it.PublicID, err = rename(c.room, out, it.Tag); err != nil {
 			return err
 		}
 	}

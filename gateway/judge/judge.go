@@ -53,7 +53,12 @@ type Court struct {
 	// Tag is the client's version of what it sees through a view.
 	Tag     func(w *view.View, f *fhir.Facts) string
 	Project *Projection
+	// Referrer finds the facts of a resource that the caller may see and that a
+	// Binary is a part of, nil where there is none; nil: it is not looked for.
+	Referrer func(ctx context.Context, id string, binary []byte) *fhir.Facts
 	Alarm   func(what string) // something is wrong with the upstream or the policy
+
+	room []byte // where views write; grows, and is used again for the next window
 }
 
 // Verdict is what was decided on one resource, for the audit record.
@@ -81,6 +86,10 @@ func (c *Court) Weigh(ctx context.Context, items []*Item) {
 	var patients []string
 	for _, it := range items {
 		if it.Verdict.Reason != "" {
+			continue
+		}
+		if !c.attach(ctx, it) {
+			it.Verdict.Reason = "binary.unresolved"
 			continue
 		}
 		if !c.Grants.Judge(c.letterOf(it), &it.Verdict.Facts, it.Resource) {

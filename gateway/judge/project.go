@@ -88,12 +88,12 @@ var namePlan = wire.NewPlan("id", "meta.versionId")
 // rename reads the id that a view gave a resource, and writes the client's
 // version over the upstream's, where there is one: with a view the same version
 // has other bytes, and its number must not be comparable between clients
-// (DESIGN §10.6).
-func rename(doc []byte, version string) (out []byte, id string, err error) {
+// (DESIGN §10.6). What it writes is appended to dst.
+func rename(dst, doc []byte, version string) (room, out []byte, id string, err error) {
 	var space [4]wire.Hit
 	hits, err := namePlan.Skim(doc, space[:0])
 	if err != nil {
-		return nil, "", fmt.Errorf("read the id after the view: %w", err)
+		return dst, nil, "", fmt.Errorf("read the id after the view: %w", err)
 	}
 	var name, number *wire.Hit
 	for i := range hits {
@@ -102,16 +102,18 @@ func rename(doc []byte, version string) (out []byte, id string, err error) {
 			at = &number
 		}
 		if *at != nil {
-			return nil, "", errors.New("two ids or versions after the view")
+			return dst, nil, "", errors.New("two ids or versions after the view")
 		}
 		*at = &hits[i]
 	}
 	if name == nil {
-		return nil, "", errors.New("no id after the view")
+		return dst, nil, "", errors.New("no id after the view")
 	}
 	if id, err = wire.Unquote(doc[name.Start:name.End]); err != nil || number == nil || version == "" {
-		return doc, id, err
+		return dst, doc, id, err
 	}
-	out = append(make([]byte, 0, len(doc)+len(version)+2), doc[:number.Start]...)
-	return append(wire.Quote(out, version), doc[number.End:]...), id, nil
+	start := len(dst)
+	dst = wire.Quote(append(dst, doc[:number.Start]...), version)
+	dst = append(dst, doc[number.End:]...)
+	return dst, dst[start:len(dst):len(dst)], id, nil
 }

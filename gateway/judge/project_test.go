@@ -41,13 +41,13 @@ func TestRename(t *testing.T) {
 		{`{"id":"x"}`, "tag", `{"id":"x"}`, "x"},
 		{`{"id":"x","meta":{"versionId":"1"}}`, "", `{"id":"x","meta":{"versionId":"1"}}`, "x"},
 	} {
-		got, id, err := rename([]byte(c.doc), c.version)
-		if err != nil || string(got) != c.want || id != c.id {
+		room, got, id, err := rename([]byte("before"), []byte(c.doc), c.version)
+		if err != nil || string(got) != c.want || id != c.id || string(room[:6]) != "before" {
 			t.Errorf("%s: got %s, %q, %v, want %s, %q", c.doc, got, id, err, c.want, c.id)
 		}
 	}
 	for _, bad := range []string{`{}`, `{"id":1}`, `{"id":["x"]}`, `{"id":"x","meta":[{"versionId":"1"},{"versionId":"2"}]}`} {
-		if got, id, err := rename([]byte(bad), "tag"); err == nil {
+		if _, got, id, err := rename(nil, []byte(bad), "tag"); err == nil {
 			t.Errorf("%s: got %s, %q, want an error", bad, got, id)
 		}
 	}

@@ -39,6 +39,7 @@ type window struct {
 	items []Item
 	ends  []int  // in bytes, of each item's resource
 	bytes []byte // the resources, one behind the other
+	room  []byte // what views make of them
 	hits  []wire.Hit
 	next  Item   // read already, of the window to come
 	ahead []byte // its resource
@@ -48,7 +49,7 @@ type window struct {
 // keepBytes bounds what a window and the reader under it leave to others.
 const keepBytes = 1 << 20
 
-func (w *window) small() bool { return cap(w.bytes) <= keepBytes && cap(w.ahead) <= keepBytes }
+func (w *window) small() bool { return max(cap(w.bytes), cap(w.ahead), cap(w.room)) <= keepBytes }
 
 // begin empties the window but for the item that was read ahead.
 func (w *window) begin() {
