@@ -162,6 +162,9 @@ func (x *exchange) court(m *matter) *judge.Court {
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),
 	}
+	if m.access.Type == "Binary" && (m.access.Interaction == fhir.Read || m.access.Interaction == fhir.VRead) {
+		c.Referrer = x.referrer
+	}
 	if r := m.access.Results; len(r.Elements) > 0 || r.Summary != "" && r.Summary != "false" {
 		c.Project = &judge.Projection{Elements: r.Elements, Summary: r.Summary}
 	}

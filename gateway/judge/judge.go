@@ -56,7 +56,7 @@ type Court struct {
 	// Referrer finds the facts of a resource that the caller may see and that a
 	// Binary is a part of, nil where there is none; nil: it is not looked for.
 	Referrer func(ctx context.Context, id string, binary []byte) *fhir.Facts
-	Alarm   func(what string) // something is wrong with the upstream or the policy
+	Alarm    func(what string) // something is wrong with the upstream or the policy
 
 	room []byte // where views write; grows, and is used again for the next window
 }

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"gatehouse/fhir"
+	"gatehouse/fhir/wire"
+	"gatehouse/gateway/judge"
+	"gatehouse/gateway/scope"
+)
+
+var (
+	contextPlan    = wire.NewPlan("securityContext.reference")
+	attachmentPlan = wire.NewPlan("content.attachment.url")
+)
+
+// referrer finds the facts of the resource that a Binary is a part of: its
+// security context, or a DocumentReference that names it. One that the caller
+// may not see is none.
+func (x *exchange) referrer(ctx context.Context, id string, binary []byte) *fhir.Facts {
+	hits, err := contextPlan.Skim(binary, nil)
+	if err != nil {
+		return nil
+	}
+	if len(hits) > 0 {
+		of, ok := x.reference(binary, hits[0])
+		if !ok || of.Type == "Binary" {
+			return nil
+		}
+		return x.visibleFacts(ctx, of)
+	}
+	var found *fhir.Facts
+	self := fhir.Ref{Type: "Binary", ID: id}
+	named := fhir.Param{Name: "location", Type: "uri", Values: []string{self.String(), strings.TrimSuffix(x.s.cfg.Upstream.URL, "/") + "/" + self.String()}}
+	err = x.over(ctx, "DocumentReference", named, func(it *judge.Item) error {
+		if found == nil && x.attaches(it.Resource, self) { // the upstream's word for it is not enough
+			f := it.Verdict.Facts
+			found = &f
+		}
+		return nil
+	})
+	if err != nil {
+		x.alarm("binary.referrer")
+		return nil
+	}
+	return found
+}
+
+func (x *exchange) reference(doc []byte, h wire.Hit) (fhir.Ref, bool) {
+	text, err := wire.Unquote(doc[h.Start:h.End])
+	if err != nil {
+		return fhir.Ref{}, false
+	}
+	ref, _, ok := x.s.bases.ParseRef(text)
+	return ref, ok
+}
+
+// attaches tells whether a DocumentReference holds a Binary.
+func (x *exchange) attaches(document []byte, binary fhir.Ref) bool {
+	hits, err := attachmentPlan.Skim(document, nil)
+	if err != nil {
+		return false
+	}
+	for _, h := range hits {
+		if ref, ok := x.reference(document, h); ok && ref == binary {
+			return true
+		}
+	}
+	return false
+}
+
+// visibleFacts are those of a resource that the caller may see, else nil.
+func (x *exchange) visibleFacts(ctx context.Context, ref fhir.Ref) *fhir.Facts {
+	m, err := x.onto(ctx, &fhir.Access{Interaction: fhir.Read, Type: ref.Type, ID: ref.ID, Version: x.s.grammar.Version})
+	if err != nil {
+		return nil
+	}
+	answer, err := x.own(ctx, ref.String())
+	if err != nil {
+		x.alarm("binary.referrer")
+		return nil
+	}
+	if answer.Status != http.StatusOK {
+		discard(answer)
+		return nil
+	}
+	court := x.court(m)
+	court.Letter = scope.Included
+	it, err := court.One(ctx, answer.Body, ref, int64(x.s.cfg.Limits.Resource))
+	if err != nil || !x.assured(it.Verdict.Decision.Obligations.StepUp) {
+		return nil
+	}
+	return &it.Verdict.Facts
+}
