@@ -34,13 +34,20 @@ type response struct {
 	began  bool
 }
 
+// Values that every answer has in common, under their canonical names.
+var (
+	noStore      = []string{"no-store"} // no cache may carry an answer to another caller (BEAR-06)
+	noSniff      = []string{"nosniff"}
+	intermediary = []string{"Gatehouse"} // FHIR-21: answers may differ from the record
+)
+
 // always sets what every answer carries, refusals included.
 func (o *response) always() {
 	h := o.w.Header()
-	h.Set("X-Request-Id", o.x.id)
-	h.Set("Cache-Control", "no-store") // no cache may carry an answer to another caller (BEAR-06)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Intermediary", "Gatehouse") // FHIR-21: answers may differ from the record
+	h["X-Request-Id"] = []string{o.x.id}
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	h["X-Intermediary"] = intermediary
 	if id := o.x.r.Header.Get("X-Request-Id"); id != "" && plainID(id) {
 		h.Set("X-Correlation-Id", id)
 	}
@@ -66,15 +73,15 @@ func plainID(s string) bool {
 
 func (o *response) begin(h head) io.Writer {
 	hd := o.w.Header()
-	for _, f := range [...]struct{ name, value string }{
-		{"ETag", h.etag}, {"Last-Modified", h.lastModified}, {"Location", h.location}, {"Content-Type", h.contentType},
-	} {
-		if f.value != "" {
-			hd.Set(f.name, f.value)
-		}
-	}
+	length := ""
 	if h.length >= 0 && h.status != http.StatusNoContent && h.status != http.StatusNotModified {
-		hd.Set("Content-Length", strconv.FormatInt(h.length, 10))
+		length = strconv.FormatInt(h.length, 10)
+	}
+	values := [...]string{h.etag, h.lastModified, h.location, h.contentType, length} // one allocation for all
+	for i, name := range [...]string{"Etag", "Last-Modified", "Location", "Content-Type", "Content-Length"} {
+		if values[i] != "" {
+			hd[name] = values[i : i+1 : i+1]
+		}
 	}
 	o.status, o.began = h.status, true
 	o.w.WriteHeader(h.status)
