@@ -74,7 +74,12 @@ type draftWalk struct {
 	graph        graph
 	tree         wire.Tree
 	sent, judged wire.Edits
+	searches     int
 }
+
+// maxSearches bounds the references by search in one resource: each is a
+// request to the upstream (L-03).
+const maxSearches = 20
 
 func (w *draftWalk) replace(node int, sent, judged string) {
 	if text := w.tree.Text(node); text == sent && text == judged {
@@ -214,7 +219,10 @@ func (w *draftWalk) reference(node int) error {
 		return nil
 	case ok:
 	case strings.Contains(text, "?") && w.graph != nil:
-		ref, err := w.x.conditionalReference(w.ctx, text)
+		if w.searches++; w.searches > maxSearches {
+			break
+		}
+		ref, err := w.x.conditionalReference(w.ctx, w.step.m, text)
 		if err != nil {
 			return err
 		}
@@ -226,7 +234,7 @@ func (w *draftWalk) reference(node int) error {
 		return nil // names nothing on this server; in a transaction it must name an entry
 	}
 	return &failure{status: http.StatusUnprocessableEntity, code: "resource.reference",
-		text: "A reference in the body cannot be read. Write Type/id, an absolute URL, #id of a contained resource, or, in a transaction, a fullUrl or a search; Reference.type must say the same."}
+		text: "A reference in the body cannot be read. Write Type/id, an absolute URL, #id of a contained resource, or, in a transaction, a fullUrl or one of a few searches; Reference.type must say the same."}
 }
 
 // agrees refuses a Reference whose type says another thing than its reference:

@@ -26,7 +26,11 @@ func (e *Error) Error() string { return fmt.Sprintf("operation %d: %s", e.Op+1, 
 var ErrMediaType = errors.New("patches are application/json-patch+json or a FHIR Parameters resource")
 
 // maxOps bounds the operations of one patch: each reads the resource again.
-const maxOps = 200
+// maxSize bounds what becomes of it: a copy into itself doubles it.
+const (
+	maxOps  = 200
+	maxSize = 16 << 20
+)
 
 // Patch is a patch that was read. It can be applied many times.
 type Patch struct {
@@ -73,6 +77,9 @@ func (p *Patch) Apply(doc []byte) ([]byte, error) {
 	for i, op := range p.ops {
 		if doc, err = op.apply(doc); err != nil {
 			return nil, &Error{i, err.Error()}
+		}
+		if len(doc) > maxSize {
+			return nil, &Error{i, "the resource becomes too large"}
 		}
 	}
 	return doc, nil

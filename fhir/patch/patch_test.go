@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"strings"
 	"testing"
 
 	"gatehouse/fhir"
@@ -52,6 +53,15 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := apply([]byte(doc), []byte(`[]`), "application/merge-patch+json"); err != ErrMediaType {
 		t.Errorf("merge patch: got %v, want %v (W-05)", err, ErrMediaType)
+	}
+}
+
+// L-03: a resource that is copied into itself again and again ends at a bound.
+func TestBomb(t *testing.T) {
+	const double = `{"op":"copy","from":"/a","path":"/a/-"}`
+	patch := "[" + strings.Repeat(double+",", 100) + double + "]"
+	if got, err := apply([]byte(`{"a":["0123456789"]}`), []byte(patch), jsonPatch); err == nil {
+		t.Errorf("got %d bytes, want an error", len(got))
 	}
 }
 
