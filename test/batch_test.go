@@ -221,3 +221,24 @@ func TestBatchCosts(t *testing.T) {
 		t.Errorf("got %v, want %v", statuses, want)
 	}
 }
+
+// An entry's answer that outgrows what a batch holds is refused by itself.
+func TestBatchLongAnswer(t *testing.T) {
+	h := openHouse(t)
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	long := strings.Replace(obsA, `"status"`, `"text":{"div":"`+strings.Repeat("x", 1<<20)+`"},"status"`, 1)
+	entries := make([]string, 18)
+	for i := range entries {
+		entries[i] = long
+	}
+	h.ehr.on("GET /Observation", 200, searchset("", entries...))
+	get := batchRows[0]
+	got := h.do("POST", "", h.patient("A", "patient/*.rs"), batchOf("batch", get, request{method: "GET", url: "Observation"}, get))
+	var told []string
+	for _, e := range got.responses(t) {
+		told = append(told, e.Response.Status[:3])
+	}
+	if want := []string{"200", "413", "200"}; !slices.Equal(told, want) {
+		t.Errorf("got %v, want %v", told, want)
+	}
+}

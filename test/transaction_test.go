@@ -204,3 +204,16 @@ func TestTransactionAnswers(t *testing.T) {
 		w.attack(t, []writing{{attack: attack{id: row.id, method: "POST", token: tA, body: del, status: row.status, code: row.code, calls: []string{"GET /Observation/a", "POST "}}}})
 	}
 }
+
+// L-03: references by search are the upstream's work, and bounded.
+func TestTransactionSearches(t *testing.T) {
+	h, _ := transactionHouse(t)
+	tA := h.patient("A", "patient/*.cruds")
+	extension := `{"url":"u","valueReference":{"reference":"Patient?identifier=MRN-A"}}`
+	many := `"extension":[` + strings.Repeat(extension+",", 40) + extension + `],` + ref("subject", "Patient/A")
+	h.ehr.requests()
+	got := h.do("POST", "", tA, transactionOf(post("Observation", many).entry()))
+	if calls := h.ehr.requests(); got.status != 422 || len(calls) > 20 {
+		t.Errorf("got %d after %d calls", got.status, len(calls))
+	}
+}
