@@ -24,16 +24,16 @@ func expected(status int) bool {
 }
 
 // readHead reduces a response to what an Answer may hold.
-func readHead(r *http.Response) (Head, error) {
+func readHead(r *http.Response, accept Accept) (Head, error) {
 	if !expected(r.StatusCode) {
 		return Head{}, fmt.Errorf("status %d was not asked for", r.StatusCode)
 	}
-	for _, name := range [...]string{"Etag", "Last-Modified", "Location", "Content-Location", "Content-Type", "Content-Encoding", "Retry-After"} {
+	for _, name := range [...]string{"Etag", "Last-Modified", "Location", "Content-Location", "Content-Type", "Content-Encoding", "Retry-After", "X-Progress"} {
 		if len(r.Header[name]) > 1 {
 			return Head{}, fmt.Errorf("header %s comes twice", name)
 		}
 	}
-	kind, err := mediaType(r)
+	kind, err := mediaType(r, accept)
 	if err != nil {
 		return Head{}, err
 	}
@@ -44,32 +44,46 @@ func readHead(r *http.Response) (Head, error) {
 		Location:        only(r, "Location", printable),
 		ContentLocation: only(r, "Content-Location", printable),
 		RetryAfter:      only(r, "Retry-After", seconds),
+		Progress:        only(r, "X-Progress", printable),
 	}, nil
 }
 
-// mediaType is FHIR's JSON, or "" for a body that is empty or is the text of an
-// error, which nobody is shown. Anything else cannot be judged.
-func mediaType(r *http.Response) (string, error) {
+// mediaType is FHIR's JSON or NDJSON, whichever was asked for, or "" for a body
+// that is empty or is the text of an error or of a job's state, which nobody is
+// shown. Anything else cannot be judged.
+func mediaType(r *http.Response, accept Accept) (string, error) {
 	if first(r, "Content-Encoding") != "" && first(r, "Content-Encoding") != "identity" || len(r.TransferEncoding) > 1 {
 		return "", errors.New("an encoding was not asked for")
 	}
 	if r.StatusCode == http.StatusNoContent || r.ContentLength == 0 {
 		return "", nil
 	}
-	switch text := first(r, "Content-Type"); text {
-	case "application/fhir+json", "application/fhir+json;charset=UTF-8", "application/fhir+json; charset=utf-8":
-		return acceptFHIR[0], nil
-	default:
-		kind, parameters, err := mime.ParseMediaType(text)
-		charset := strings.ToLower(parameters["charset"])
-		if err == nil && (kind == "application/fhir+json" || kind == "application/json") && (charset == "" || charset == "utf-8") {
-			return acceptFHIR[0], nil
+	if is(first(r, "Content-Type"), accept) {
+		if accept == NDJSON {
+			return acceptNDJSON[0], nil
 		}
+		return acceptFHIR[0], nil
 	}
-	if r.StatusCode >= 400 {
+	if r.StatusCode >= 400 || r.StatusCode == http.StatusAccepted {
 		return "", nil
 	}
-	return "", errors.New("the answer is not FHIR JSON")
+	return "", errors.New("the answer is not " + accept.header()[0])
+}
+
+// is reports whether a Content-Type is of a form, in UTF-8.
+func is(text string, accept Accept) bool {
+	switch text {
+	case "application/fhir+json", "application/fhir+json;charset=UTF-8", "application/fhir+json; charset=utf-8":
+		return accept != NDJSON
+	}
+	kind, parameters, err := mime.ParseMediaType(text)
+	if charset := strings.ToLower(parameters["charset"]); err != nil || charset != "" && charset != "utf-8" {
+		return false
+	}
+	if accept == NDJSON {
+		return kind == "application/fhir+ndjson" || kind == "application/ndjson"
+	}
+	return kind == "application/fhir+json" || kind == "application/json"
 }
 
 func first(r *http.Response, name string) string {

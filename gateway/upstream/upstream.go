@@ -43,6 +43,27 @@ type Request struct {
 	Body                                          []byte
 	ContentType, IfMatch, IfNoneMatch, Prefer, ID string // ID is the gateway's own request id
 	Slow                                          bool   // operations that work long before they answer: ten times the timeout
+	Accept                                        Accept // what the answer may be
+}
+
+// Accept is the form that an answer must have.
+type Accept uint8
+
+// The forms. The zero Accept is a FHIR resource.
+const (
+	Resource Accept = iota // application/fhir+json
+	Manifest               // application/json: the state of an export
+	NDJSON                 // application/fhir+ndjson: a file of an export, a resource in each line
+)
+
+func (a Accept) header() []string {
+	switch a {
+	case Manifest:
+		return acceptJSON
+	case NDJSON:
+		return acceptNDJSON
+	}
+	return acceptFHIR
 }
 
 // Head is what an answer says of itself. What a header holds that is not of
@@ -51,8 +72,9 @@ type Head struct {
 	Status                    int
 	ETag, LastModified        string // as sent
 	Location, ContentLocation string // as sent: URLs of the upstream, see Public
-	ContentType               string // application/fhir+json, or "" where there is no body
+	ContentType               string // application/fhir+json or application/fhir+ndjson, "" where there is no body
 	RetryAfter                string // seconds
+	Progress                  string // X-Progress of an export, as sent
 	Length                    int64  // of the body; -1: not said
 }
 
@@ -158,7 +180,7 @@ func (u *Upstream) send(ctx context.Context, r Request) (Head, io.ReadCloser, er
 		watch.stop()
 		return Head{}, nil, failed
 	}
-	head, err := readHead(response)
+	head, err := readHead(response, r.Accept)
 	if err != nil {
 		watch.stop()
 		response.Body.Close()
@@ -177,6 +199,8 @@ var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.Met
 // Values that every request has in common; the transport does not change them.
 var (
 	acceptFHIR     = []string{"application/fhir+json"}
+	acceptJSON     = []string{"application/json"}
+	acceptNDJSON   = []string{"application/fhir+ndjson"}
 	acceptIdentity = []string{"identity"}
 	userAgent      = []string{"gatehouse"}
 	preferStrict   = []string{"handling=strict"}
@@ -188,7 +212,7 @@ func headers(r Request) (http.Header, error) {
 		return nil, errors.New("method is not one of FHIR's")
 	}
 	h := make(http.Header, 8)
-	h["Accept"], h["Accept-Encoding"], h["User-Agent"] = acceptFHIR, acceptIdentity, userAgent
+	h["Accept"], h["Accept-Encoding"], h["User-Agent"] = r.Accept.header(), acceptIdentity, userAgent
 	// An upstream that ignores a parameter it does not know would ignore a
 	// narrowing of ours too (P-12).
 	h["Prefer"] = preferStrict

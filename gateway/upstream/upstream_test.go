@@ -375,3 +375,51 @@ func TestEnvironmentProxyIsNotUsed(t *testing.T) {
 		t.Error("patient data would go through a proxy that the configuration does not name")
 	}
 }
+
+// BULK-07, D-15: a file is NDJSON and nothing else, anything but a file is
+// never NDJSON, and what comes with a 202 is read by nobody.
+func TestMediaTypesOfAnExport(t *testing.T) {
+	var kind string
+	status := 200
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		io.WriteString(w, "{}\n"+r.Header.Get("Accept"))
+	}))
+	defer s.Close()
+	u := open(t, s.URL)
+	for _, tt := range []struct {
+		accept Accept
+		status int
+		sent   string
+		kind   string
+		ok     bool
+	}{
+		{NDJSON, 200, "application/fhir+ndjson", "application/fhir+ndjson", true},
+		{NDJSON, 200, "application/fhir+ndjson; charset=utf-8", "application/fhir+ndjson", true},
+		{NDJSON, 200, "application/ndjson", "application/fhir+ndjson", true},
+		{NDJSON, 200, "application/ndjson;charset=latin1", "", false},
+		{NDJSON, 200, "application/fhir+json", "", false},
+		{NDJSON, 200, "application/octet-stream", "", false},
+		{NDJSON, 200, "text/csv", "", false},
+		{Manifest, 200, "application/json", "application/fhir+json", true},
+		{Manifest, 200, "application/fhir+ndjson", "", false},
+		{Resource, 200, "application/fhir+ndjson", "", false},
+		{Resource, 202, "text/plain", "", true},
+		{Resource, 206, "application/fhir+json", "", false},
+	} {
+		kind, status = tt.sent, tt.status
+		head, body, err := u.send(context.Background(), Request{Method: "GET", Target: "x", Accept: tt.accept})
+		if (err == nil) != tt.ok || head.ContentType != tt.kind {
+			t.Errorf("%v: got %q %v", tt, head.ContentType, err)
+		}
+		if err != nil {
+			continue
+		}
+		b, _ := io.ReadAll(body)
+		body.Close()
+		if want := "{}\n" + tt.accept.header()[0]; tt.kind != "" && string(b) != want || tt.kind == "" && len(b) > 0 {
+			t.Errorf("%v: got %q", tt, b)
+		}
+	}
+}
