@@ -37,7 +37,7 @@ func (x *exchange) batch(ctx context.Context, a *fhir.Access, out output) error 
 			held.WriteByte(',')
 		}
 		if err := x.batchEntry(ctx, e, &held); err != nil {
-			return err
+			return x.broken(err)
 		}
 		if held.Len() < maxHeld {
 			continue
@@ -57,13 +57,22 @@ func (x *exchange) batch(ctx context.Context, a *fhir.Access, out output) error 
 	x.describe(a)
 	x.outcome(http.StatusOK, "ok")
 	if err := x.commit(ctx); err != nil {
-		return err
+		return x.broken(err)
 	}
 	if to == nil {
 		to = out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(held.Len())})
 	}
 	_, err := held.WriteTo(to)
 	return clientGone(err)
+}
+
+// broken is the answer to a batch whose record fails before its end: changes
+// that were sent by then stay made.
+func (x *exchange) broken(err error) error {
+	if x.sent {
+		return afterWrite(err)
+	}
+	return err
 }
 
 // forgetEntry keeps what was decided on one entry out of the record of the next.

@@ -35,6 +35,7 @@ type exchange struct {
 	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
 	parts   bool // an entry of a batch is being served
+	sent    bool // a change has been sent
 	quiet   bool // counted elsewhere: no record of its own
 }
 
@@ -119,7 +120,7 @@ func (x *exchange) refuse(err error) {
 	}
 	if !x.quiet {
 		x.outcome(f.status, f.code)
-		if err := x.commit(context.WithoutCancel(x.r.Context())); err != nil {
+		if err := x.commit(context.WithoutCancel(x.r.Context())); err != nil && !f.made {
 			f = asFailure(err)
 			x.failed = f
 		}

@@ -24,7 +24,7 @@ type failure struct {
 	challenges []string      // WWW-Authenticate
 	retry      time.Duration // Retry-After
 	allow      string        // of a 405
-	hidden     bool          // it exists: for the gateway itself, never told
+	made       bool          // a change was made, or may have been: no other answer may stand for this one
 	withheld   bool          // an instance that may not be seen: nothing tells it from an absent one
 	log        error
 }
@@ -162,7 +162,7 @@ func upstreamFailed(err error, method string) error {
 		return internal(err)
 	}
 	if e.Sent && method != http.MethodGet {
-		return &failure{status: http.StatusInternalServerError, code: "upstream.unknown", log: err,
+		return &failure{status: http.StatusInternalServerError, code: "upstream.unknown", log: err, made: true,
 			text: "The change was sent and no answer came: it may have been made. Read the resource before you repeat it, and report the request id."}
 	}
 	switch e.Kind {

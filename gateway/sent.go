@@ -25,6 +25,7 @@ func (x *exchange) send(ctx context.Context, s *step, out output) error {
 	if s.method == http.MethodPut && s.before == nil {
 		r.IfNoneMatch = "*" // who creates it first must not be overwritten: nobody judged that
 	}
+	x.sent = true
 	defer x.forgetConsents(s)
 	answer, err := x.forward(ctx, s.m, r)
 	if err != nil {
@@ -122,7 +123,7 @@ func (x *exchange) wrote(ctx context.Context, s *step, out output, h head) error
 // afterWrite is the answer when the write is done and its record is not: the
 // client must not take it for undone (DESIGN §10.3).
 func afterWrite(err error) error {
-	return &failure{status: http.StatusInternalServerError, code: "audit.unavailable", log: err,
+	return &failure{status: http.StatusInternalServerError, code: "audit.unavailable", log: err, made: true,
 		text: "The change was made, and its outcome could not be recorded. Report the request id."}
 }
 
@@ -157,7 +158,7 @@ func madeUnjudged(err error) error {
 	if f.status < http.StatusInternalServerError {
 		return nil
 	}
-	return &failure{status: http.StatusInternalServerError, code: "write.unjudged", log: err,
+	return &failure{status: http.StatusInternalServerError, code: "write.unjudged", log: err, made: true,
 		text: "The change was made, and what it left cannot be shown. Report the request id."}
 }
 
@@ -197,7 +198,7 @@ func conflict(log error) *failure {
 
 // unknownWrite is the answer when nobody can tell whether the change was made.
 func unknownWrite(log error) *failure {
-	return &failure{status: http.StatusInternalServerError, code: "upstream.unknown", log: log,
+	return &failure{status: http.StatusInternalServerError, code: "upstream.unknown", log: log, made: true,
 		text: "The change was sent and its answer cannot be read: it may have been made. Read before you repeat it, and report the request id."}
 }
 

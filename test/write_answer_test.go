@@ -124,3 +124,59 @@ func TestUnjudgedAfterWrite(t *testing.T) {
 	one = attack{status: 503, code: "policy.unavailable", calls: anyCalls, withheld: []string{"Observation/a"}}
 	one.check(t, h, got)
 }
+
+// §10.7, U-02: no change without its intent on disk; and a change whose outcome
+// cannot be recorded is not told as undone.
+func TestWritesWithoutAudit(t *testing.T) {
+	h := openHouse(t)
+	tA := h.patient("A", "patient/*.cruds")
+	put := body("a", ref("subject", "Patient/A"))
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	var restore func()
+	h.ehr.handle("PUT /Observation/a", func(w http.ResponseWriter, _ *http.Request) {
+		restore = h.failAudit(t)
+		w.WriteHeader(http.StatusOK)
+	})
+	got := h.do("PUT", "/Observation/a", tA, put)
+	if got.status != 500 || got.code() != "audit.unavailable" || !strings.Contains(got.body, "change was made") {
+		t.Errorf("outcome: got %d %s", got.status, got.body)
+	}
+	restore()
+	h.recovers(t, tA)
+	got = h.do("POST", "", tA, batchOf("batch", batchRows[0], request{method: "PUT", url: "Observation/a", body: put}))
+	if got.status != 500 || !strings.Contains(got.body, "change was made") {
+		t.Errorf("outcome of a batch: got %d %s", got.status, got.body)
+	}
+	h.ehr.requests()
+	for _, r := range []request{{method: "PUT", url: "Observation/a", body: put}, {method: "DELETE", url: "Observation/a"}, post("Observation", ref("subject", "Patient/A"))} {
+		for _, target := range []string{"/" + r.url, "transaction", "batch"} {
+			method, text := r.method, r.body
+			if target[0] != '/' {
+				method, text, target = "POST", batchOf(target, r), ""
+			}
+			got := h.do(method, target, tA, text)
+			if got.status != 503 || got.code() != "audit.unavailable" {
+				t.Errorf("intent of %s %s: got %d %s", r.method, target, got.status, got.body)
+			}
+		}
+	}
+	for _, call := range h.ehr.requests() {
+		if !strings.HasPrefix(call, "GET ") {
+			t.Errorf("the upstream got %s", call)
+		}
+	}
+	restore()
+	h.recovers(t, tA)
+}
+
+// recovers waits until the audit log takes records again.
+func (h *house) recovers(t *testing.T, token string) {
+	t.Helper()
+	for range 200 {
+		if h.get("/Observation/a", token).status == 200 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the log did not recover")
+}
