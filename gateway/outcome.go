@@ -50,8 +50,17 @@ func internal(err error) *failure {
 }
 
 func badUpstream(err error) *failure {
+	var e *upstream.Error
+	if errors.As(err, &e) && e.Kind == upstream.Timeout { // in the middle of an answer
+		return tooSlow(err)
+	}
 	return &failure{status: http.StatusBadGateway, code: "upstream.invalid",
 		text: "The FHIR server behind the gateway gave an answer that cannot be judged. Report the request id.", log: err}
+}
+
+func tooSlow(err error) *failure {
+	return &failure{status: http.StatusGatewayTimeout, code: "upstream.timeout", log: err,
+		text: "The FHIR server behind the gateway took too long. Try again, or ask for less."}
 }
 
 // asFailure gives any error its answer; one that is not known is internal.
@@ -167,8 +176,7 @@ func upstreamFailed(err error, method string) error {
 	}
 	switch e.Kind {
 	case upstream.Timeout:
-		return &failure{status: http.StatusGatewayTimeout, code: "upstream.timeout", log: err,
-			text: "The FHIR server behind the gateway took too long. Try again, or ask for less."}
+		return tooSlow(err)
 	case upstream.Protocol:
 		return badUpstream(err)
 	case upstream.Refused:

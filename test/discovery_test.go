@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Discovery, CORS, /metadata and reload: what the gateway says of itself.
@@ -214,6 +216,17 @@ func TestReload(t *testing.T) {
 	if got := h.get("/Observation/r", h.staff()); got.status != 200 {
 		t.Errorf("the new policy is not in force: %d", got.status)
 	}
+	h.write("policy/policy.rego", usualPolicy)
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if h.get("/Observation/r", h.staff()).status == 404 {
+			break
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	still("SIGHUP")
 	r, err := http.NewRequest(http.MethodPost, "http://"+h.process.AdminAddr()+"/-/reload", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -197,3 +197,57 @@ func TestURLs(t *testing.T) {
 		t.Errorf("a name was rewritten: %s", got.body)
 	}
 }
+
+// T-18, N-05: an upstream that stalls, drips or floods holds nothing open and
+// fills no memory.
+func TestStallsAndFloods(t *testing.T) {
+	h := openHouse(t, "limits: {resource: 64KiB}")
+	h.write("gatehouse.yaml", strings.Replace(h.config("limits: {resource: 64KiB}"), "fhir_version: R4}", "fhir_version: R4, timeout: 300ms}", 1))
+	if err := h.process.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan bool)
+	defer close(done)
+	stall := func(first string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/fhir+json")
+			if first != "" {
+				_, _ = io.WriteString(w, first)
+				_ = http.NewResponseController(w).Flush()
+			}
+			select {
+			case <-done:
+			case <-r.Context().Done():
+			}
+		}
+	}
+	flood := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = io.WriteString(w, `{"resourceType":"Observation","id":"x","note":"`)
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, strings.Repeat("Canary", 1000)); err != nil {
+				return
+			}
+		}
+	}
+	good := searchset("", obsA, obsB)
+	for _, c := range []struct {
+		id, target string
+		answer     http.HandlerFunc
+		status     int
+	}{
+		{"silent", "/Observation/x", stall(""), 504},
+		{"half", "/Observation/x", stall(obsA[:40]), 504},
+		{"silent search", "/Observation", stall(""), 504},
+		{"half search", "/Observation", stall(good[:len(good)-30]), 504},
+		{"flood", "/Observation/x", flood, 502},
+		{"flood search", "/Observation", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/fhir+json")
+			_, _ = io.WriteString(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":`)
+			flood(w, r)
+		}, 502},
+	} {
+		h.ehr.handle("GET "+c.target, c.answer)
+		h.attack(t, []attack{{id: c.id, target: c.target, token: h.staff(), status: c.status, calls: anyCalls}})
+	}
+}
