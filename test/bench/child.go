@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -89,7 +89,7 @@ func obey() error {
 		case "rss":
 			answer, err = resident()
 		case "gc":
-			runtime.GC()
+			debug.FreeOSMemory() // what is idle is told without what the load before has left
 		case "profile":
 			if file, err = os.Create(path); err == nil {
 				err = pprof.StartCPUProfile(file)

@@ -101,7 +101,7 @@ func (h *house) full(sides []side, j job, o options) error {
 			}
 			length := o.slice
 			if profile {
-				length = 3 * time.Second
+				length = 5 * time.Second
 			}
 			if err := sides[i].slice(length); err != nil {
 				return err
