@@ -169,6 +169,7 @@ func (x *exchange) authenticate(ctx context.Context) error {
 	}
 	subject, failed := x.s.auth.Authenticate(x.r)
 	if failed != nil {
+		x.record.Query = []byte(x.r.URL.EscapedPath()) // without its query, which may hold a token
 		return failed
 	}
 	c, err := x.s.callerOf(subject)

@@ -109,6 +109,9 @@ func TestTokenIsNowhere(t *testing.T) {
 		t.Error("BEAR-02: the log has the token")
 	}
 	for _, r := range h.trail(t) {
+		if !strings.HasPrefix(string(r.Query), "/fhir/Observation") {
+			t.Errorf("U-03: the record does not say what was asked: %d %s %q", r.Status, r.Code, r.Query)
+		}
 		if b, err := json.Marshal(r); err != nil || strings.Contains(string(b), secret) {
 			t.Errorf("BEAR-02: the record has the token: %s %v", b, err)
 		}
