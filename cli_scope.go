@@ -1,6 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,17 +26,28 @@ func scopeSimulate() *cobra.Command {
 	var patient string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "simulate SCOPE...",
+		Use:   "simulate SCOPE... | TOKEN",
 		Short: "Tell which requests scopes open, and why one opens none",
 		Long: `Says of each scope what it opens or why it opens nothing, and which interactions
 on which types they open together. Policy and consent may refuse what scopes
 open; nothing opens what scopes do not. --patient is the patient of the launch
-context, without whom a patient scope opens nothing.`,
+context, without whom a patient scope opens nothing.
+
+Of a TOKEN (a JWT) the claims scope and patient are read; whether it would be
+taken is not asked. A token on a command line stays in the shell's history.`,
 		Example: `  gatehouse scope simulate --patient Patient/1 'patient/Observation.rs?category=laboratory' launch/patient
   gatehouse scope simulate 'user/*.rs system/Patient.cu'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			g := scope.Parse(fhir.R4, strings.Fields(strings.Join(args, " ")), patient, nil)
+			scopes := strings.Join(args, " ")
+			if strings.HasPrefix(scopes, "eyJ") {
+				inToken, of, err := readToken(scopes)
+				if err != nil {
+					return err
+				}
+				scopes, patient = inToken, cmp.Or(patient, of)
+			}
+			g := scope.Parse(fhir.R4, strings.Fields(scopes), patient, nil)
 			opened := openedBy(g)
 			if asJSON {
 				return writeJSON(c.OutOrStdout(), map[string]any{"scopes": g.Explain(), "opens": opened})
@@ -44,6 +59,26 @@ context, without whom a patient scope opens nothing.`,
 	c.Flags().StringVar(&patient, "patient", "", "launch context, as `Patient/ID`")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON instead of words")
 	return c
+}
+
+// readToken takes scopes and patient from a JWT without a look at its signature.
+func readToken(token string) (scopes, patient string, err error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", "", errors.New("the token is no JWT: write its scopes instead")
+	}
+	var claims struct{ Scope, Patient string }
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err == nil {
+		err = json.Unmarshal(payload, &claims)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("read the token's claims: %w", err)
+	}
+	if claims.Patient != "" && !strings.Contains(claims.Patient, "/") {
+		claims.Patient = "Patient/" + claims.Patient
+	}
+	return claims.Scope, claims.Patient, nil
 }
 
 // simulated are the interactions of one type, each with a request that stands
