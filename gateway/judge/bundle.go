@@ -134,29 +134,36 @@ func (r *Reading) judge(ctx context.Context, w *Window) error {
 			return err
 		}
 	}
-	r.court.Weigh(ctx, w.Items)
-	r.court.room = r.window.room[:0]
-	defer func() { r.window.room, r.court.room = r.court.room[:0], nil }()
+	r.court.pass(ctx, w, &r.window.room)
+	return nil
+}
+
+// pass decides on the items of a window and makes what is released of them;
+// room is where their views write.
+func (c *Court) pass(ctx context.Context, w *Window, room *[]byte) {
+	c.Weigh(ctx, w.Items)
+	c.room = (*room)[:0]
+	defer func() { *room, c.room = c.room[:0], nil }()
 	for _, it := range w.Items {
-		if it.Verdict.Allow && !r.court.Assured(it.Verdict.Decision.Obligations.StepUp) {
+		if it.Verdict.Allow && !c.Assured(it.Verdict.Decision.Obligations.StepUp) {
 			it.Verdict.Allow, it.Verdict.Reason = false, "policy.step-up"
 		}
 		if it.Verdict.Allow {
-			r.release(it)
+			c.releaseOne(it)
 		}
 		if !it.Verdict.Allow {
 			w.Withheld++
 		}
 	}
-	return nil
 }
 
-func (r *Reading) release(it *Item) {
-	err := r.court.release(it)
+// releaseOne withholds what its view fails on.
+func (c *Court) releaseOne(it *Item) {
+	err := c.release(it)
 	if err == nil {
 		return
 	}
-	r.court.Alarm("view.failed")
+	c.Alarm("view.failed")
 	it.Released, it.ViewErr = nil, err
 	it.Verdict.Allow, it.Verdict.Reason = false, "view.failed"
 }

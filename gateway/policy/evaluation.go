@@ -48,18 +48,20 @@ func (v *Evaluation) foresee(ctx context.Context) {
 	if v.request.Operation != "" {
 		typ = "" // what an operation returns need not be of the type it is called on
 	}
+	v.possible, v.outlook = v.outlookOn(ctx, typ)
+}
+
+func (v *Evaluation) outlookOn(ctx context.Context, typ string) (bool, Decision) {
 	res, err := v.residual(ctx, typ)
 	if err != nil {
-		v.outlook.Err = err
-		return
+		return false, Decision{Err: err}
 	}
 	if res.broken {
-		v.possible, v.outlook = v.survives(ctx)
-		return
+		return v.survives(ctx)
 	}
 	f := v.frame(nil)
 	defer f.release()
-	v.possible, v.outlook = res.possible(f)
+	return res.possible(f)
 }
 
 // survives asks a policy that failed with the resource unknown once more with
@@ -76,6 +78,15 @@ func (v *Evaluation) survives(ctx context.Context) (bool, Decision) {
 // its Obligations are those that hold for every resource of the requested
 // type; it is never a leave to release anything (Allow is false).
 func (v *Evaluation) Possible() (bool, Decision) { return v.possible, v.outlook }
+
+// PossibleFor is Possible for resources of one type, of the several that an
+// operation returns.
+func (v *Evaluation) PossibleFor(ctx context.Context, typ string) (bool, Decision) {
+	if !v.possible {
+		return false, v.outlook
+	}
+	return v.outlookOn(ctx, typ)
+}
 
 // Decide judges one resource. The decision may be shared: it is not to be
 // changed.

@@ -40,8 +40,7 @@ func (g *Grants) operation(a *fhir.Access) *Denial {
 // export takes system scopes alone: r and s on each type that is asked for, or
 // where none is on some; of a Group, r on it; and each filter is a search.
 func (g *Grants) export(a *fhir.Access) *Denial {
-	system := *g
-	system.grants = slices.DeleteFunc(slices.Clone(g.grants), func(one grant) bool { return one.context != "system" })
+	system := g.System()
 	if a.Type == "Group" && !system.any("Group", read) {
 		return &Denial{Code: codeMissing, Needed: "system/Group.r"}
 	}
@@ -60,4 +59,15 @@ func (g *Grants) export(a *fhir.Access) *Denial {
 		}
 	}
 	return nil
+}
+
+// System are the grants of system scopes alone: an export is judged by these,
+// so that a user's scopes do not widen it.
+func (g *Grants) System() *Grants {
+	if g == nil || g.unbound {
+		return g
+	}
+	system := *g
+	system.grants = slices.DeleteFunc(slices.Clone(g.grants), func(one grant) bool { return one.context != "system" })
+	return &system
 }

@@ -397,3 +397,17 @@ func BenchmarkJudge(b *testing.B) {
 		}
 	}
 }
+
+// BULK-02: what is judged by system scopes is opened by no other.
+func TestSystemGrants(t *testing.T) {
+	g := Parse(fhir.R4, []string{"system/Patient.rs", "user/*.cruds"}, "", nil).System()
+	for typ, want := range map[string]bool{"Patient": true, "Observation": false} {
+		f := &fhir.Facts{Type: typ, ID: "1", Patients: []string{"Patient/1"}}
+		if g.Allows(typ, 'r') != want || g.Judge(Returned, f, nil) != want {
+			t.Errorf("%s: want %v", typ, want)
+		}
+	}
+	if Unbound.System() != Unbound || (*Grants)(nil).System().Allows("Patient", 'r') {
+		t.Error("all and nothing are what they were")
+	}
+}
