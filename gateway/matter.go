@@ -59,7 +59,7 @@ func action(a *fhir.Access) string {
 	case fhir.Delete:
 		return "delete"
 	}
-	if a.Operation == "$everything" {
+	if a.Operation == "$everything" || a.Operation == "$export" {
 		return "read" // what it returns is read one by one
 	}
 	return "operation"
@@ -161,6 +161,9 @@ func (x *exchange) court(m *matter) *judge.Court {
 		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent, Relation: x.s.relation,
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),
+	}
+	if c.Letter == 's' {
+		c.Asked = m.asked
 	}
 	if m.access.Type == "Binary" && (m.access.Interaction == fhir.Read || m.access.Interaction == fhir.VRead) {
 		c.Referrer = x.referrer

@@ -147,6 +147,12 @@ func TestObligations(t *testing.T) {
 		{id: "search", target: "/Patient", token: staff, status: 200, calls: anyCalls,
 			released: name("VIEW"), withheld: []string{"Patient/STEP", "Patient/TWO", "Patient/MISSING"}},
 	})
+	// What the view of a row hides does not find it (law 5).
+	h.attack(t, []attack{
+		{id: "law 5", target: "/Patient?name=Jane", token: staff, status: 200, ids: []string{}, calls: anyCalls, withheld: []string{"Patient/STEP", "Patient/VIEW", "Patient/TWO", "Patient/MISSING"}},
+		{id: "law 5", target: "/Patient?_sort=family", token: staff, status: 200, ids: []string{}, calls: anyCalls, withheld: []string{"Patient/STEP", "Patient/VIEW", "Patient/TWO", "Patient/MISSING"}},
+		{id: "law 5", target: "/Patient?active=true", token: staff, status: 200, ids: []string{"Patient/VIEW"}, calls: anyCalls, released: name("VIEW"), withheld: []string{"Patient/STEP", "Patient/TWO", "Patient/MISSING"}},
+	})
 	challenge := strings.Join(h.get("/Patient/STEP", staff).header.Values("WWW-Authenticate"), "\n")
 	for _, want := range []string{`error="insufficient_user_authentication"`, `acr_values="high"`, `max_age="300"`} {
 		if !strings.Contains(challenge, want) {

@@ -148,6 +148,9 @@ func (c *Court) pass(ctx context.Context, w *Window, room *[]byte) {
 		if it.Verdict.Allow && !c.Assured(it.Verdict.Decision.Obligations.StepUp) {
 			it.Verdict.Allow, it.Verdict.Reason = false, "policy.step-up"
 		}
+		if it.Verdict.Allow && c.asksHidden(it) {
+			it.Verdict.Allow, it.Verdict.Reason = false, "view.parameter-hidden"
+		}
 		if it.Verdict.Allow {
 			c.releaseOne(it)
 		}

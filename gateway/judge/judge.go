@@ -42,6 +42,7 @@ type Court struct {
 	Consent  *consent.Engine // nil: consent is not consulted
 	Actor    consent.Actor
 	Relation *relation.Engine // nil: no rule asks for it
+	Asked    *fhir.Access     // what is searched for, as the client put it; nil outside searches
 	View     *view.View       // the caller's own; nil: resources as they are
 	Domain   string
 	Base     string // public base URL

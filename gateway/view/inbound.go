@@ -55,6 +55,12 @@ func (w *View) Inbound(a *fhir.Access, c Context) (Outcome, *fhir.Error) {
 	return outcome, nil
 }
 
+// Shows tells whether all that a search parameter evaluates on typ is shown as
+// it is.
+func (w *View) Shows(typ, code string) bool {
+	return (&inbound{view: w}).touches(typ, code, probe{}) == Kept
+}
+
 type inbound struct {
 	view   *View
 	domain string
