@@ -70,6 +70,21 @@ const (
 	factCount
 )
 
+// factNames are the facts as policies name them.
+var factNames = [factCount]string{"patients", "organization", "practitioners", "labels", "categories", "codes", "status", "author", "encounter", "date"}
+
+// FactElements lists the elements of a type that give a fact, which has the
+// name of its member in a policy's input.resource: dotted JSON names, those
+// that count first in front. "id" is the resource itself. There are none where
+// the type or this release has no such fact.
+func (v Version) FactElements(typ, fact string) []string {
+	p := v.factPlan([]byte(typ))
+	if p == nil {
+		return nil
+	}
+	return p.sources[fact]
+}
+
 // form is how an element holds its fact.
 type form uint8
 
@@ -121,7 +136,8 @@ type factPlan struct {
 	names    []string // of the paths that skim looks for
 	paths    []factPath
 	elements []factElement
-	self     uint16 // bit by fact that its own id gives
+	self     uint16              // bit by fact that its own id gives
+	sources  map[string][]string // elements by the fact's name
 }
 
 type factPath struct {
@@ -154,7 +170,7 @@ func (v Version) factPlan(typ []byte) *factPlan {
 }
 
 func newFactPlan(t *typeFacts) *factPlan {
-	p := &factPlan{typ: t.typ, paths: []factPath{{part: partType}, {part: partID}, {part: partVersion}}}
+	p := &factPlan{typ: t.typ, paths: []factPath{{part: partType}, {part: partID}, {part: partVersion}}, sources: map[string][]string{}}
 	p.names = []string{"resourceType", "id", "meta.versionId"}
 	add := func(element int, of part, path string) {
 		p.names = append(p.names, path)
@@ -163,6 +179,7 @@ func newFactPlan(t *typeFacts) *factPlan {
 	at := map[string]int{}
 	var ranks [factCount]uint8
 	for _, row := range t.rows {
+		p.sources[factNames[row.fact]] = append(p.sources[factNames[row.fact]], row.path)
 		if row.form == formSelf {
 			p.self |= 1 << row.fact
 			continue

@@ -35,6 +35,7 @@ type way struct {
 	member int // index in values, -1 where unknown
 	set    int
 	toOPA  bool // not all conditions compiled: where these hold, OPA decides
+	needs  []need
 }
 
 // partial evaluates the policy with the known input. It fails only where the
@@ -81,6 +82,9 @@ func (r *residual) add(set int, l *lowering, q ast.Body) {
 		w.member = r.number(set, head.value)
 	} else {
 		w.toOPA = true
+	}
+	if set == 0 {
+		w.needs = needsOf(q)
 	}
 	r.ways = append(r.ways, w)
 }
