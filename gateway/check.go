@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"gatehouse/config"
 	"gatehouse/fhir"
+	"gatehouse/gateway/limit"
 	"gatehouse/gateway/view"
 )
 
@@ -21,6 +23,9 @@ func Check(path string, out io.Writer) error {
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
 	s.grammar.Version = fhir.R4
 	if err := errors.Join(s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil)); err != nil {
+		return err
+	}
+	if _, err := limit.New(cfg.Limits, time.Now); err != nil {
 		return err
 	}
 	for _, name := range cfg.Insecure() {

@@ -1,13 +1,16 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,19 +32,16 @@ func (p *Process) watch(ctx context.Context) error {
 	defer signal.Stop(hup)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	seen := p.fingerprint()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
 		case <-tick.C:
-			now := p.fingerprint()
-			if now == seen {
+			if p.unchanged() {
 				continue
 			}
 		}
-		seen = p.fingerprint()
 		_ = p.Reload() // reported by Reload; what is live stays
 	}
 }
@@ -71,11 +71,12 @@ type reloadResult struct {
 
 func (p *Process) reloadOnce() error {
 	old := p.live.Load()
+	p.seen = p.fingerprint() // before anything is read: what changes meanwhile is seen as changed
 	cfg, problems := config.Load(p.path)
 	if len(problems) > 0 {
 		return problems.Err()
 	}
-	if err := sameProcess(old.cfg, cfg); err != nil {
+	if err := p.sameProcess(old.cfg, cfg); err != nil {
 		return err
 	}
 	next, err := build(cfg, old, &p.stores, p.log)
@@ -101,7 +102,7 @@ func (p *Process) reloadOnce() error {
 const readyWait = 10 * time.Second
 
 // sameProcess refuses to change by reload what only a restart can.
-func sameProcess(old, next *config.Config) error {
+func (p *Process) sameProcess(old, next *config.Config) error {
 	for _, f := range []struct{ key, old, next string }{
 		{"listen", old.Listen, next.Listen}, {"admin", old.Admin, next.Admin},
 		{"audit.dir", old.Audit.Dir, next.Audit.Dir}, {"audit.key_file", old.Audit.KeyFile, next.Audit.KeyFile},
@@ -110,7 +111,22 @@ func sameProcess(old, next *config.Config) error {
 			return fmt.Errorf("%s cannot change while running: restart to move it from %s to %s", f.key, f.old, f.next)
 		}
 	}
+	o, err := AuditOptions(next)
+	if err != nil {
+		return err
+	}
+	if o.Origin != p.trail.Origin || !bytes.Equal(o.Key, p.trail.Key) || !bytes.Equal(o.Seed, p.trail.Seed) {
+		return errors.New("the audit log stands under the public_url and the keys that it was begun with: " +
+			"public_url, the audit keys and, where audit.signing_key_file is not named, the sealing key cannot change in audit.dir; name a new one")
+	}
 	return nil
+}
+
+// unchanged tells whether the files are as they were when last read.
+func (p *Process) unchanged() bool {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	return p.fingerprint() == p.seen
 }
 
 // fingerprint is a hash over the bytes of the configuration and policy files.
@@ -123,10 +139,13 @@ func (p *Process) fingerprint() [sha256.Size]byte {
 		paths = append(paths, found...)
 	}
 	for _, v := range cfg.Views {
-		if v.File != "" {
-			paths = append(paths, v.File)
-		}
+		paths = append(paths, v.File)
 	}
+	paths = append(paths, cfg.Upstream.CAFile, cfg.Pseudonyms.KeyFile)
+	for _, i := range cfg.Issuers {
+		paths = append(paths, i.CAFile, i.Introspection.ClientSecretFile)
+	}
+	paths = slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 	if cfg.Policy.Dir != "" {
 		_ = filepath.WalkDir(cfg.Policy.Dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {

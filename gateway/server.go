@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -33,7 +34,9 @@ type Process struct {
 	public, admin net.Listener
 	servers       []*http.Server
 	stores        stores
+	trail         audit.Options // under which the log was opened
 	reloading     sync.Mutex
+	seen          [sha256.Size]byte // fingerprint of what was last read; reloading guards it
 	lastReload    atomic.Pointer[reloadResult]
 }
 
@@ -44,12 +47,17 @@ func Open(path string, log *zap.Logger) (*Process, error) {
 	if len(problems) > 0 {
 		return nil, problems.Err()
 	}
-	trail, err := openAudit(cfg, log)
+	o, err := AuditOptions(cfg)
 	if err != nil {
 		return nil, err
 	}
+	o.Log = log
+	trail, err := audit.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
+	}
 	g := &Gateway{audit: trail, metrics: newMetrics(), log: log}
-	p := &Process{Gateway: g, path: path}
+	p := &Process{Gateway: g, path: path, trail: o}
 	if err := p.open(cfg, log); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -80,22 +88,8 @@ func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
 	s.hosts.add(p.public.Addr().String())
 	s.start()
 	p.live.Store(s)
+	p.seen = p.fingerprint()
 	return nil
-}
-
-// openAudit opens the trail under its keys; the signing key, where none is
-// named, is derived from the sealing key.
-func openAudit(cfg *config.Config, log *zap.Logger) (*audit.Log, error) {
-	o, err := AuditOptions(cfg)
-	if err != nil {
-		return nil, err
-	}
-	o.Log = log
-	trail, err := audit.Open(o)
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
-	return trail, nil
 }
 
 // PublicAddr and AdminAddr are where the listeners are.

@@ -198,7 +198,6 @@ func TestReload(t *testing.T) {
 		"typo":        "package gatehouse\npermit contains \"x\" if \"staff\" in input.subject.rolls",
 		"other":       "package gatekeeper\npermit contains \"x\" if true",
 		"conflict":    "package gatehouse\npermit := 1\npermit := 2",
-		"everybody":   "package gatehouse\npermit contains \"x\" if true",
 		"network":     "package gatehouse\npermit contains \"x\" if http.send({\"url\":\"http://x\",\"method\":\"get\"})",
 		"environment": "package gatehouse\npermit contains \"x\" if opa.runtime().env.X",
 		"nothing":     "",
