@@ -103,6 +103,9 @@ func (s *snapshot) reduce(c map[string]any) {
 	var resources []any
 	if list, _ := c["rest"].([]any); len(list) > 0 {
 		first, _ := list[0].(map[string]any)
+		if operations := s.exportAt("", first["operation"]); operations != nil {
+			rest["operation"] = operations
+		}
 		all, _ := first["resource"].([]any)
 		for _, r := range all {
 			if reduced := s.reduceResource(r); reduced != nil {
@@ -159,8 +162,15 @@ func (s *snapshot) reduceResource(listed any) map[string]any {
 			delete(out, k)
 		}
 	}
+	var operations []any
 	if typ == "Patient" && s.grammar.Operations["$everything"] {
-		out["operation"] = []any{map[string]any{"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}}
+		operations = append(operations, map[string]any{"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"})
+	}
+	if typ == "Patient" || typ == "Group" {
+		operations = append(operations, s.exportAt(typ, r["operation"])...)
+	}
+	if len(operations) > 0 {
+		out["operation"] = operations
 	}
 	return out
 }

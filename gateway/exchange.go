@@ -30,6 +30,7 @@ type exchange struct {
 	address netip.Addr
 	caller  *caller
 	page    *page // a page link that was opened, or nil
+	job     *job  // of an export, whose URL was opened, or nil
 	form    string
 	record  audit.Record
 	known   map[audit.Consent]bool // consents of record, where they are many
@@ -186,6 +187,9 @@ func (x *exchange) parse() (*fhir.Access, error) {
 	}
 	if handle, ok := strings.CutPrefix(path, "/_page/"); ok {
 		return x.openPage(handle, query)
+	}
+	if purpose, handle, ok := jobHandle(path); ok {
+		return x.openJob(purpose, handle, query)
 	}
 	body, err := x.body()
 	if err != nil {

@@ -81,6 +81,9 @@ func (x *exchange) operation(ctx context.Context, m *matter, out output) error {
 		}
 		return x.search(ctx, m, out)
 	}
+	if m.access.Operation == "$export" {
+		return x.export(ctx, m, out)
+	}
 	return &failure{status: http.StatusForbidden, code: "operation.unsupported",
 		text: "This gateway cannot judge what this operation returns, so it does not offer it."}
 }
