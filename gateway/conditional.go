@@ -73,7 +73,7 @@ func (x *exchange) inner(ctx context.Context, a *fhir.Access) (*matter, error) {
 	if err := x.checkPolicy(m); err != nil {
 		return nil, err
 	}
-	x.narrow(m)
+	x.narrow(ctx, m)
 	return m, nil
 }
 

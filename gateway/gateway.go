@@ -110,7 +110,7 @@ func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error)
 	if err := x.checkPolicy(m); err != nil {
 		return nil, err
 	}
-	x.narrow(m)
+	x.narrow(ctx, m)
 	return m, nil
 }
 

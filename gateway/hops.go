@@ -109,7 +109,7 @@ func (x *exchange) onto(ctx context.Context, a *fhir.Access) (*matter, error) {
 	if err := x.checkPolicy(m); err != nil {
 		return nil, err
 	}
-	x.narrow(m)
+	x.narrow(ctx, m)
 	return m, nil
 }
 

@@ -21,11 +21,12 @@ type matter struct {
 	domain string
 	empty  bool   // a criterion that nothing can match: answered without the upstream
 	self   string // what the client asked, where access no longer tells it
-	added  int    // criteria that narrowing added
 	cursor string
 	// printed is the search as it goes upstream, unless an upstream's page link
 	// is followed instead.
 	printed string
+
+	byScope, byPolicy []fhir.Param // criteria that narrowing added
 }
 
 func (x *exchange) matter(a *fhir.Access) *matter {

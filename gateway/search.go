@@ -186,20 +186,6 @@ func (x *exchange) expect(ctx context.Context, m *matter) judge.Expect {
 	return e
 }
 
-// watchNarrowing raises an alarm when a match comes back that narrowing had
-// excluded: the upstream ignores what it is told.
-func (x *exchange) watchNarrowing(m *matter, w *judge.Window) {
-	if m.added == 0 {
-		return
-	}
-	for _, it := range w.Items {
-		if it.Mode == "match" && it.Verdict.Reason == "scope.instance" {
-			x.alarm("upstream.ignored-narrowing")
-			return
-		}
-	}
-}
-
 func visible(w *judge.Window) bool {
 	for _, it := range w.Items {
 		if it.Released != nil || it.ViewErr != nil {
