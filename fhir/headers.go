@@ -63,6 +63,7 @@ func single(h map[string][]string, name string) (string, *Error) {
 // never has.
 func (p *parser) prefer(v string) *Error {
 	for _, pref := range strings.Split(v, ",") {
+		pref, _, _ = strings.Cut(pref, ";") // a preference's own parameters, of which FHIR has none
 		name, value, _ := strings.Cut(strings.TrimSpace(pref), "=")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.Trim(strings.TrimSpace(value), `"`)
 		switch name {

@@ -67,6 +67,9 @@ func (x *exchange) checkExport(ctx context.Context, m *matter, types []string) e
 	if err := x.checkFilters(ctx, m, types); err != nil {
 		return err
 	}
+	if err := x.checkViews(ctx, m, types); err != nil {
+		return err
+	}
 	if err := x.checkGroup(ctx, m); err != nil {
 		return err
 	}
@@ -92,6 +95,26 @@ func (x *exchange) checkFilters(ctx context.Context, m *matter, types []string) 
 			if !sure {
 				return exportFilter("A _typeFilter looks over a chain at resources that you may not see whole. Filter without chains and _has.")
 			}
+		}
+	}
+	return nil
+}
+
+// checkViews refuses to select by what a view hides that policy obliges for a
+// type alone: the filters were held against the caller's own view, before it was
+// known of what types they are.
+func (x *exchange) checkViews(ctx context.Context, m *matter, types []string) error {
+	if m.access.Results.Since == "" && criterion(m.access, "_until") == nil {
+		types = nil
+	}
+	for _, f := range m.access.Filters {
+		types = append(types[:len(types):len(types)], f.Type)
+	}
+	_, whole := m.eval.Possible()
+	for _, typ := range types {
+		if _, d := m.eval.PossibleFor(ctx, typ); !slices.Equal(d.Obligations.Views, whole.Obligations.Views) {
+			return &failure{status: http.StatusBadRequest, code: "view.parameter-hidden",
+				text: "You see " + typ + " in another form. Leave out its _typeFilter, _since and _until."}
 		}
 	}
 	return nil
@@ -141,6 +164,7 @@ func (x *exchange) checkPatients(ctx context.Context, m *matter) error {
 		return err
 	}
 	for _, list := range lists(m.access.Criteria, "patient") {
+		x.record.Patients = append(x.record.Patients, list...)
 		for some := range slices.Chunk(list, patientsAtOnce) {
 			ids, seen := make([]string, 0, len(some)), map[fhir.Ref]bool{}
 			for _, ref := range some {
@@ -206,11 +230,15 @@ func (x *exchange) newJob(m *matter) (*job, error) {
 	return &job{Path: "/" + path, Query: query, Asked: asked, Few: few, Ends: x.start.Add(exportLife).Unix()}, nil
 }
 
+// longKickoff is the query of a kick-off that is sent by POST for its length: one
+// that names every type is shorter, and GET is what every server knows.
+const longKickoff = 4 << 10
+
 // exportRequest prints the kick-off. A list of patients is sent by POST, which
 // is the one way that Bulk Data has for it, and so is what is long.
 func exportRequest(a *fhir.Access) upstream.Request {
 	r := upstream.Request{Method: http.MethodGet, Target: a.Target(), Prefer: "respond-async", Slow: true}
-	if path, query, _ := strings.Cut(r.Target, "?"); len(query) > longURL || criterion(a, "patient") != nil {
+	if path, query, _ := strings.Cut(r.Target, "?"); len(query) > longKickoff || criterion(a, "patient") != nil {
 		r.Method, r.Target, r.Body, r.ContentType = http.MethodPost, path, exportParameters(a), fhirJSON
 	}
 	return r
