@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // deidOptions are the flags of deid.
-type deidOptions struct{ view, keyFile, now, domain string }
+type deidOptions struct{ view, compat, keyFile, now, domain string }
 
 func deid() *cobra.Command {
 	var o deidOptions
@@ -25,11 +26,19 @@ func deid() *cobra.Command {
 		Long: `Writes resources, Bundles or NDJSON, from files or stdin, to stdout as a view
 shows them: in the order of the input, one line for one line. With --domain and
 the gateway's own pseudonym key it gives what the gateway would give to that
-domain. Where something cannot be read, deid stops and says where.`,
+domain. Where something cannot be read, deid stops and says where.
+
+With --compat, FILE is a rule file of Microsoft's FHIR anonymizer or of
+miracum's FHIR pseudonymizer, and the output is what that tool would write.
+Nothing is written before all has been read.`,
 		Example: `  gatehouse deid --view research --key-file keys/pseudonyms.key --domain study-17 patients.ndjson > out.ndjson
-  gatehouse deid --view views/billing.yaml < bundle.json`,
+  gatehouse deid --view views/billing.yaml < bundle.json
+  gatehouse deid --view rules.json --compat microsoft --now 2024-06-30 patient.json`,
 		RunE: func(c *cobra.Command, files []string) error {
-			return deidentify(c.OutOrStdout(), c.InOrStdin(), files, o)
+			if o.compat == "" {
+				return deidentify(c.OutOrStdout(), c.InOrStdin(), files, o)
+			}
+			return whole(c.OutOrStdout(), func(out io.Writer) error { return deidentify(out, c.InOrStdin(), files, o) })
 		},
 	}
 	o.flags(c)
@@ -38,6 +47,7 @@ domain. Where something cannot be read, deid stops and says where.`,
 
 func (o *deidOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.view, "view", "", "shipped view, or `FILE` of rules")
+	c.Flags().StringVar(&o.compat, "compat", "", "whose rules FILE holds: `TOOL` microsoft or miracum; default our own")
 	c.Flags().StringVar(&o.keyFile, "key-file", "", "pseudonym key `FILE`; required where the view makes pseudonyms or shifts dates")
 	c.Flags().StringVar(&o.now, "now", "", "`DATE` from which ages are counted, YYYY-MM-DD; default today")
 	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms: a `NAME` as in clients.*.domain")
@@ -53,20 +63,45 @@ func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) erro
 		return w.Deid(out, in, view.Context{Domain: o.domain})
 	}
 	for _, name := range files {
-		if err := deidFile(w, out, name, view.Context{Domain: o.domain}); err != nil {
+		if err := deidFile(w, out, name, o.domain); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func deidFile(w *view.View, out io.Writer, name string, c view.Context) error {
-	f, err := os.Open(name)
+func deidFile(w *view.View, out io.Writer, name, domain string) error {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return w.Deid(out, f, c)
+	return w.Deid(out, f, view.Context{Domain: domain, Source: path})
+}
+
+// whole writes all that f writes, or nothing: until f is done it is kept in a
+// file that nobody can open by name.
+func whole(out io.Writer, f func(io.Writer) error) error {
+	spool, err := os.CreateTemp("", "gatehouse-deid-")
+	if err != nil {
+		return fmt.Errorf("keep output until it is whole: %w", err)
+	}
+	defer spool.Close()
+	if err := os.Remove(spool.Name()); err != nil {
+		return fmt.Errorf("keep output until it is whole: %w", err)
+	}
+	if err := f(spool); err != nil {
+		return err
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	_, err = io.Copy(out, spool)
+	return err
 }
 
 // load makes the view that the flags describe.
@@ -87,8 +122,8 @@ func (o *deidOptions) load() (*view.View, error) {
 
 func (o *deidOptions) loadWith(codec *view.Codec) (*view.View, error) {
 	c := config.View{Use: o.view}
-	if !slices.Contains(view.Shipped(), o.view) {
-		c = config.View{File: o.view}
+	if o.compat != "" || !slices.Contains(view.Shipped(), o.view) {
+		c = config.View{File: o.view, Compat: o.compat}
 	}
 	now := time.Now
 	if o.now != "" {

@@ -22,7 +22,8 @@ func viewCommands() *cobra.Command {
 }
 
 func viewLint() *cobra.Command {
-	return &cobra.Command{
+	var o deidOptions
+	c := &cobra.Command{
 		Use:   "lint NAME|FILE...",
 		Short: "Print every problem of view files",
 		Long: `Loads views as serve does and prints what is wrong as FILE:LINE:COLUMN: text.
@@ -32,7 +33,8 @@ No key is needed.`,
 		RunE: func(c *cobra.Command, names []string) error {
 			var problems []error
 			for _, name := range names {
-				if _, err := (&deidOptions{view: name}).loadWith(throwaway()); err != nil {
+				o.view = name
+				if _, err := o.loadWith(throwaway()); err != nil {
 					problems = append(problems, err)
 					continue
 				}
@@ -41,6 +43,8 @@ No key is needed.`,
 			return errors.Join(problems...)
 		},
 	}
+	c.Flags().StringVar(&o.compat, "compat", "", "whose rules the files hold: `TOOL` microsoft or miracum; default our own")
+	return c
 }
 
 // throwaway is a codec for views that are loaded and not used.

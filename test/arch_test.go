@@ -32,7 +32,8 @@ var parts = map[string][]string{
 	"scope":         nil,
 	"seal":          nil,
 	"upstream":      {"policy"}, // for the Permit
-	"view":          nil,
+	"view":          {"view/compat"},
+	"view/compat":   nil,
 	"view/gen":      nil, // a generator
 }
 
@@ -59,6 +60,7 @@ var jsonUsers = map[string]string{
 	"gateway/demo":          "a toy store with made-up patients",
 	"gateway/policy":        "reads schemas and tables",
 	"fhir/gen":              "a generator: reads FHIR's definitions",
+	"gateway/view/compat":   "reads the rule files of another tool",
 	"gateway/view/gen":      "a generator",
 	"main":                  "writes what --json asks for; reads the subject of policy explain",
 }

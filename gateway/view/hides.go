@@ -36,6 +36,9 @@ func (w *View) judge(typ, element, kind string, p probe) Verdict {
 }
 
 func (w *View) judgeOne(typ, element, kind string, p probe) Verdict {
+	if w.foreign != nil {
+		return w.judgeForeign(typ, element, kind)
+	}
 	s := w.auto.starts[typ]
 	if s == nil || len(w.dynamic) > 0 && w.dynamicallyHidden(element) {
 		return Hidden

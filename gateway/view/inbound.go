@@ -103,6 +103,9 @@ func (in *inbound) path(a *fhir.Access) (ok bool) {
 }
 
 func (in *inbound) real(typ, id string) (string, bool) {
+	if in.view.oneWay(typ) {
+		return "", false
+	}
 	if !in.view.MapsIDs() {
 		return id, true
 	}

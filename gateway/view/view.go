@@ -22,6 +22,7 @@ type View struct {
 	codec    *Codec
 	now      func() time.Time
 	auto     *automaton
+	foreign  foreign // runs instead of auto where the rules are another tool's
 	dynamic  []*rule // those that need FHIRPath
 	random   bool    // pseudonyms are surrogates from the vault
 	mapsIDs  bool    // ids are pseudonyms: inbound they are opened
@@ -47,13 +48,14 @@ type Context struct {
 	Base    string        // public base URL: absolute references are written below it
 	Own     *fhir.BaseSet // bases under which absolute references are ours
 	Known   []string      // names and numbers of the patient, for scrub
+	Source  string        // path of the file it came from, "" where there is none
 }
 
 // Load compiles the view that the configuration calls name. An error names
 // file, line and column.
 func Load(v fhir.Version, name string, c config.View, o Options) (*View, error) {
 	if c.Compat != "" {
-		return nil, fmt.Errorf("view %s: compat %s is not supported", name, c.Compat)
+		return loadForeign(v, name, c, o)
 	}
 	f, err := open(c)
 	if err != nil {
@@ -130,12 +132,20 @@ func (w *View) MapsIDs() bool { return w.mapper().mapsIDs }
 func (w *View) Apply(dst []byte, resource []byte, c Context) ([]byte, error) {
 	r := runs.Get().(*run)
 	defer r.release()
-	out, err := r.apply(w, dst, resource, c)
+	out, err := w.show(r, dst, resource, c)
 	for v := w.over; v != nil && err == nil; v = v.over {
 		once := append([]byte(nil), out[len(dst):]...)
-		out, err = r.apply(v, dst, once, c)
+		out, err = v.show(r, dst, once, c)
 	}
 	return out, err
+}
+
+// show is one view of those laid over each other.
+func (w *View) show(r *run, dst, doc []byte, c Context) ([]byte, error) {
+	if w.foreign != nil {
+		return w.applyForeign(dst, doc, c)
+	}
+	return r.apply(w, dst, doc, c)
 }
 
 func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
