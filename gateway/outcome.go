@@ -12,6 +12,8 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/upstream"
+
+	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
 // failure is an answer that is not what was asked for, in two texts: one for
@@ -82,69 +84,48 @@ func asFailure(err error) *failure {
 }
 
 // issueType is the FHIR issue type of an answer (BEAR-04).
-func issueType(f *failure) string {
+func issueType(f *failure) models.IssueType {
 	switch f.status {
 	case http.StatusUnauthorized:
-		return "login"
+		return models.IssueTypeLogin
 	case http.StatusForbidden:
-		return "forbidden"
+		return models.IssueTypeForbidden
 	case http.StatusNotFound:
-		return "not-found"
+		return models.IssueTypeNotFound
 	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
-		return "not-supported"
+		return models.IssueTypeNotSupported
 	case http.StatusConflict, http.StatusPreconditionFailed:
-		return "conflict"
+		return models.IssueTypeConflict
 	case http.StatusRequestEntityTooLarge:
-		return "too-long"
+		return models.IssueTypeTooLong
 	case http.StatusUnprocessableEntity:
-		return "business-rule"
+		return models.IssueTypeBusinessRule
 	case http.StatusTooManyRequests:
-		return "throttled"
+		return models.IssueTypeThrottled
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
-		return "transient"
+		return models.IssueTypeTransient
 	case http.StatusGatewayTimeout:
-		return "timeout"
+		return models.IssueTypeTimeout
 	case http.StatusInternalServerError:
-		return "exception"
+		return models.IssueTypeException
 	}
-	return "invalid"
+	return models.IssueTypeInvalid
 }
 
 // outcomeSystem is the code system of docs/errors.md.
 const outcomeSystem = "urn:gatehouse:outcome"
 
-type outcomeJSON struct {
-	ResourceType string      `json:"resourceType"`
-	Issue        []issueJSON `json:"issue"`
-}
-
-type issueJSON struct {
-	Severity    string      `json:"severity"`
-	Code        string      `json:"code"`
-	Details     detailsJSON `json:"details"`
-	Diagnostics string      `json:"diagnostics,omitempty"`
-}
-
-type detailsJSON struct {
-	Coding []codingJSON `json:"coding"`
-	Text   string       `json:"text"`
-}
-
-type codingJSON struct {
-	System string `json:"system"`
-	Code   string `json:"code"`
-}
-
 // outcome is the OperationOutcome of a failure. The request id is left out of
 // what is withheld: there the answer must not differ from one that is absent
 // (DESIGN §10.1), and X-Request-Id carries it.
 func (f *failure) outcome(requestID string) []byte {
-	issue := issueJSON{Severity: "error", Code: issueType(f),
-		Details: detailsJSON{Coding: []codingJSON{{outcomeSystem, f.code}}, Text: f.text}}
+	system, diagnostics := outcomeSystem, "Request "+requestID
+	issue := models.OperationOutcomeIssue{Severity: models.IssueSeverityError, Code: issueType(f),
+		Details: &models.CodeableConcept{Coding: []models.Coding{{System: &system, Code: &f.code}}, Text: &f.text}}
 	if !f.withheld && requestID != "" {
-		issue.Diagnostics = "Request " + requestID
+		issue.Diagnostics = &diagnostics
 	}
-	b, err := json.Marshal(outcomeJSON{"OperationOutcome", []issueJSON{issue}})
+	b, err := json.Marshal(models.OperationOutcome{Issue: []models.OperationOutcomeIssue{issue}})
 	if err != nil { // strings alone: cannot happen, and must not be silent if it does
 		panic(fmt.Sprintf("marshal outcome: %v", err))
 	}
