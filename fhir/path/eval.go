@@ -113,36 +113,6 @@ func (c *child) eval(e *eval, in []Item) (out []Item, _ error) {
 	return out, err
 }
 
-// children calls f for every value under i, elements of arrays one by one,
-// with its type: of a resource inside its own.
-func (e *eval) children(i Item, f func(fhir.ElementInfo, Item)) {
-	if i.Node < 0 || e.tree.Nodes[i.Node].Kind != wire.Object {
-		return
-	}
-	for c := range e.tree.Children(i.Node) {
-		info, ok := e.version.Element(i.Type, string(e.tree.Name(c)))
-		if !ok {
-			continue
-		}
-		if e.tree.Nodes[c].Kind != wire.Array {
-			f(info, e.item(c, info.Type))
-			continue
-		}
-		for k := range e.tree.Children(c) {
-			f(info, e.item(k, info.Type))
-		}
-	}
-}
-
-func (e *eval) item(n int, typ string) Item {
-	if typ == "Resource" {
-		if at := e.tree.Get(n, "resourceType"); at >= 0 {
-			typ = e.tree.Text(at)
-		}
-	}
-	return Item{Node: n, Type: typ}
-}
-
 type index struct {
 	from node
 	n    string

@@ -28,6 +28,7 @@ type Item struct {
 	Type string // FHIR type: "HumanName", "Patient.contact", "string"
 
 	value value // computed
+	side  int   // node of what stands under "_name" beside a primitive; 0 is none
 }
 
 // Error says where an expression is not understood; Column counts from 1.

@@ -117,9 +117,9 @@ func (l *loader) parameters(v *value) {
 func (l *loader) flag(v *value, name string) bool {
 	f := v.get(name)
 	switch strings.ToLower(f.string()) {
-	case "true":
+	case "true", "yes", "on", "y", "1":
 		return true
-	case "", "false":
+	case "", "false", "no", "off", "n", "0":
 		return false
 	}
 	l.report(f, "%s is neither true nor false", name)

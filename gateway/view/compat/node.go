@@ -12,12 +12,12 @@ import (
 // node is one FHIR element: a primitive together with what its "_name" holds,
 // a structure, or a resource. Rules change it in place.
 type node struct {
-	name     string // in FHIRPath: "value"
-	json     string // in JSON: "valueQuantity"
-	typ      string // "Quantity", "Patient.contact", "date"
-	parent   *node
-	raw      []byte // of a primitive, as JSON; nil where it has no value
-	kids     []*node
+	name   string // in FHIRPath: "value"
+	json   string // in JSON: "valueQuantity"
+	typ    string // "Quantity", "Patient.contact", "date"
+	parent *node
+	raw    []byte // of a primitive, as JSON; nil where it has no value
+	kids   []*node
 
 	repeats   bool // an element of a list
 	primitive bool

@@ -96,6 +96,9 @@ func (w *writer) list(kids []*node, write func(*node)) {
 
 func (w *writer) value(n *node) {
 	if n.primitive && n.raw == nil {
+		if w.places != nil {
+			w.places[len(w.out)] = n
+		}
 		w.out = append(w.out, "null"...)
 		return
 	}

@@ -103,5 +103,8 @@ func (v *value) addYAML(file string, m *ast.MappingValueNode) error {
 		return key.errorf(file, "a name must be text")
 	}
 	part.line, part.column = key.line, key.column
+	if len(v.parts) == 0 { // an object begins where its first name does
+		v.line, v.column = key.line, key.column
+	}
 	return v.add(file, key.text, part)
 }
