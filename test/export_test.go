@@ -391,6 +391,12 @@ func TestExportLines(t *testing.T) {
 		rows = append(rows, attack{id: c.id, target: m.file(t, "Observation"), token: token, status: 200, calls: anyCalls, released: c.released, withheld: c.withheld})
 	}
 	h.attack(t, rows)
+	// One member's no is not the Group's: what is exported of each is judged.
+	h.ehr.on("GET /Group/g", 200, resource("Group", "g", `"member":[{"entity":{"reference":"Patient/A"}},{"entity":{"reference":"Patient/B"}}]`))
+	h.onExport("GET /Group/g/$export", "Observation", lines(obsA, obsB))
+	token := h.backend("system/*.rs")
+	m := h.manifest(t, h.begin(t, "/Group/g/$export?_type=Observation", token), token)
+	h.attack(t, []attack{{id: "CONS-01", target: m.file(t, "Observation"), token: token, status: 200, calls: anyCalls, released: []string{"Observation/a"}, withheld: []string{"Observation/b"}}})
 }
 
 // BULK-03, H-02, H-03, U-11: a job and its files are their caller's, as that one
