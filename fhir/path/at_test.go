@@ -42,6 +42,7 @@ func TestAt(t *testing.T) {
 		{`"1970"`, "date", "$this > @1970-02-01", "@1980-01-01", true, "1980-01-01"}, // nobody knows: it holds
 		{`37`, "integer", "$this >= 20 and $this < 40", "$this div 10 * 10", true, "30"},
 		{`"98052-1234"`, "string", "$this.startsWith('980')", "$this.substring(0,3) + '**'", true, "980**"},
+		{`"1970-05-17"`, "date", "$this.exists()", "$this.toString().replaceMatches('^(\\d+)-(\\d+)-.*', '$1x$2')", true, "1970x05"},
 		{`true`, "boolean", "$this", "false", true, "false"},
 	} {
 		var tree wire.Tree

@@ -56,6 +56,9 @@ func newCall(v fhir.Version, from node, name string, args []node) (node, error) 
 // namedGroups: rule files write groups as .NET does.
 var namedGroups = regexp.MustCompile(`\(\?<(\w+)>`)
 
+// numberedGroups: there $1 ends with its digits, here with the word.
+var numberedGroups = regexp.MustCompile(`\$(\d+)`)
+
 func first(args []node) node {
 	if len(args) == 0 {
 		return nil
@@ -187,7 +190,7 @@ func (c *call) onText(e *eval, items, in []Item) ([]Item, error) {
 	case "upper":
 		s = strings.ToUpper(s)
 	case "replaceMatches":
-		s = c.re.ReplaceAllString(s, args[1])
+		s = c.re.ReplaceAllString(s, numberedGroups.ReplaceAllString(args[1], "$${$1}"))
 	case "substring":
 		return substring(s, args)
 	}

@@ -120,3 +120,32 @@ func FuzzLoad(f *testing.F) {
 		e.Touches("Patient", "name", nil)
 	})
 }
+
+// Whatever comes in, what goes out is read again, and names are gone.
+func FuzzApply(f *testing.F) {
+	e, err := Load(Miracum, "rules", []byte(`{"fhirPathRules":[{"path":"Patient.contact","method":"substitute","replaceWith":{"gender":"other"}},
+		{"path":"nodesByType('Extension').where(url='u')","method":"remove"},{"path":"nodesByType('HumanName')","method":"redact"},
+		{"path":"nodesByType('date') | nodesByType('instant') | nodesByType('dateTime')","method":"dateShift"},{"path":"nodesByType('integer')","method":"perturb","span":3},
+		{"path":"nodesByType('Reference')","method":"cryptoHash"},{"path":"nodesByType('id')","method":"encrypt"}],
+		"parameters":{"dateShiftKey":"k","cryptoHashKey":"k","encryptKey":"0123456789abcdef","enablePartialDatesForRedact":true}}`), Options{Version: fhir.R4})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(`{"resourceType":"Patient","id":"p","name":[{"family":"F","_given":[null,{"extension":[{"url":"u","valueHumanName":{"text":"F"}}]}]}],"birthDate":"2001","multipleBirthInteger":3}`)
+	f.Add(`{"resourceType":"Bundle","meta":{"lastUpdated":"2001-02-03T04:05:06Z"},"entry":[{"resource":{"resourceType":"Observation","subject":{"reference":"#x"},"contained":[{"resourceType":"Patient","contact":[{"name":{"text":"F"}}]}]}}]}`)
+	f.Fuzz(func(t *testing.T, doc string) {
+		out, err := e.Apply(nil, []byte(doc), Context{})
+		if err != nil {
+			return
+		}
+		again, err := e.Apply(nil, out, Context{})
+		if err != nil {
+			t.Fatalf("%s: wrote %s: %v", doc, out, err)
+		}
+		for _, gone := range []string{`"family"`, `"given"`} {
+			if strings.Contains(string(again), gone) {
+				t.Errorf("%s: %s is left in %s", doc, gone, out)
+			}
+		}
+	})
+}

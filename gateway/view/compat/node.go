@@ -178,10 +178,11 @@ func (n *node) set(text string) { n.raw = wire.Quote(nil, text) }
 // instanceType is the type by which rules know a node: structures inside a
 // definition have none of their own.
 func (n *node) instanceType(v fhir.Version) string {
-	if v.Kind(n.typ) != fhir.Backbone {
+	dot := strings.IndexByte(n.typ, '.')
+	if dot < 0 {
 		return n.typ
 	}
-	if head, _, _ := strings.Cut(n.typ, "."); v.KnownType(head) {
+	if v.KnownType(n.typ[:dot]) {
 		return "BackboneElement"
 	}
 	return "Element"
