@@ -112,7 +112,7 @@ func TestDateShift(t *testing.T) {
 		want int
 	}{
 		{"dummy", -21}, {"example123", 41},
-		{"698d54f0494528a759f19c8e87a9f99e75a5881b9267ee3926bcf62c992d84ba123", -20},
+		{"698d54f0494528a759f19c8e87a9f99e75a5881b9267ee3926bcf62c992d84ba123", -20}, {(&params{hashKey: "123"}).hash("lipid") + "123", -11},
 	} {
 		if got := dayOffset(c.text); got != c.want {
 			t.Errorf("%s: got %d, want %d", c.text, got, c.want)
