@@ -24,6 +24,9 @@ type bundle struct {
 	entries int
 	matches int // released, includes apart
 	buf     *bytes.Buffer
+
+	uncharged int      // released, and not yet taken off the caller's limits
+	patients  []string // of these
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -37,95 +40,73 @@ func (b *bundle) recycle() {
 
 // stream releases one window of an answer that is longer.
 func (b *bundle) stream(ctx context.Context, w *judge.Window) error {
-	b.buf.Reset()
 	if !b.began {
 		b.buf.WriteString(`{"resourceType":"Bundle","type":"` + b.kind + `","entry":[`)
 	}
 	b.addEntries(w)
-	b.matches += matches(w)
 	if err := b.x.part(ctx); err != nil {
 		return err
 	}
-	b.charge(w)
+	b.charge()
 	if !b.began {
 		b.began = true
 		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: -1})
 	}
 	_, err := b.w.Write(b.buf.Bytes())
+	b.buf.Reset()
 	return clientGone(err)
 }
 
-// finish releases the last window and closes the document.
-func (b *bundle) finish(ctx context.Context, w *judge.Window, next string) error {
+// close releases the entries that are left and ends the document. What was not
+// streamed is released at once, total and links first.
+func (b *bundle) close(ctx context.Context, next place) error {
 	b.done = true
 	links, err := b.links(next)
 	if err != nil {
 		return err
 	}
-	b.buf.Reset()
-	if b.began {
-		b.addEntries(w)
-		b.matches += matches(w)
+	first := ""
+	switch {
+	case b.began:
 		b.buf.WriteString(`]` + b.total(next) + `,"link":` + links + `}`)
-	} else {
-		b.whole(w, links, next)
+	case b.entries == 0: // FHIR allows no empty array
+		b.buf.WriteString(b.opening(next, links) + `}`)
+	default:
+		first = b.opening(next, links) + `,"entry":[`
+		b.buf.WriteString(`]}`)
 	}
 	b.x.outcome(http.StatusOK, "ok")
 	if err := b.x.commit(ctx); err != nil {
 		return err
 	}
-	b.charge(w)
+	b.charge()
 	if !b.began {
-		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(b.buf.Len())})
+		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(first) + b.buf.Len())})
 	}
-	_, err = b.w.Write(b.buf.Bytes())
+	if _, err = io.WriteString(b.w, first); err == nil {
+		_, err = b.w.Write(b.buf.Bytes())
+	}
 	return clientGone(err)
 }
 
-// whole composes an answer that is released at once.
-func (b *bundle) whole(w *judge.Window, links, next string) {
-	b.matches = matches(w)
-	b.buf.WriteString(`{"resourceType":"Bundle","type":"` + b.kind + `"` + b.total(next) + `,"link":` + links)
-	mark := b.buf.Len()
-	b.buf.WriteString(`,"entry":[`)
-	if b.addEntries(w); b.entries == 0 {
-		b.buf.Truncate(mark) // FHIR allows no empty array
-	} else {
-		b.buf.WriteByte(']')
-	}
-	b.buf.WriteByte('}')
+func (b *bundle) opening(next place, links string) string {
+	return `{"resourceType":"Bundle","type":"` + b.kind + `"` + b.total(next) + `,"link":` + links
 }
 
 // total counts what was released, where that is the whole result. Whether it
 // is told depends on nothing that is hidden: neither on rows withheld here nor
 // on pages that were passed over (Q-05).
-func (b *bundle) total(next string) string {
-	if next != "" || b.m.cursor != "" || b.m.access.Results.Total == "none" {
+func (b *bundle) total(next place) string {
+	if next != (place{}) || b.m.at != (place{}) || b.m.access.Results.Total == "none" {
 		return ""
 	}
 	return `,"total":` + strconv.Itoa(b.matches)
 }
 
-func matches(w *judge.Window) int {
-	n := 0
-	for _, it := range w.Items {
-		if it.Released != nil && it.Mode != "include" {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *bundle) charge(w *judge.Window) {
-	var patients []string
-	n := 0
-	for _, it := range w.Items {
-		if it.Released != nil {
-			n++
-			patients = append(patients, it.Verdict.Facts.Patients...)
-		}
-	}
-	b.x.charge(n, b.buf.Len(), patients)
+// charge takes what is released off the caller's limits.
+func (b *bundle) charge() {
+	b.x.charge(b.uncharged, b.buf.Len(), b.patients)
+	b.uncharged, b.patients = 0, nil
 }
 
 const viewFailed = `{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"suppressed",` +
@@ -135,18 +116,27 @@ const viewFailed = `{"resource":{"resourceType":"OperationOutcome","issue":[{"se
 func (b *bundle) addEntries(w *judge.Window) {
 	b.x.roomFor(len(w.Items))
 	for _, it := range w.Items {
-		if it.ViewErr != nil {
-			b.comma()
-			b.buf.WriteString(viewFailed)
-		}
-		if it.Released == nil {
-			b.x.withheld(it)
-			continue
-		}
-		b.comma()
-		b.entry(it)
-		b.x.released(it)
+		b.add(it)
 	}
+}
+
+func (b *bundle) add(it *judge.Item) {
+	if it.ViewErr != nil {
+		b.comma()
+		b.buf.WriteString(viewFailed)
+	}
+	if it.Released == nil {
+		b.x.withheld(it)
+		return
+	}
+	b.comma()
+	b.entry(it)
+	b.x.released(it)
+	if it.Mode != "include" {
+		b.matches++
+	}
+	b.uncharged++
+	b.patients = append(b.patients, it.Verdict.Facts.Patients...)
 }
 
 func (b *bundle) comma() {

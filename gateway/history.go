@@ -74,7 +74,7 @@ func (x *exchange) operation(ctx context.Context, m *matter, out output) error {
 	if m.access.Operation == "$everything" && m.access.ID != "" {
 		// An upstream answers 404 or an empty Bundle by whether the patient
 		// exists: who may not see the patient gets neither.
-		if m.cursor == "" {
+		if m.at.Target == "" {
 			if err := x.visibleNow(ctx, m, fhir.Ref{Type: m.access.Type, ID: m.access.ID}); err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ const maxHop = 500
 // hops replaces the criteria that hop onto what may be hidden. Pages of a
 // search whose hops were made are not made again.
 func (x *exchange) hops(ctx context.Context, m *matter) error {
-	if m.empty || m.cursor != "" || !slices.ContainsFunc(m.access.Criteria, hopping) {
+	if m.empty || m.at.Target != "" || !slices.ContainsFunc(m.access.Criteria, hopping) {
 		return nil
 	}
 	a := *m.access

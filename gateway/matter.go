@@ -21,7 +21,7 @@ type matter struct {
 	domain string
 	empty  bool   // a criterion that nothing can match: answered without the upstream
 	self   string // what the client asked, where access no longer tells it
-	cursor string
+	at     place  // of the page that is asked for
 	// printed is the search as it goes upstream, unless an upstream's page link
 	// is followed instead.
 	printed string
@@ -32,7 +32,7 @@ type matter struct {
 func (x *exchange) matter(a *fhir.Access) *matter {
 	m := &matter{asked: a, access: a}
 	if x.page != nil {
-		m.cursor = x.page.Target
+		m.at = x.page.place
 	}
 	return m
 }

@@ -17,21 +17,21 @@ const pageLife = 30 * time.Minute
 // upstream goes on, and what the client had asked, which is parsed and judged
 // anew on every page (DESIGN §2.9).
 type page struct {
-	Target string `json:"t"` // upstream
-	Path   string `json:"p"` // the client's own request, canonical
-	Query  string `json:"q"`
+	place
+	Path  string `json:"p"` // the client's own request, canonical
+	Query string `json:"q"`
 }
 
 // links are the Bundle's links: self is what the client asked, without what
 // the gateway added to it (Q-17); next is a sealed handle.
-func (b *bundle) links(next string) (string, error) {
+func (b *bundle) links(next place) (string, error) {
 	x := b.x
 	self := `[{"relation":"self","url":` + string(wire.Quote(nil, x.s.publicURL+"/"+b.m.question())) + `}`
-	if next == "" {
+	if next == (place{}) {
 		return self + `]`, nil
 	}
 	path, query, _ := strings.Cut(b.m.question(), "?")
-	payload, err := json.Marshal(page{Target: next, Path: "/" + path, Query: query})
+	payload, err := json.Marshal(page{place: next, Path: "/" + path, Query: query})
 	if err != nil {
 		return "", internal(err)
 	}

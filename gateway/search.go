@@ -31,71 +31,86 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 	b := &bundle{x: x, m: m, out: out, kind: bundleType(m.access), buf: buffers.Get().(*bytes.Buffer)}
 	defer b.recycle()
 	if m.empty {
-		return b.finish(ctx, &judge.Window{First: true, Last: true}, "")
+		return b.close(ctx, place{})
 	}
-	target := m.cursor
-	if target == "" {
-		m.printed = upstreamForm(m.access).Target()
-		target = m.printed
-	}
+	at := m.at
 	for range maxRefill {
-		next, err := x.onePage(ctx, m, b, target)
-		if err != nil {
+		if at.Size > 0 {
+			return x.fill(ctx, m, b, at)
+		}
+		next, err := x.onePage(ctx, m, b, at)
+		if err != nil || b.done {
 			return err
 		}
-		if b.done {
-			return nil
-		}
-		target = next
+		at = next
 	}
+	return tooLittle()
+}
+
+func tooLittle() error {
 	return &failure{status: http.StatusUnprocessableEntity, code: "search.too-broad",
 		text: "Too little of what matches is visible to you. Narrow the search, for instance by patient or date."}
 }
 
-// onePage reads one upstream page into the answer. It returns the target of
-// the page after it where nothing of this one was visible.
-func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, target string) (next string, err error) {
-	answer, err := x.forward(ctx, m, m.request(target))
+// pageAt asks the upstream for a page. There is none where a compartment's
+// patient does not exist: the same as one whose records are all hidden.
+func (x *exchange) pageAt(ctx context.Context, m *matter, at place) (*judge.Reading, error) {
+	answer, err := x.forward(ctx, m, m.request(m.targetAt(at)))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if answer.Status != http.StatusOK {
 		defer discard(answer)
 		if m.access.Interaction == fhir.SearchCompartment && answer.Status == http.StatusNotFound {
-			// The patient does not exist: the same as one whose records are
-			// all hidden.
-			return "", b.finish(ctx, &judge.Window{First: true, Last: true}, "")
+			return nil, nil
 		}
-		return "", x.searchStatus(answer)
+		return nil, x.searchStatus(answer)
 	}
 	r, err := x.court(m).Open(answer.Body, x.expect(ctx, m), x.s.windows())
 	if err != nil {
-		return "", internal(err)
+		return nil, internal(err)
+	}
+	return r, nil
+}
+
+// onePage reads one upstream page into the answer. It returns where to go on
+// if that does not make a page for the client.
+func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, at place) (next place, err error) {
+	r, err := x.pageAt(ctx, m, at)
+	if err != nil {
+		return place{}, err
+	}
+	if r == nil {
+		return place{}, b.close(ctx, place{})
 	}
 	defer r.Recycle()
 	for {
 		w, err := r.Next(ctx)
 		if err != nil {
-			return "", x.brokenPage(b, err)
+			return place{}, x.brokenPage(b, err)
 		}
-		x.watchNarrowing(m, w)
 		link := ""
 		if w.Last {
 			link = x.nextTarget(r)
 		}
+		if again, thin := m.thin(w, at); thin && w.First && link != "" {
+			return again, nil
+		}
+		x.watchNarrowing(m, w)
 		switch {
-		case w.Last && link != "" && !b.began && !visible(w):
+		case w.Last && link != "" && !b.began && shown(w) == 0:
 			x.noteWindow(w)
-			return link, nil
+			return place{Target: link}, nil
 		case w.Last:
-			return "", b.finish(ctx, w, link)
-		case b.began || visible(w):
+			b.addEntries(w)
+			return place{}, b.close(ctx, place{Target: link})
+		case b.began || shown(w) > 0:
 			err = b.stream(ctx, w)
 		default:
 			x.noteWindow(w)
 		}
 		if err != nil {
-			return "", err
+			return place{}, err
 		}
 	}
 }
@@ -182,14 +197,18 @@ func (x *exchange) expect(ctx context.Context, m *matter) judge.Expect {
 	return e
 }
 
-func visible(w *judge.Window) bool {
+// shown counts the entries that a window brings.
+func shown(w *judge.Window) int {
+	n := 0
 	for _, it := range w.Items {
-		if it.Released != nil || it.ViewErr != nil {
-			return true
+		if isShown(it) {
+			n++
 		}
 	}
-	return false
+	return n
 }
+
+func isShown(it *judge.Item) bool { return it.Released != nil || it.ViewErr != nil }
 
 func (x *exchange) noteWindow(w *judge.Window) {
 	for _, it := range w.Items {
