@@ -37,12 +37,14 @@ func (m *matter) targetAt(at place) string {
 // with the search itself on pages as much larger as rows are withheld, or with
 // a page link that the upstream gave before.
 func (m *matter) thin(w *judge.Window, at place) (place, bool) {
-	size := len(w.Items)
+	if !m.fills() {
+		return place{}, false
+	}
+	size, n := len(w.Items), shown(w)
 	if c := m.access.Results.Count; c != nil {
 		size = *c
 	}
-	n := shown(w)
-	if !m.fills() || n >= len(w.Items) || size > windowEntries {
+	if n == len(w.Items) || size > windowEntries {
 		return place{}, false
 	}
 	if at.Size = size; at.Target == "" {
