@@ -67,14 +67,18 @@ func auditExport() *cobra.Command {
 		Use:   "export",
 		Short: "Write the log as FHIR AuditEvents",
 		Long: `Writes the log to stdout as IHE BALP AuditEvents (FHIR R4), one a line: for each
-request one per patient. This is patient data.`,
+request one per patient. This is patient data. How many records it was made from,
+and of what time, goes to stderr. A log that lost a record fails where it did: the
+events of what came before are written, and the exit code is 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, key, err := t.open()
 			if err != nil {
 				return err
 			}
-			return audit.Export(dir, key, c.OutOrStdout())
+			span, err := audit.Export(dir, key, c.OutOrStdout())
+			fmt.Fprintf(c.ErrOrStderr(), "Made from %s.\n", span)
+			return err
 		},
 	}, "audit key `FILE`, with --dir")
 }

@@ -77,7 +77,7 @@ func TestReportPatient(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[1], "Practitioner/7 with ward-app") || !strings.Contains(lines[1], "TREAT: clinician reads own ward") ||
+	if len(lines) != 5 || !strings.Contains(lines[1], "Practitioner/7 with ward-app") || !strings.Contains(lines[1], "TREAT: clinician reads own ward") ||
 		!strings.Contains(lines[1], "permit Consent/c1") || !strings.Contains(lines[2], "refused (policy.denied)") {
 		t.Errorf("report:\n%s", b.String())
 	}

@@ -14,38 +14,27 @@ import (
 
 // Export writes the log in dir as IHE BALP AuditEvents (FHIR R4 JSON), one a
 // line: for each request one per patient (AUD-03), and one for each consent that
-// decided. What does not open is named in the error; the rest is written.
-func Export(dir string, key []byte, w io.Writer) error {
+// decided. It ends with an error where the log is damaged. The span is that of
+// the records it was made from.
+func Export(dir string, key []byte, w io.Writer) (Span, error) {
 	r, err := OpenReader(dir, key)
 	if err != nil {
-		return err
+		return Span{}, err
 	}
 	origin, err := originOf(dir)
 	if err != nil {
-		return err
+		return Span{}, err
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	x := &exporter{origin: origin, out: json.NewEncoder(out), intents: make(map[string]*Record)}
-	unread, first := 0, error(nil)
-	for rec, err := range r.All() {
-		if err == nil {
-			err = x.record(rec)
-			if err != nil {
-				return fmt.Errorf("export record %d: %w", rec.Index, err)
-			}
-			continue
-		}
-		if unread++; first == nil {
-			first = err
-		}
+	span, err := r.Whole(x.record)
+	if err == nil { // of a damaged log nobody knows what has not ended
+		err = x.abandoned()
 	}
-	if err := errors.Join(x.abandoned(), out.Flush()); err != nil {
-		return fmt.Errorf("export: %w", err)
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return span, fmt.Errorf("export: %w", err)
 	}
-	if unread > 0 {
-		return fmt.Errorf("%d records or batches could not be read, the first: %w", unread, first)
-	}
-	return nil
+	return span, nil
 }
 
 // originOf is the name that the log gives itself.

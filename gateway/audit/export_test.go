@@ -21,7 +21,7 @@ func exported(t *testing.T, records ...*Record) []auditEvent {
 	}
 	mustClose(t, l)
 	var b bytes.Buffer
-	if err := Export(o.Dir, testKey, &b); err != nil {
+	if _, err := Export(o.Dir, testKey, &b); err != nil {
 		t.Fatal(err)
 	}
 	var events []auditEvent

@@ -12,7 +12,9 @@ import (
 
 // ReportPatient writes, in words and one access a line, who looked at or changed
 // what of a patient ("Patient/1"), or was refused it: when, who, in which role,
-// what kind of data, why, and what consent said.
+// what kind of data, why, and what consent said; and under them what the report
+// was made from. Of a damaged log it reports what came before the damage, and
+// fails.
 func ReportPatient(dir string, key []byte, patient string, w io.Writer) error {
 	r, err := OpenReader(dir, key)
 	if err != nil {
@@ -20,19 +22,16 @@ func ReportPatient(dir string, key []byte, patient string, w io.Writer) error {
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "WHEN\tWHO\tROLE\tORGANIZATION\tDID\tDATA\tWHY\tCONSENT")
-	for rec, err := range r.All() {
-		if err != nil {
-			return fmt.Errorf("report: %w", err)
+	span, err := r.Whole(func(rec *Record) error {
+		if rec.Kind != Intent && slices.Contains(patientsOf(rec), patient) {
+			reportLine(out, rec, patient)
 		}
-		if rec.Kind == Intent || !slices.Contains(patientsOf(rec), patient) {
-			continue
-		}
-		reportLine(out, rec, patient)
-	}
+		return nil
+	})
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	return nil
+	return span.footer(w, err)
 }
 
 func reportLine(w io.Writer, r *Record, patient string) {

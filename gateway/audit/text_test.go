@@ -75,7 +75,7 @@ func TestHostileRecord(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := Export(o.Dir, testKey, &b); err != nil {
+	if _, err := Export(o.Dir, testKey, &b); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "\x1b") || strings.Contains(b.String(), "\u202e") {

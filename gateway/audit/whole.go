@@ -1,0 +1,91 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Span is what a report or an export was made from.
+type Span struct {
+	Records     int64
+	First, Last time.Time // earliest and latest time in them, UTC; zero where there are none
+}
+
+func (s Span) String() string {
+	if s.Records == 0 {
+		return "0 records"
+	}
+	return fmt.Sprintf("%d records from %s to %s UTC", s.Records, s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
+}
+
+func (s *Span) add(r *Record) {
+	if s.Records++; s.Records == 1 || r.Time.Before(s.First) {
+		s.First = r.Time
+	}
+	if r.Time.After(s.Last) {
+		s.Last = r.Time
+	}
+}
+
+// Whole gives f every record in order, and says in an error where the log is
+// damaged: the span is then that of the records before. All goes on after
+// damage, and ends where a log ends that is being written; whoever answers "who
+// saw this patient" from what is left would answer wrongly. So fewer records
+// than the checkpoint signs are damage too.
+func (r *Reader) Whole(f func(*Record) error) (Span, error) {
+	var span Span
+	signed, err := signedSize(r.dir) // before the data is read: it only grows
+	if err != nil {
+		return span, err
+	}
+	for rec, err := range r.All() {
+		if err == nil && rec.Index != span.Records {
+			err = fmt.Errorf("record %d comes in its place", rec.Index)
+		}
+		if err != nil {
+			return span, span.damaged(err)
+		}
+		if err := f(rec); err != nil {
+			return span, err
+		}
+		span.add(rec)
+	}
+	if span.Records < signed {
+		return span, span.damaged(fmt.Errorf("the checkpoint signs %d records", signed))
+	}
+	return span, nil
+}
+
+func (s Span) damaged(err error) error {
+	if s.Records == 0 {
+		return fmt.Errorf("the log is damaged, or its key is another one, from its first record on; run audit verify: %w", err)
+	}
+	return fmt.Errorf("the log is damaged after record %d; what follows is not in this report; run audit verify: %w", s.Records-1, err)
+}
+
+// signedSize is the size that the log's own checkpoint tells. Its signature is
+// not checked: the audit key, which is all that a reader has, cannot.
+func signedSize(dir string) (int64, error) {
+	b, err := readCheckpoint(dir)
+	if err != nil {
+		return 0, err
+	}
+	if b == nil {
+		return 0, fmt.Errorf("%s holds no checkpoint", dir)
+	}
+	text, _, ok := strings.Cut(string(b), "\n\n")
+	if !ok {
+		return 0, errCheckpoint
+	}
+	c, err := parseCheckpoint(text + "\n")
+	return c.Size, err
+}
+
+// footer says under a report what it was made from, damaged or not.
+func (s Span) footer(w io.Writer, err error) error {
+	_, failed := fmt.Fprintf(w, "\nMade from %s.\n", s)
+	return errors.Join(err, failed)
+}
