@@ -105,6 +105,9 @@ func (w *draftWalk) identify(id string) error {
 }
 
 func (w *draftWalk) walk(typ string, node int) error {
+	if err := w.ctx.Err(); err != nil {
+		return err // nobody waits for the answer any more
+	}
 	v := w.x.s.grammar.Version
 	if typ == "Reference" {
 		if err := w.reference(node); err != nil {
@@ -203,7 +206,7 @@ func (w *draftWalk) reference(node int) error {
 		return nil // logical, or a name alone: judged as naming nobody
 	}
 	text := w.tree.Text(i)
-	if target := w.graph.named(w.step, text); target != nil {
+	if target := w.step.named(text); target != nil {
 		w.replace(i, target.sentName(), target.ref.String())
 		return nil
 	}

@@ -18,6 +18,7 @@ type graph []*step
 // the judged graph is the one that is sent (W-18).
 func (x *exchange) plan(ctx context.Context, a *fhir.Access) (graph, error) {
 	steps := make(graph, 0, len(a.Entries))
+	names := make(map[string]*step, len(a.Entries))
 	for _, e := range a.Entries {
 		switch e.Access.Interaction {
 		case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
@@ -29,7 +30,13 @@ func (x *exchange) plan(ctx context.Context, a *fhir.Access) (graph, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &step{m: m, fullURL: e.FullURL}
+		if len(e.FullURL) > maxFullURL {
+			return nil, badFullURL()
+		}
+		s := &step{m: m, fullURL: e.FullURL, base: baseOf(e.FullURL), names: names}
+		if s.fullURL != "" {
+			names[s.fullURL] = s // the grammar has refused a second one
+		}
 		if err := x.target(ctx, s); err != nil {
 			return nil, err
 		}
@@ -81,16 +88,23 @@ func (g graph) distinct() error {
 	return nil
 }
 
+// maxFullURL bounds, in bytes, what each relative reference of a resource is
+// joined with (L-03).
+const maxFullURL = 2 << 10
+
 // named is the step whose resource a reference names within the transaction, by
 // its fullUrl or relative to that of the resource that refers to it.
-func (g graph) named(from *step, text string) *step {
-	base := baseOf(from.fullURL)
-	for _, s := range g {
-		if s.fullURL != "" && (s.fullURL == text || base != "" && s.fullURL == base+text) {
-			return s
-		}
+func (s *step) named(text string) *step {
+	if len(text) > maxFullURL {
+		return nil
 	}
-	return nil
+	if target := s.names[text]; target != nil {
+		return target
+	}
+	if s.base == "" {
+		return nil
+	}
+	return s.names[s.base+text]
 }
 
 // baseOf is what a relative reference in a resource with that fullUrl is

@@ -20,10 +20,12 @@ import (
 // what is sent.
 type step struct {
 	m       *matter
-	fullURL string   // in a transaction, as the client named the resource
-	urn     string   // as the upstream is told to know what it is yet to create
-	ref     fhir.Ref // what is judged: an existing resource, or a new one under a name of its own
-	chosen  bool     // criteria match nothing, and the body brings the id
+	fullURL string           // in a transaction, as the client named the resource
+	base    string           // what its relative references are joined with
+	names   map[string]*step // the steps of its transaction by their fullUrl
+	urn     string           // as the upstream is told to know what it is yet to create
+	ref     fhir.Ref         // what is judged: an existing resource, or a new one under a name of its own
+	chosen  bool             // criteria match nothing, and the body brings the id
 	existed *judge.Item
 	before  *judge.Item // nil where there is none
 	after   *judge.Item // nil of a delete

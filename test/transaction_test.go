@@ -95,6 +95,7 @@ func TestTransactionDenied(t *testing.T) {
 		row("one fullUrl twice", "400", "request.bundle-entry", namedEntry(uuid1, post("Observation", ref("subject", "Patient/A"))), namedEntry(uuid1, post("Encounter", ref("subject", "Patient/A")))),
 		row("a new resource named as an existing one", "400", "request.bundle-entry", namedEntry("http://gw.example.org/fhir/Patient/A", post("Observation", ref("subject", "Patient/A")))),
 		row("an existing one named as another", "400", "request.bundle-entry", namedEntry("http://gw.example.org/fhir/Observation/b", batchRows[12])),
+		row("L-03 a long fullUrl", "400", "request.bundle-entry", namedEntry("http://other.example.org/"+strings.Repeat("x", 2048)+"/Observation/n", post("Observation", ref("subject", "Patient/A")))),
 		row("a urn of nothing", "422", "resource.reference", post("Observation", ref("subject", uuid2)).entry()),
 		row("a stale version", "412", "write.version", request{method: "PUT", url: "Observation/a", body: body("a", ref("subject", "Patient/A")), ifMatch: `W/"1"`}.entry()),
 	})
