@@ -87,9 +87,16 @@ func auditReport() *cobra.Command {
 	var t trail
 	var patient string
 	c := t.flags(&cobra.Command{
-		Use:     "report",
-		Short:   "Tell who looked at a patient's record",
-		Long:    "Writes who looked at or changed what of a patient, or was refused it, one access a line.",
+		Use:   "report",
+		Short: "Tell who looked at a patient's record",
+		Long: `Writes who looked at or changed what of a patient, or was refused it, one access a
+line, times in UTC; and under them how many records it was made from. A change of
+which no outcome was recorded is there as one that may have been made. A log that
+lost a record fails where it did, with what came before and exit code 1.
+
+A request refused before its caller was known (401) names no patient here: whether
+its path holds an id or a pseudonym nobody can tell. Nor does one that a view
+refused, or one whose pseudonym stands for nobody. What was asked is in the export.`,
 		Example: "  gatehouse audit report -c gatehouse.yaml --patient Patient/1",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -1,10 +1,8 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -60,25 +58,5 @@ func TestAllAtOnce(t *testing.T) {
 				t.Errorf("record %d-%d is stored %d times", g, i, n)
 			}
 		}
-	}
-}
-
-func TestReportPatient(t *testing.T) {
-	o := testOptions(t.TempDir())
-	l := mustOpen(t, o)
-	mustAppend(t, l, smallRead(1))
-	mustAppend(t, l, searchPage(3)) // of others
-	denied := smallRead(2)
-	denied.Status, denied.Code, denied.Entries[0].Effect = 404, "policy.denied", Withheld
-	mustAppend(t, l, denied)
-	mustClose(t, l)
-	var b bytes.Buffer
-	if err := ReportPatient(o.Dir, testKey, "Patient/p1", &b); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 5 || !strings.Contains(lines[1], "Practitioner/7 with ward-app") || !strings.Contains(lines[1], "TREAT: clinician reads own ward") ||
-		!strings.Contains(lines[1], "permit Consent/c1") || !strings.Contains(lines[2], "refused (policy.denied)") {
-		t.Errorf("report:\n%s", b.String())
 	}
 }

@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -82,10 +80,4 @@ func signedSize(dir string) (int64, error) {
 	}
 	c, err := parseCheckpoint(text + "\n")
 	return c.Size, err
-}
-
-// footer says under a report what it was made from, damaged or not.
-func (s Span) footer(w io.Writer, err error) error {
-	_, failed := fmt.Fprintf(w, "\nMade from %s.\n", s)
-	return errors.Join(err, failed)
 }
