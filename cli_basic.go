@@ -19,8 +19,8 @@ func keys() *cobra.Command {
 and audit signing, each with a file of its own. The file is readable by its
 owner alone, and a file that is there already is never overwritten.
 
-Back up the keys of pseudonyms and audit: without them nobody can turn a
-pseudonym back or read the records.`,
+Back up the keys of pseudonyms and audit: without them the pseudonyms that were
+given out lead nowhere, and nobody can read the records.`,
 		Example: "  gatehouse keys new keys/sealing.key",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(_ *cobra.Command, args []string) error { return config.NewKey(args[0]) },

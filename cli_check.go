@@ -46,24 +46,27 @@ whether that worked and why not.`,
 const patience = 15 * time.Second
 
 func examine(ctx context.Context, out io.Writer, path string) error {
+	if err := gateway.Check(path, out); err != nil {
+		return err
+	}
 	cfg, problems := config.Load(path)
 	if err := problems.Err(); err != nil {
 		return err
 	}
 	failed := false
-	for _, one := range []struct {
-		what string
-		ask  func(context.Context, *config.Config) error
-	}{{"upstream " + cfg.Upstream.URL, askUpstream}, {"issuers", askIssuers}} {
+	tell := func(what string, ask func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
-		err := one.ask(ctx, cfg)
-		cancel()
-		if err != nil {
+		defer cancel()
+		if err := ask(ctx); err != nil {
 			failed = true
-			fmt.Fprintf(out, "%s: %v\n", one.what, err)
-			continue
+			fmt.Fprintf(out, "%s: %v\n", what, err)
+			return
 		}
-		fmt.Fprintf(out, "%s: good\n", one.what)
+		fmt.Fprintf(out, "%s: good\n", what)
+	}
+	tell("upstream "+cfg.Upstream.URL, func(ctx context.Context) error { return askUpstream(ctx, cfg) })
+	for _, issuer := range cfg.Issuers {
+		tell("issuer "+issuer.Issuer, func(ctx context.Context) error { return askIssuer(ctx, cfg, issuer) })
 	}
 	if failed {
 		return errors.New("serve would start and refuse what depends on these")
@@ -88,8 +91,8 @@ func askUpstream(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-func askIssuers(ctx context.Context, cfg *config.Config) error {
-	authenticator, err := auth.New(cfg.Issuers, auth.Options{PublicURL: cfg.Base})
+func askIssuer(ctx context.Context, cfg *config.Config, issuer config.Issuer) error {
+	authenticator, err := auth.New([]config.Issuer{issuer}, auth.Options{PublicURL: cfg.Base})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +37,7 @@ could not be done, and 2 when the command line was not understood.`,
 		SilenceErrors: true,
 	}
 	root.AddCommand(commands()...)
+	strict(root)
 	onStart(root, func() { started = true })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
@@ -65,6 +67,30 @@ func onStart(c *cobra.Command, f func()) {
 	}
 	for _, child := range c.Commands() {
 		onStart(child, f)
+	}
+}
+
+// strict has the groups of commands refuse a word that is none of theirs:
+// Cobra would print the group's help and call that a success, and a script with
+// a misspelled command would go on.
+func strict(c *cobra.Command) {
+	for _, child := range c.Commands() {
+		strict(child)
+	}
+	if c.Runnable() || !c.HasParent() {
+		return
+	}
+	c.SuggestionsMinimumDistance = 2
+	c.Run = func(c *cobra.Command, _ []string) { _ = c.Help() } // to the screen: nothing is to be done about an error
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			text += "; did you mean " + near[0] + "?"
+		}
+		return errors.New(text)
 	}
 }
 

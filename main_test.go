@@ -52,12 +52,18 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"", 0, "Available Commands"},
 		{"version", 0, "gatehouse"},
-		{"check -c " + file, 0, "insecure_http weakens security"},
+		{"check -c " + file, 0, "weakens security: insecure_http"},
 		{"check -c " + dir + "/nowhere.yaml", exitFailed, "does not exist"},
 		{"serve -c " + dir + "/nowhere.yaml", exitFailed, "does not exist"},
 		{"keys new " + dir + "/keys/audit.key", exitFailed, "never overwritten"},
 		{"keys new", exitUsage, "accepts 1 arg"},
 		{"chek", exitUsage, "check"},
+		{"audit verfiy", exitUsage, `unknown command "verfiy" for "gatehouse audit"; did you mean verify?`},
+		{"policy frob", exitUsage, "unknown command"},
+		{"keys x", exitUsage, "unknown command"},
+		{"view x", exitUsage, "unknown command"},
+		{"scope x", exitUsage, "unknown command"},
+		{"audit", 0, "verify"},
 		{"check --speed", exitUsage, "unknown flag"},
 		{"audit verify", exitUsage, "config dir"},
 		{"audit export --dir " + dir, exitFailed, "--key-file"},
@@ -116,8 +122,8 @@ func TestDoctorTellsWhatIsDown(t *testing.T) {
 		t.Error(err)
 	}
 	cfg.Issuers[0].Issuer, cfg.Issuers[0].InsecureHTTP = s.URL, true
-	if err := askIssuers(ctx, cfg); err == nil {
-		t.Error("an issuer without keys is good")
+	if err := askIssuer(ctx, cfg, cfg.Issuers[0]); err == nil || !strings.Contains(err.Error(), s.URL) || strings.HasSuffix(err.Error(), "are not there: not fetched yet") {
+		t.Errorf("an issuer without keys: got %v, want the cause", err)
 	}
 }
 

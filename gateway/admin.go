@@ -33,7 +33,7 @@ type readiness struct {
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := p.live.Load()
-	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: s.cfg.Insecure(), Problems: map[string]string{}}
+	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), Problems: map[string]string{}}
 	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy()} {
 		if err != nil {
 			r.Ready, r.Problems[name] = false, err.Error()

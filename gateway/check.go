@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"gatehouse/config"
@@ -21,19 +23,87 @@ func Check(path string, out io.Writer) error {
 		return err
 	}
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
-	s.grammar.Version = fhir.R4
-	if err := errors.Join(s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil)); err != nil {
+	var err error
+	s.grammar.Version, err = configured(cfg)
+	_, limits := limit.New(cfg.Limits, time.Now)
+	err = errors.Join(err, limits, offered(cfg), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))
+	if err != nil {
 		return err
 	}
-	if _, err := limit.New(cfg.Limits, time.Now); err != nil {
-		return err
-	}
-	for _, name := range cfg.Insecure() {
-		fmt.Fprintf(out, "%s: %s weakens security\n", path, name)
+	var notes []string
+	for _, option := range weakened(cfg) {
+		notes = append(notes, "weakens security: "+option)
 	}
 	if s.policy.NeedsContent() {
-		fmt.Fprintf(out, "%s: a rule reads input.resource.content, so every resource is handed to policy whole, which is slow\n", path)
+		notes = append(notes, "a rule reads input.resource.content, so every resource is handed to policy whole, which is slow")
+	}
+	notes = append(notes, "audit.retention: this version deletes no record, however old")
+	for _, note := range notes {
+		fmt.Fprintf(out, "%s: %s\n", path, note)
 	}
 	fmt.Fprintf(out, "%s: good (config %s, policy %s)\n", path, cfg.Hash, s.policy.Revision())
 	return nil
+}
+
+// configured is the FHIR release that the configuration names, or the one that
+// is served where it names none.
+func configured(cfg *config.Config) (fhir.Version, error) {
+	named := cfg.Upstream.FHIRVersion
+	if v, ok := fhir.ParseVersion(named); ok || named == "" {
+		return v, nil
+	}
+	return 0, fmt.Errorf("upstream.fhir_version: %s is not served: this version serves R4 alone", named)
+}
+
+// offered refuses what a configuration may say, and a gateway cannot do.
+func offered(cfg *config.Config) error {
+	var problems []error
+	for i, name := range cfg.Operations.Allow {
+		if !slices.Contains(fhir.Operations(), name) {
+			problems = append(problems, fmt.Errorf("operations.allow[%d]: %s is an operation that nobody here could judge; remove it", i, name))
+		}
+	}
+	problems = append(problems, ownKeys(cfg))
+	return errors.Join(problems...)
+}
+
+// ownKeys refuses one key for two uses: whoever is given one of them, an
+// auditor perhaps, would hold the other as well.
+func ownKeys(cfg *config.Config) error {
+	type use struct {
+		name string
+		key  []byte
+	}
+	var seen []use
+	var problems []error
+	for _, k := range []struct{ name, file string }{
+		{"sealing.key_file", cfg.Sealing.KeyFile}, {"audit.key_file", cfg.Audit.KeyFile}, {"audit.signing_key_file", cfg.Audit.SigningKeyFile},
+		{"pseudonyms.key_file", cfg.Pseudonyms.KeyFile}, {"state.key_file", cfg.State.KeyFile},
+	} {
+		if k.file == "" {
+			continue
+		}
+		key, err := config.ReadKey(k.file)
+		if err != nil {
+			continue // said where it is used
+		}
+		if at := slices.IndexFunc(seen, func(u use) bool { return bytes.Equal(u.key, key) }); at >= 0 {
+			problems = append(problems, fmt.Errorf("%s: is the same key as %s; make one of its own: gatehouse keys new FILE", k.name, seen[at].name))
+		}
+		seen = append(seen, use{k.name, key})
+	}
+	return errors.Join(problems...)
+}
+
+// weakened says what the configuration gives up of the gateway's
+// protection: for check, the log at start and /readyz.
+func weakened(cfg *config.Config) []string {
+	var all []string
+	switch {
+	case cfg.Consent.Source == "none":
+		all = append(all, "consent.source none: consents are not consulted, and nobody's refusal is kept")
+	case cfg.Consent.Default == "permit":
+		all = append(all, "consent.default permit: patients without consent are shown")
+	}
+	return append(all, cfg.Insecure()...)
 }

@@ -106,11 +106,11 @@ func offline(path string) (*snapshot, error) {
 		return nil, err
 	}
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
-	if v, ok := fhir.ParseVersion(cfg.Upstream.FHIRVersion); ok {
-		s.grammar.Version = v
+	var err error
+	if s.grammar.Version, err = configured(cfg); err != nil {
+		return nil, err
 	}
 	s.publicURL = strings.TrimSuffix(cfg.Base.String(), "/")
-	var err error
 	if s.bases, err = fhir.NewBaseSet(s.publicURL, strings.TrimSuffix(cfg.Upstream.URL, "/")); err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)
 	}

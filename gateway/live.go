@@ -64,6 +64,9 @@ const callersKept = 16384
 func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) (*snapshot, error) {
 	s := &snapshot{cfg: cfg, stores: st, publicURL: strings.TrimSuffix(cfg.Base.String(), "/"), basePath: strings.TrimSuffix(cfg.Base.EscapedPath(), "/"),
 		cors: newCORS(cfg.CORS.Origins), hsts: cfg.TLS != nil, hosts: newHosts(cfg)}
+	if err := offered(cfg); err != nil {
+		return nil, err
+	}
 	s.callers, _ = lru.New[*auth.Subject, *caller](callersKept) // fails for a size of zero alone
 	if previous != nil {
 		s.previous = previous.auth
@@ -134,8 +137,8 @@ func (s *snapshot) buildUpstream(log *zap.Logger) error {
 // version is the FHIR release of the upstream: as configured, or as its
 // CapabilityStatement says.
 func (s *snapshot) version() (fhir.Version, error) {
-	if v, ok := fhir.ParseVersion(s.cfg.Upstream.FHIRVersion); ok {
-		return v, nil
+	if s.cfg.Upstream.FHIRVersion != "" {
+		return configured(s.cfg)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -145,7 +148,7 @@ func (s *snapshot) version() (fhir.Version, error) {
 	}
 	v, ok := fhir.ParseVersion(said)
 	if !ok {
-		return 0, fmt.Errorf("the upstream speaks FHIR %q; Gatehouse speaks R4", said)
+		return 0, fmt.Errorf("the upstream speaks FHIR %q; this version serves R4 alone", said)
 	}
 	return v, nil
 }

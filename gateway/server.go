@@ -76,8 +76,8 @@ func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
 	if err := s.selfTest(context.Background()); err != nil {
 		return err
 	}
-	for _, name := range cfg.Insecure() {
-		log.Warn("an option weakens security", zap.String("option", name))
+	for _, option := range weakened(cfg) {
+		log.Warn("an option weakens security", zap.String("option", option))
 	}
 	if p.public, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)

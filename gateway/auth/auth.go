@@ -105,7 +105,7 @@ func (a *Authenticator) Ready() error {
 	var errs []error
 	for name, i := range a.issuers {
 		if _, ok := i.keys.keys(a.now()); !ok {
-			errs = append(errs, fmt.Errorf("keys of issuer %s are not there", name))
+			errs = append(errs, fmt.Errorf("keys of issuer %s are not there: %w", name, i.keys.why()))
 		}
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"sync"
@@ -95,6 +96,16 @@ func (s *keySource) ask(ctx context.Context, id string) error {
 	defer s.mu.Unlock()
 	if s.failing != nil {
 		delete(s.unknown, id) // nothing was learnt about it
+	}
+	return s.failing
+}
+
+// why says what keeps the keys from being there.
+func (s *keySource) why() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing == nil {
+		return errors.New("not fetched yet")
 	}
 	return s.failing
 }
