@@ -29,7 +29,7 @@ Logs are JSON on stderr and hold no patient data.`,
 		Example: "  gatehouse serve -c gatehouse.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := zap.NewProduction()
+			log, err := zap.NewProduction(zap.AddStacktrace(zap.DPanicLevel)) // a panic brings its own
 			if err != nil {
 				return fmt.Errorf("open log: %w", err)
 			}

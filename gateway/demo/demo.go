@@ -152,7 +152,7 @@ func freeAddress() (string, error) {
 func logTo(path string) (*zap.Logger, error) {
 	c := zap.NewProductionConfig()
 	c.OutputPaths, c.ErrorOutputPaths = []string{path}, []string{path}
-	log, err := c.Build()
+	log, err := c.Build(zap.AddStacktrace(zap.DPanicLevel)) // as serve logs
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
