@@ -116,3 +116,15 @@ func TestServiceSearchesByAgreement(t *testing.T) {
 		t.Errorf("what consent or label withholds is among %v", got)
 	}
 }
+
+// A clerk's search is narrowed to the one organization that the role opens, by
+// what HAPI says that it can be searched by.
+func TestClerkSearchIsNarrowed(t *testing.T) {
+	got, count := pages(t, "/Patient?_count=5", user(t, "bill", userReads))
+	want := visible()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || count != (len(want)+4)/5 {
+		t.Errorf("got %v on %d pages\nwant %v", got, count, want)
+	}
+}
