@@ -42,6 +42,44 @@ test_clinician_writes_what_names_them if {
 	not allowed(asks("update", clinician, object.union(observation, {"practitioners": ["Practitioner/8"]})))
 }
 
+# Who could name himself in what makes a care relationship could open every
+# record there is.
+test_clinician_does_not_make_himself_the_carer if {
+	every type in ["CareTeam", "Encounter", "EpisodeOfCare"] {
+		named := object.union(observation, {"type": type, "organization": "Organization/3", "practitioners": ["Practitioner/7"]})
+		allowed(asks("read", clinician, named))
+		every action in ["create", "update", "delete"] {
+			not allowed(asks(action, clinician, named))
+			not allowed(object.union(asks(action, clinician, named), {"relation": {"encounters": [], "care_teams": [], "practitioners": ["Practitioner/7"]}}))
+		}
+	}
+}
+
+# What is charted is clinical, but for what makes a care relationship.
+test_charted_is_clinical_without_care if {
+	clinical := {type | some type in data.type_groups.clinical}
+	charted := {type | some type in data.type_groups.charted}
+	clinical - charted == {"CareTeam", "Encounter", "EpisodeOfCare"}
+	charted - clinical == set()
+}
+
+# No role writes by own_patient what makes a care relationship.
+test_no_row_makes_a_carer if {
+	every rows in data.roles {
+		every row in rows {
+			not makes_carers(row)
+		}
+	}
+}
+
+makes_carers(row) if {
+	row.when == "own_patient"
+	some action in row.actions
+	action in {"create", "update"}
+	some type in ["CareTeam", "Encounter", "EpisodeOfCare"]
+	gatehouse.covers(row.types, type)
+}
+
 test_types_out_of_the_row_are_refused if {
 	not allowed(asks("read", clinician, object.union(observation, {"type": "AuditEvent"})))
 }
