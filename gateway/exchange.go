@@ -260,10 +260,28 @@ func (x *exchange) limitClient(m *matter) error {
 func (x *exchange) checkScope(m *matter) error {
 	denial := x.caller.grants.Covers(m.access)
 	if denial == nil {
-		return nil
+		return x.checkSystemSearch(m)
 	}
 	return &failure{status: http.StatusForbidden, code: denial.Code, challenges: x.s.auth.InsufficientScope(denial.Needed),
 		text: "The scopes of your token do not grant this interaction on this type."}
+}
+
+// checkSystemSearch refuses a search over types at once that scopes narrow by
+// type, to a patient or by their own criteria: no parameter of it says so, and
+// the upstream would search everyone's.
+func (x *exchange) checkSystemSearch(m *matter) error {
+	if m.access.Interaction != fhir.SearchSystem {
+		return nil
+	}
+	for _, typ := range m.access.Types() {
+		one := *m.access
+		one.Interaction, one.Type = fhir.SearchType, typ
+		if len(x.caller.grants.Narrow(&one)) > 0 {
+			return &failure{status: http.StatusForbidden, code: "scope.system-search",
+				text: "Your scopes are bound to a patient or to criteria of one type. Search one type at a time."}
+		}
+	}
+	return nil
 }
 
 // checkPolicy refuses before the upstream is touched what no resource could

@@ -87,7 +87,7 @@ func (x *exchange) fill(ctx context.Context, m *matter, b *bundle, at place) err
 			next.Size = size
 		}
 		if at = next; at == (place{}) || at.Skip > 0 || b.full(size) {
-			return b.close(ctx, at)
+			return b.close(ctx, x.lookAhead(ctx, m, at))
 		}
 	}
 	if b.entries > 0 {

@@ -34,7 +34,7 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 		return b.close(ctx, place{})
 	}
 	at := m.at
-	for range maxRefill {
+	for range maxRows / leastRows {
 		if at.Size > 0 {
 			return x.fill(ctx, m, b, at)
 		}
@@ -103,7 +103,7 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, at place) 
 			return place{Target: link}, nil
 		case w.Last:
 			b.addEntries(w)
-			return place{}, b.close(ctx, place{Target: link})
+			return place{}, b.close(ctx, x.lookAhead(ctx, m, place{Target: link}))
 		case b.began || shown(w) > 0:
 			err = b.stream(ctx, w)
 		default:
@@ -180,7 +180,7 @@ func bundleType(a *fhir.Access) string {
 // expect says which entries the answer to a matter may hold.
 func (x *exchange) expect(ctx context.Context, m *matter) judge.Expect {
 	a := m.access
-	e := judge.Expect{Type: bundleType(a), Matches: a.Type}
+	e := judge.Expect{Type: bundleType(a), Matches: a.Type, Include: a.Results.Include, RevInclude: a.Results.RevInclude}
 	switch {
 	case a.Interaction == fhir.Operation:
 		e.Matches = "" // $everything: any type, each judged by itself

@@ -131,7 +131,8 @@ func TestFilledPageBreaks(t *testing.T) {
 func TestIncludesAreNotMoved(t *testing.T) {
 	h := openHouse(t)
 	h.ehr.on("GET /Observation", 200, searchset("%BASE%?_getpages=2", obsA, obsB))
+	h.ehr.on("GET ?_getpages=2", 200, searchset("", obsB))
 	h.attack(t, []attack{{id: "I-01", target: "/Observation?_include=Observation:subject&_count=2", token: h.patient("A", "user/*.rs"), status: 200,
-		calls: []string{"GET /Observation?_count=2&_include=Observation:subject"}, ids: []string{"Observation/a"},
+		calls: []string{"GET /Observation?_count=2&_include=Observation:subject", "GET ?_getpages=2"}, ids: []string{"Observation/a"},
 		released: []string{"Observation/a"}, withheld: []string{"Observation/b"}}})
 }

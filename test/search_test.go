@@ -118,7 +118,8 @@ func TestSearchRebuilt(t *testing.T) {
 func TestIncludes(t *testing.T) {
 	h := openHouse(t)
 	include := func(resources ...string) string {
-		s := searchset("", append([]string{obsA}, resources...)...)
+		performed := strings.Replace(obsA, `"subject"`, `"performer":[{"reference":"Patient/A"},{"reference":"Practitioner/d"}],"subject"`, 1)
+		s := searchset("", append([]string{performed}, resources...)...)
 		head, rest, _ := strings.Cut(s, `"mode":"match"`)
 		return head + `"mode":"match"` + strings.ReplaceAll(rest, `"mode":"match"`, `"mode":"include"`)
 	}

@@ -21,10 +21,11 @@ type Limits struct {
 
 // Expect says what the entries of an answer may be.
 type Expect struct {
-	Type     string          // "searchset" or "history"
-	Matches  string          // the type of a match; "" for any
-	Includes map[string]bool // types that may come as included; nil for any
-	History  bool
+	Type                string          // "searchset" or "history"
+	Matches             string          // the type of a match; "" for any
+	Includes            map[string]bool // types that may come as included; nil for any
+	History             bool
+	Include, RevInclude []fhir.Include // what was asked to be included
 	// Current tells for a window of history entries which resources the
 	// caller may see as they are now; versions of others are withheld.
 	Current func(ctx context.Context, refs []fhir.Ref) (map[fhir.Ref]bool, error)
@@ -40,7 +41,8 @@ type Reading struct {
 	bundle   wire.Bundle
 	window   window
 	plan     *fhir.EntryPlan
-	expected string // type that the plan reads the facts of
+	expected string       // type that the plan reads the facts of
+	attached *attachments // nil: nothing is included
 	done     bool
 	windows  int
 }
@@ -62,6 +64,7 @@ func (c *Court) Open(held policy.Unjudged, e Expect, l Limits) (*Reading, error)
 	r := readings.Get().(*Reading)
 	r.court, r.expect, r.limits, r.body = c, e, l, body
 	r.expected, r.plan = e.Matches, planFor(c.Version, e.Matches)
+	r.attached = newAttachments(c, e)
 	r.bundle.Reset(body, wire.Limits{Entry: l.Resource})
 	return r, nil
 }
@@ -135,6 +138,9 @@ func (r *Reading) judge(ctx context.Context, w *Window) error {
 		}
 	}
 	r.court.pass(ctx, w, &r.window.room)
+	if r.attached != nil {
+		r.attached.hold(w)
+	}
 	return nil
 }
 
