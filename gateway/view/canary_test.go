@@ -168,6 +168,21 @@ func TestCanariesResearch(t *testing.T) {
 	}
 }
 
+// When the server stored a record anybody can know who saw it written: shifted
+// it tells the patient's offset, and shown it finds the record again.
+func TestNoViewTellsWhenTheServerStored(t *testing.T) {
+	for _, use := range Shipped() {
+		out := apply(t, testView(t, use), `{"resourceType":"Patient","id":"1","birthDate":"1970-03-01","meta":{"versionId":"1","lastUpdated":"2026-03-04T05:06:07.089Z"},`+
+			`"contained":[{"resourceType":"Condition","id":"c","meta":{"lastUpdated":"2026-03-04T05:06:07.089Z"},"subject":{"reference":"#"}}]}`)
+		if strings.Contains(out, "lastUpdated") || strings.Contains(out, "07.089") {
+			t.Errorf("%s: %s", use, out)
+		}
+		if v := testView(t, use).Hides("Observation", "meta.lastUpdated"); v == Kept {
+			t.Errorf("%s: a search may ask when a record was stored", use)
+		}
+	}
+}
+
 // Every place of A.4 that survives the other tool's sample, by name.
 func TestKnownLeaks(t *testing.T) {
 	w := testView(t, "safe-harbor")

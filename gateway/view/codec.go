@@ -52,7 +52,7 @@ type keys struct {
 // configuration and policy, so more than this is a bug or an attack.
 const maxDomains = 4096
 
-var errDomain = errors.New("no domain for pseudonyms")
+var errDomain = errors.New("no domain for pseudonyms and dates; write --domain NAME")
 
 // NewCodec makes a codec from master keys, oldest epoch first (at most 26): the
 // last writes, the others still open. Keys are random bytes, at least 16; what

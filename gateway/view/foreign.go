@@ -20,7 +20,7 @@ type foreign interface {
 func loadForeign(v fhir.Version, name string, c config.View, o Options) (*View, error) {
 	data, err := os.ReadFile(c.File)
 	if err != nil {
-		return nil, fmt.Errorf("view %s: read rule file: %w", name, err)
+		return nil, fmt.Errorf("read rule file: %w", err)
 	}
 	options := compat.Options{Version: v, Now: o.Now}
 	if o.Codec != nil {
@@ -28,7 +28,7 @@ func loadForeign(v fhir.Version, name string, c config.View, o Options) (*View, 
 	}
 	engine, err := compat.Load(c.Compat, c.File, data, options)
 	if err != nil {
-		return nil, fmt.Errorf("view %s: %w", name, err)
+		return nil, err
 	}
 	sum := sha256.Sum256(data)
 	return &View{name: name, version: v, codec: o.Codec, now: o.Now, foreign: engine, revision: base64.RawURLEncoding.EncodeToString(sum[:9])}, nil

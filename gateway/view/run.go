@@ -26,7 +26,6 @@ type run struct {
 	second bool          // an overlay's turn: what the first view mapped stays
 	err    error         // why the resource cannot be shown at all
 	frags  []string      // ids of contained resources, in order of appearance
-	text   []byte        // scratch
 }
 
 // resource is what methods need to know of the resource around a leaf.
@@ -167,7 +166,7 @@ func (r *run) object(i int, s *state, root bool) bool {
 		return false
 	}
 	if missing := gone &^ kept &^ beside; missing != 0 {
-		n = r.absent(i, s, missing, n, prev)
+		r.absent(i, s, missing, n, prev)
 	}
 	if root && !r.here.contained {
 		r.label(i, prev)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Vault keeps pairs for pseudonyms that cannot carry their id: ids too long to
@@ -147,6 +148,9 @@ func OpenVault(dir string) (Vault, func() error, error) {
 	path := filepath.Join(dir, "pseudonyms.db")
 	// A second process on the same file would wait for ever without a timeout.
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, nil, fmt.Errorf("open pseudonym vault %s: another process holds it: one gateway runs on one state.dir", path)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open pseudonym vault %s: %w", path, err)
 	}

@@ -59,7 +59,7 @@ func Load(v fhir.Version, name string, c config.View, o Options) (*View, error) 
 	}
 	f, err := open(c)
 	if err != nil {
-		return nil, fmt.Errorf("view %s: %w", name, err)
+		return nil, err
 	}
 	return build(v, name, f, o)
 }
@@ -91,7 +91,7 @@ func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
 func (w *View) check(r *rule) error {
 	switch m := r.method.name; {
 	case (m == pseudonymize || m == cryptoHash || m == dateShift || m == perturb || m == encrypt) && w.codec == nil:
-		return fmt.Errorf("%s: method %s needs a key (pseudonyms.key_file)", r.at, m)
+		return fmt.Errorf("%s: method %s needs a key (--key-file, or pseudonyms.key_file)", r.at, m)
 	case r.dynamic != nil:
 		w.dynamic = append(w.dynamic, r)
 	}
