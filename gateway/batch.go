@@ -79,7 +79,7 @@ func (x *exchange) broken(err error) error {
 func (x *exchange) forgetEntry() {
 	r := &x.record
 	r.Interaction, r.Type, r.ID, r.View, r.Domain = "", "", "", "", ""
-	r.Decision, r.Entries, r.Consents = audit.Decision{}, nil, nil
+	r.Decision, r.Patients, r.Entries, r.Consents = audit.Decision{}, nil, nil, nil
 }
 
 // batchEntry appends the response to one entry.

@@ -15,6 +15,7 @@ import (
 	"gatehouse/gateway/upstream"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 )
 
 // Gateway serves FHIR under the snapshot of its configuration that is live.
@@ -24,6 +25,7 @@ type Gateway struct {
 	metrics *metrics
 	log     *zap.Logger
 	limit   *limit.Limiter
+	bodies  *semaphore.Weighted // of bodyBytes
 }
 
 // ServeHTTP is one HTTP request: admit the caller, serve what it asks, and
@@ -101,6 +103,7 @@ func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error)
 	if err := x.firewall(m); err != nil {
 		return nil, err
 	}
+	x.names(m)
 	if err := x.limitClient(m); err != nil {
 		return nil, err
 	}

@@ -22,13 +22,14 @@ func (x *exchange) identify(s *auth.Subject) {
 		Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: s.TokenID}
 }
 
-// describe notes what is asked.
+// describe notes what is asked, but no ids: those of a caller with a view may be
+// pseudonyms, which are nobody's. See names.
 func (x *exchange) describe(a *fhir.Access) {
 	x.record.Interaction = a.Interaction.String()
 	if a.Interaction == fhir.Operation {
 		x.record.Interaction = a.Operation
 	}
-	x.record.Type, x.record.ID = a.Type, a.ID
+	x.record.Type, x.record.ID = a.Type, ""
 }
 
 // decided notes the decision that stands for the request.
