@@ -25,6 +25,7 @@ var codes = []fhir.Code{
 	{Code: "export.filter", Status: 400, Meaning: "A _typeFilter is of a type that is not exported, or looks over a chain at what you may not see whole."},
 	{Code: "export.foreign", Status: 502, Meaning: "The FHIR server behind the gateway puts the export on another host, where nobody would judge it."},
 	{Code: "export.unsupported", Status: 400, Meaning: "The FHIR server behind the gateway does not do this export."},
+	{Code: "gateway.busy", Status: 503, Meaning: "The gateway is reading as many bodies as it can hold. Retry-After says how long to wait."},
 	{Code: "gateway.internal", Status: 500, Meaning: "The gateway failed. Report the request id."},
 	{Code: "issuer.unavailable", Status: 503, Meaning: "The authorization server's keys or its answer about the token cannot be had. Try again."},
 	{Code: "limit.address", Status: 429, Meaning: "Too many requests from your network address. Retry-After says how long to wait."},

@@ -31,7 +31,7 @@ type exchange struct {
 	caller  *caller
 	page    *page // a page link that was opened, or nil
 	job     *job  // of an export, whose URL was opened, or nil
-	form    string
+	room    int64 // of the gateway's bodyBytes, given back at the end
 	record  audit.Record
 	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
@@ -82,6 +82,8 @@ func (x *exchange) end() {
 }
 
 func (x *exchange) finish() {
+	x.g.bodies.Release(x.room)
+	x.room = 0
 	status := x.out.status
 	code := "ok"
 	if x.failed != nil {
@@ -228,9 +230,16 @@ func (x *exchange) body() ([]byte, error) {
 	if x.r.Body == nil || x.r.Body == http.NoBody || x.r.ContentLength == 0 {
 		return nil, nil
 	}
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+		return nil, &failure{status: http.StatusBadRequest, code: "request.body", text: "This method has no body here. Send none."}
+	}
 	limit := int64(x.s.cfg.Limits.Body)
 	if x.r.ContentLength > limit {
 		return nil, tooLong(limit)
+	}
+	if err := x.roomForBody(limit); err != nil {
+		return nil, err
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(x.out.w, x.r.Body, limit))
 	var over *http.MaxBytesError
@@ -241,6 +250,24 @@ func (x *exchange) body() ([]byte, error) {
 		return nil, &failure{status: http.StatusBadRequest, code: "request.body", text: "The body ended early.", log: err}
 	}
 	return b, nil
+}
+
+// bodyBytes bounds the bodies that are held at once, all requests together: each
+// sender alone may be slow and within its limit (T-18).
+const bodyBytes = 512 << 20
+
+// roomForBody takes the room that the body may need until the request ends.
+func (x *exchange) roomForBody(limit int64) error {
+	if x.r.ContentLength >= 0 {
+		limit = x.r.ContentLength
+	}
+	limit = min(limit, bodyBytes)
+	if !x.g.bodies.TryAcquire(limit) {
+		return &failure{status: http.StatusServiceUnavailable, code: "gateway.busy", retry: time.Second,
+			text: "The gateway is reading as much as it can hold. Try again."}
+	}
+	x.room = limit
+	return nil
 }
 
 func tooLong(limit int64) error {

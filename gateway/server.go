@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // drainTime is how long requests in flight may take to end at shutdown.
@@ -56,7 +57,7 @@ func Open(path string, log *zap.Logger) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
-	g := &Gateway{audit: trail, metrics: newMetrics(), log: log}
+	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes)}
 	p := &Process{Gateway: g, path: path, trail: o}
 	if err := p.open(cfg, log); err != nil {
 		return nil, errors.Join(err, p.Close())

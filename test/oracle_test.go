@@ -60,3 +60,23 @@ func TestNextLinkTellsNothing(t *testing.T) {
 		t.Errorf("got %s", got.body)
 	}
 }
+
+// T-18: a body where FHIR has none is refused unread, without a token too.
+func TestBodiesWhereThereAreNone(t *testing.T) {
+	h := openHouse(t)
+	for _, target := range []string{"/metadata", "/Observation/a", "/Observation?code=x"} {
+		for _, method := range []string{"GET", "DELETE"} {
+			token := h.staff()
+			if target == "/metadata" {
+				token = ""
+			}
+			got := h.do(method, target, token, `{"resourceType":"Patient"}`)
+			if want := 400; got.status != want && !(target == "/metadata" && method == "DELETE" && got.status == 401) {
+				t.Errorf("%s %s: got %d %s", method, target, got.status, got.code())
+			}
+		}
+	}
+	if calls := h.ehr.requests(); len(calls) != 0 {
+		t.Errorf("upstream saw %v", calls)
+	}
+}
