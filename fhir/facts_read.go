@@ -12,7 +12,6 @@ var (
 	errNoType = errors.New("no resourceType")
 	errArray  = errors.New("not an object")
 	errShape  = errors.New("an element that gives a fact has another shape than its type")
-	errID     = errors.New("malformed id")
 )
 
 // factReader is the memory of one reading, used again for the next.

@@ -8,12 +8,6 @@ import (
 	"time"
 )
 
-func benchLog(b *testing.B) *Log {
-	o := testOptions(b.TempDir())
-	o.CheckpointEvery = time.Second
-	return mustOpen(b, o)
-}
-
 // Sustained appends, each waited for, from many goroutines; prints how many
 // records shared a flush.
 func BenchmarkAppendAndWait(b *testing.B) {

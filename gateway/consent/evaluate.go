@@ -84,6 +84,9 @@ func (p *provision) decide(q *query, path string) (verdict, string) {
 		}
 		return silent, ""
 	}
+	if result == silent {
+		return silent, ""
+	}
 	return result, where
 }
 

@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Dir     string        // of Rego and tables; "" is what ships with Gatehouse
 	Data    []string      // table files or patterns; each top key stands under `data`
-	Timeout time.Duration // of one evaluation; default 200ms
+	Timeout time.Duration // of one evaluation; default 1s
 }
 
 // Engine is one loaded policy. It never changes; what it remembers goes with
@@ -49,7 +49,7 @@ type Engine struct {
 // and line of everything that is wrong.
 func Load(o Options) (*Engine, error) {
 	if o.Timeout == 0 {
-		o.Timeout = 200 * time.Millisecond
+		o.Timeout = time.Second
 	}
 	rules, shipped, own, err := gather(o)
 	if err != nil {

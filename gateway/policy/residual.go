@@ -116,12 +116,14 @@ func (r *residual) decide(f *frame) (Decision, bool) {
 		return Decision{}, false
 	}
 	var space [32]byte
-	found := space[:0]
-	if n := (len(r.values) + 7) / 8; n <= len(space) {
-		found = space[:n]
-	} else {
-		found = make([]byte, n)
+	n := (len(r.values) + 7) / 8
+	if n > len(space) {
+		return r.decideWith(f, make([]byte, n))
 	}
+	return r.decideWith(f, space[:n])
+}
+
+func (r *residual) decideWith(f *frame, found []byte) (Decision, bool) {
 	if !r.mark(f, found) {
 		return Decision{}, false
 	}

@@ -229,7 +229,7 @@ func TestTokenEndpointFailures(t *testing.T) { // G-02: no secret in errors, no 
 	}{
 		{"refuses and echoes", func(w http.ResponseWriter, _ url.Values, r *http.Request) {
 			_, secret, _ := r.BasicAuth()
-			http.Error(w, `{"error":"invalid_client","error_description":"`+secret+`"}`, 401)
+			http.Error(w, `{"error":"invalid_client","error_description":"`+secret+`"}`, http.StatusUnauthorized)
 		}},
 		{"redirects", func(w http.ResponseWriter, _ url.Values, r *http.Request) {
 			http.Redirect(w, r, evil.URL, http.StatusTemporaryRedirect)
@@ -294,7 +294,7 @@ func TestAssertionIsWhatSMARTBackendServicesAskFor(t *testing.T) {
 	if err := claims.Validate(jwt.Expected{Issuer: "gw", Subject: "gw", AnyAudience: jwt.Audience{idp.URL}, Time: time.Now()}); err != nil {
 		t.Error(err)
 	}
-	life := claims.Expiry.Time().Sub(time.Now())
+	life := time.Until(claims.Expiry.Time())
 	if claims.ID == "" || life > 5*time.Minute || token.Headers[0].KeyID != "k1" {
 		t.Errorf("jti %q, life %s, kid %q", claims.ID, life, token.Headers[0].KeyID)
 	}

@@ -23,8 +23,7 @@ type load struct {
 
 type connection struct {
 	net.Conn
-	in   *bufio.Reader
-	body []byte
+	in *bufio.Reader
 }
 
 // newLoad opens the connections and asks once on each, so that tokens are
