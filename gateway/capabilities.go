@@ -31,6 +31,10 @@ const metadataLife = time.Minute
 // capabilities answers GET /metadata, which needs no token.
 func (x *exchange) capabilities(ctx context.Context, out output) error {
 	doc, err := x.s.capabilityStatement(ctx)
+	var away *upstream.Error
+	if errors.As(err, &away) {
+		return upstreamFailed(err, http.MethodGet)
+	}
 	if err != nil {
 		return badUpstream(err)
 	}

@@ -27,6 +27,7 @@ func written(t *testing.T, more string) string {
 		}
 	}
 	file := filepath.Join(dir, "gatehouse.yaml")
+	text = []byte(strings.Replace(string(text), "listen: 127.0.0.1:8080", "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0", 1))
 	changed := string(text) + more
 	if from, to, ok := strings.Cut(more, " => "); ok {
 		changed = strings.Replace(string(text), from, to, 1)
