@@ -21,7 +21,7 @@ type deidOptions struct{ view, compat, keyFile, now, domain string }
 func deid() *cobra.Command {
 	var o deidOptions
 	c := &cobra.Command{
-		Use:   "deid --view NAME|FILE [FILE...]",
+		Use:   "deid --view NAME|FILE [--key-file FILE --domain NAME] [FILE...]",
 		Short: "Apply a view to files",
 		Long: `Writes resources, Bundles or NDJSON, from files or stdin, to stdout as a view
 shows them: in the order of the input, one line for one line. With --domain and
@@ -50,7 +50,7 @@ func (o *deidOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.compat, "compat", "", "whose rules FILE holds: `TOOL` microsoft or miracum; default our own")
 	c.Flags().StringVar(&o.keyFile, "key-file", "", "pseudonym key `FILE`; required where the view makes pseudonyms or shifts dates")
 	c.Flags().StringVar(&o.now, "now", "", "`DATE` from which ages are counted, YYYY-MM-DD; default today")
-	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms: a `NAME` as in clients.*.domain")
+	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms and dates: a `NAME` as in clients.*.domain; required where the view needs a key")
 	c.MarkFlagRequired("view") //nolint:errcheck // the flag is there
 }
 

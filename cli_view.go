@@ -62,12 +62,13 @@ func viewApply() *cobra.Command {
 	var o deidOptions
 	var diff bool
 	c := &cobra.Command{
-		Use:   "apply --view NAME|FILE FILE...",
+		Use:   "apply --view NAME|FILE [--key-file FILE --domain NAME] FILE...",
 		Short: "Show resources through a view, or what it changes of them",
 		Long: `Writes one resource a file as the view shows it. With --diff it writes instead
 each element that the view takes away (-), changes (~) or adds (+), one a line:
-what a rule did, and what no rule thought of. Both are patient data.`,
-		Example: "  gatehouse view apply --view research --key-file keys/pseudonyms.key --diff patient.json",
+what a rule did, and what no rule thought of. Both are patient data. A view that
+makes pseudonyms or shifts dates needs --key-file and --domain.`,
+		Example: "  gatehouse view apply --view research --key-file keys/pseudonyms.key --domain study-17 --diff patient.json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
 			w, err := o.load()

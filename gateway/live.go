@@ -172,7 +172,10 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 	for name, c := range all {
 		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: time.Now})
 		if err != nil {
-			problems = append(problems, fmt.Errorf("view %s: %w", name, err))
+			if c.File == "" { // else the error begins with the file's name
+				err = fmt.Errorf("view %s: %w", name, err)
+			}
+			problems = append(problems, err)
 			continue
 		}
 		s.views[name] = w
