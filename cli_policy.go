@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/config"
 	"gatehouse/gateway"
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/policy"
@@ -23,19 +24,35 @@ func policyCommands() *cobra.Command {
 
 func policyTest() *cobra.Command {
 	var data []string
+	var file string
 	c := &cobra.Command{
-		Use:   "test [DIR]",
+		Use:   "test [DIR | -c FILE]",
 		Short: "Run the *_test.rego beside the rules",
-		Long: `Runs the tests of a policy directory, or of the shipped policies where none is
-named, and lists the rules that held in no test. The policy is loaded as serve
-loads it, so that what serve would refuse fails here with its file and line.
-opa test runs the same files; here they have no built-in that the gateway lacks.`,
+		Long: `Runs the tests of a policy directory, or with -c those of the policy that a
+configuration names (policy.dir and policy.data), and lists the rules that held
+in no test. With neither, the policies inside this binary are tested, and not
+those that a configuration names. A table of --data takes the place of
+one with the same key, as in policy.data: tests are then held to your table.
+
+The policy is loaded as serve loads it, so that what serve would refuse fails
+here with its file and line. opa test runs the same files; here they have no
+built-in that the gateway lacks.`,
 		Example: `  gatehouse policy test
+  gatehouse policy test -c gatehouse.yaml
   gatehouse policy test policies/ --data tables/roles.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o := policy.Options{Data: data}
-			if len(args) == 1 {
+			switch {
+			case file != "" && (len(args) == 1 || len(data) > 0):
+				return errors.New("-c names the directory and the tables: leave out DIR and --data")
+			case file != "":
+				cfg, problems := config.Load(file)
+				if err := problems.Err(); err != nil {
+					return err
+				}
+				o = policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data}
+			case len(args) == 1:
 				o.Dir = args[0]
 			}
 			results, unseen, err := policy.Test(c.Context(), o)
@@ -45,6 +62,7 @@ opa test runs the same files; here they have no built-in that the gateway lacks.
 			return printTests(c.OutOrStdout(), results, unseen)
 		},
 	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` whose policy is tested")
 	c.Flags().StringArrayVar(&data, "data", nil, "table `FILE` or pattern, as in policy.data; may be repeated")
 	return c
 }

@@ -47,12 +47,21 @@ taken is not asked. A token on a command line stays in the shell's history.`,
 				}
 				scopes, patient = inToken, cmp.Or(patient, of)
 			}
+			if patient != "" && !strings.HasPrefix(patient, "Patient/") {
+				return fmt.Errorf("--patient %s names no resource; write Patient/%[1]s", patient)
+			}
 			g := scope.Parse(fhir.R4, strings.Fields(scopes), patient, nil)
 			opened := openedBy(g)
 			if asJSON {
-				return writeJSON(c.OutOrStdout(), map[string]any{"scopes": g.Explain(), "opens": opened})
+				if err := writeJSON(c.OutOrStdout(), map[string]any{"scopes": g.Explain(), "opens": opened}); err != nil {
+					return err
+				}
+			} else {
+				printScopes(c.OutOrStdout(), g, opened)
 			}
-			printScopes(c.OutOrStdout(), g, opened)
+			if len(opened) == 0 {
+				return errors.New("together they open nothing")
+			}
 			return nil
 		},
 	}
@@ -119,9 +128,6 @@ func openedBy(g *scope.Grants) (opened []opening) {
 func printScopes(out io.Writer, g *scope.Grants, opened []opening) {
 	for _, e := range g.Explain() {
 		fmt.Fprintf(out, "%s\n  %s\n", e.Scope, e.Text)
-	}
-	if len(opened) == 0 {
-		fmt.Fprintln(out, "together they open nothing")
 	}
 	for _, o := range opened {
 		fmt.Fprintf(out, "open: %s\n  on %s\n", strings.Join(o.Interactions, ", "), typesInWords(o.Types))

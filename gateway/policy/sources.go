@@ -24,9 +24,8 @@ type sources struct {
 	tables []source
 }
 
-// gather reads the files that o names. The tables of the user take the place
-// of shipped ones with the same key; a directory takes the place of all that is
-// shipped.
+// gather reads the files that o names: a directory, or what is shipped, and
+// tables that take the place of those there with the same key.
 func gather(o Options) (rules, shipped, own []source, err error) {
 	if o.Dir == "" {
 		s, err := readFiles(policies.Files, "policies")
@@ -39,7 +38,7 @@ func gather(o Options) (rules, shipped, own []source, err error) {
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		rules, own = s.rules, s.tables
+		rules, shipped = s.rules, s.tables
 	}
 	files, err := expand(o.Data)
 	if err != nil {
