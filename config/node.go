@@ -75,7 +75,8 @@ func (l *loader) scalar(n ast.Node, key, want string) (string, bool) {
 	case *ast.LiteralNode:
 		return l.expand(s.Value.Value, key)
 	case *ast.IntegerNode, *ast.FloatNode:
-		if strings.Contains(want, "number") {
+		// Of a port alone checkAddress says what to write.
+		if strings.Contains(want, "number") || key == "listen" || key == "admin" {
 			return n.GetToken().Value, true
 		}
 	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode, *ast.AliasNode, *ast.AnchorNode, *ast.TagNode:

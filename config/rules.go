@@ -45,6 +45,10 @@ func (l *loader) checkListeners(c *Config) {
 func (l *loader) checkAddress(key, address string) {
 	_, port, err := net.SplitHostPort(address)
 	number, portErr := strconv.ParseUint(port, 10, 16)
+	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+		l.report(key, "%q is a port alone; write 127.0.0.1:%s, or the address that others come to", l.show(key, address), l.show(key, address))
+		return
+	}
 	if err != nil || portErr != nil || number > 65535 {
 		l.report(key, "%q is no address; write host:port, such as 127.0.0.1:8080", l.show(key, address))
 	}
