@@ -35,7 +35,7 @@ func constant(prefix, name string) string {
 
 const intro = `# Facts
 
-What policy knows of a resource without its content (` + "`input.resource`" + ` in DESIGN §6), and the element that gives it.
+What policy knows of a resource without its content (` + "`input.resource`" + `), and the element that gives it.
 This page is made from the table that the gateway reads by; do not edit it: ` + "`go test ./fhir/factsgen -update`" + `.
 
 - **patients**: every element by which R4's CompartmentDefinition ties the type to a patient. A resource of two patients belongs to neither alone.
