@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
@@ -121,8 +122,14 @@ func auditVerify() *cobra.Command {
 		Short: "Check that no record was changed, added or removed",
 		Long: `Checks every record against the log's signed checkpoint and gives two verdicts:
 integrity (each record is the one that was signed) and completeness (none is
-missing). Whoever holds the signing key could sign a shortened log anew, so keep
-checkpoints (the file named checkpoint) elsewhere and name them here.
+missing up to the log's own checkpoint). A rollback to an older copy of the whole
+directory is good in itself, and needs no key, only a copy and the right to write;
+whoever holds the signing key could also sign a shortened log anew. Both show only
+against checkpoints (the file named checkpoint) that were kept elsewhere: name
+them here.
+
+A key file in keys/ that is gone makes its segment unreadable, which no hash
+shows: that each is there is told apart, with -c also that it opens.
 
 The public key alone is enough; with -c it is printed. With --key-file it is
 made from the signing key, or from the sealing key that this one is derived from.`,
@@ -130,11 +137,11 @@ made from the signing key, or from the sealing key that this one is derived from
   gatehouse audit verify --dir copy/ --public-key 'gatehouse/fhir.example.org+…' --checkpoint kept`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			dir, key, err := t.verifier(public)
+			v, err := t.verifier(public)
 			if err != nil {
 				return err
 			}
-			return verifyLog(c.OutOrStdout(), dir, key, kept)
+			return v.run(c.OutOrStdout(), kept)
 		},
 	}, "signing key `FILE`, with --dir")
 	c.Flags().StringVar(&public, "public-key", "", "public `KEY` of the log, with --dir")
@@ -143,24 +150,29 @@ made from the signing key, or from the sealing key that this one is derived from
 	return c
 }
 
-// verifier gives the directory and the public key of a log.
-func (t *trail) verifier(public string) (dir, key string, err error) {
+// verifier is a log and what is at hand to check it with.
+type verifier struct {
+	dir, public string
+	key         []byte // opens records; nil where it is not at hand
+}
+
+func (t *trail) verifier(public string) (verifier, error) {
 	if t.config != "" {
 		o, err := t.options()
 		if err != nil {
-			return "", "", err
+			return verifier{}, err
 		}
-		key, err = audit.VerifierKey(o.Origin, o.Seed)
-		return o.Dir, key, err
+		public, err = audit.VerifierKey(o.Origin, o.Seed)
+		return verifier{o.Dir, public, o.Key}, err
 	}
 	if public != "" {
-		return t.dir, public, nil
+		return verifier{dir: t.dir, public: public}, nil
 	}
 	if t.keyFile == "" {
-		return "", "", errors.New("--dir needs --public-key or --key-file")
+		return verifier{}, errors.New("--dir needs --public-key or --key-file")
 	}
-	key, err = publicOf(t.dir, t.keyFile)
-	return t.dir, key, err
+	public, err := publicOf(t.dir, t.keyFile)
+	return verifier{dir: t.dir, public: public}, err
 }
 
 // publicOf makes the public key of the log in dir from its signing key, or from
@@ -195,7 +207,7 @@ func publicOf(dir, keyFile string) (string, error) {
 	return "", fmt.Errorf("%s is not the key that signed the log in %s", keyFile, dir)
 }
 
-func verifyLog(out io.Writer, dir, key string, kept []string) error {
+func (v verifier) run(out io.Writer, kept []string) error {
 	var checkpoints [][]byte
 	for _, path := range kept {
 		text, err := os.ReadFile(path)
@@ -204,24 +216,71 @@ func verifyLog(out io.Writer, dir, key string, kept []string) error {
 		}
 		checkpoints = append(checkpoints, text)
 	}
-	report, err := audit.Verify(dir, key, checkpoints...)
+	report, err := audit.Verify(v.dir, v.public, checkpoints...)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "log          %s\npublic key   %s\nsigned       %d records\nunsigned     %d younger than the checkpoint\nintegrity    %s\ncompleteness %s\n",
-		report.Origin, key, report.Size, report.Unsigned, verdict(report.Integrity), verdict(report.Completeness))
+	segments, keyErr := audit.KeyFiles(v.dir, v.key)
+	keys := v.keysGood(segments)
+	if there, _ := filepath.Glob(filepath.Join(v.dir, "keys", "*.key")); v.key == nil && len(there) == 0 && segments > 0 {
+		keys, keyErr = "none: this is a copy to verify, which nobody can read", nil
+	}
+	fmt.Fprintf(out, "log          %s\npublic key   %s\nsigned       %d records\nunsigned     %d younger than the checkpoint\n",
+		report.Origin, v.public, report.Size, report.Unsigned)
+	if v.key != nil {
+		v.span(out)
+	}
+	fmt.Fprintf(out, "integrity    %s\ncompleteness %s\nkey files    %s\n",
+		verdict(report.Integrity, "good"), verdict(report.Completeness, completeness(len(kept))), verdict(keyErr, keys))
 	if report.FirstBad >= 0 {
 		fmt.Fprintf(out, "first bad    record %d\n", report.FirstBad)
 	}
 	if !report.OK() {
 		return errors.New("the log is not what was signed")
 	}
+	if keyErr != nil {
+		return fmt.Errorf("records that are signed cannot be read: %w", keyErr)
+	}
 	return nil
 }
 
-func verdict(err error) string {
+// completeness is the verdict when nothing is missing. Against the log's own
+// checkpoint alone an older copy of the directory is as good as the log.
+func completeness(kept int) string {
+	if kept == 0 {
+		return "good up to the log's own checkpoint; a rollback to an older copy shows only against a kept checkpoint (--checkpoint)"
+	}
+	return fmt.Sprintf("good, also against %d kept", kept)
+}
+
+func (v verifier) keysGood(segments int) string {
+	if v.key == nil {
+		return fmt.Sprintf("%d of %d there; that they open is checked with -c", segments, segments)
+	}
+	return fmt.Sprintf("%d of %d open", segments, segments)
+}
+
+// span prints the times of the records: an operator who knows that the gateway
+// ran yesterday sees by them that the log ends last month.
+func (v verifier) span(out io.Writer) {
+	r, err := audit.OpenReader(v.dir, v.key)
+	if err != nil {
+		return
+	}
+	span, err := r.Whole(func(*audit.Record) error { return nil })
+	if span.Records == 0 {
+		return
+	}
+	fmt.Fprintf(out, "times        %s to %s UTC", span.First.Format(time.DateTime), span.Last.Format(time.DateTime))
+	if err != nil {
+		fmt.Fprintf(out, ", of the first %d records: the rest cannot be read", span.Records)
+	}
+	fmt.Fprintln(out)
+}
+
+func verdict(err error, good string) string {
 	if err == nil {
-		return "good"
+		return good
 	}
 	return err.Error()
 }

@@ -165,7 +165,7 @@ func TestAuditCommands(t *testing.T) {
 		{[]string{"verify", "--dir", o.Dir, "--key-file", keys + "/audit.key"}, exitFailed, "not the key that signed"},
 		{[]string{"export", "-c", file}, 0, `"AuditEvent"`},
 		{[]string{"export", "--dir", o.Dir, "--key-file", keys + "/audit.key"}, 0, `"AuditEvent"`},
-		{[]string{"report", "-c", file, "--patient", "Patient/1"}, 0, "WHO"},
+		{[]string{"report", "-c", file, "--patient", "Patient/1"}, 0, "no record names Patient/1 among 2 records from "},
 	} {
 		code, out, errs := gatehouse(append([]string{"audit"}, tt.args...)...)
 		if code != tt.code || !strings.Contains(out+errs, tt.want) {

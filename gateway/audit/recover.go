@@ -73,6 +73,9 @@ func (l *Log) recover(v note.Verifier) (last uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if _, err := KeyFiles(l.o.Dir, nil); err != nil { // someone must look before it is found in an audit
+		return 0, fmt.Errorf("audit log %s: %w", l.o.Dir, err)
+	}
 	if err := l.replay(segments, c); err != nil {
 		return 0, fmt.Errorf("audit log %s: %w", l.o.Dir, err)
 	}
