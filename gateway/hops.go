@@ -24,11 +24,24 @@ import (
 // maxHop is how many resources one hop may lead over.
 const maxHop = 500
 
+// maxHopSearches is how many searches the chains of one search may lead to: each
+// is a request to the upstream, and more where its answer has pages (L-03).
+const maxHopSearches = 10
+
+// hopped is what the chains of a search came to so far.
+type hopped struct {
+	searches int
+	replaced map[string]fhir.Param // by the search that a criterion is alone
+}
+
 // hops replaces the criteria that hop onto what may be hidden. Pages of a
 // search whose hops were made are not made again.
 func (x *exchange) hops(ctx context.Context, m *matter) error {
 	if m.empty || m.at.Target != "" || !slices.ContainsFunc(m.access.Criteria, hopping) {
 		return nil
+	}
+	if m.hopped == nil {
+		m.hopped = &hopped{}
 	}
 	a := *m.access
 	a.Criteria = slices.Clone(a.Criteria)
@@ -44,7 +57,7 @@ func (x *exchange) hops(ctx context.Context, m *matter) error {
 		if certain {
 			continue
 		}
-		replaced, err := x.hop(ctx, a.Type, c)
+		replaced, err := x.hopOnce(ctx, m.hopped, a.Type, c)
 		if err != nil {
 			return err
 		}
@@ -113,12 +126,30 @@ func (x *exchange) onto(ctx context.Context, a *fhir.Access) (*matter, error) {
 	return m, nil
 }
 
+// hopOnce makes a hop that was not made yet.
+func (x *exchange) hopOnce(ctx context.Context, h *hopped, typ string, c *fhir.Param) (fhir.Param, error) {
+	alone := fhir.Access{Interaction: fhir.SearchType, Type: typ, Criteria: []fhir.Param{*c}, Version: x.s.grammar.Version}
+	name := alone.Target()
+	if known, ok := h.replaced[name]; ok {
+		return known, nil
+	}
+	found, err := x.hop(ctx, h, typ, c)
+	if err != nil {
+		return found, err
+	}
+	if h.replaced == nil {
+		h.replaced = map[string]fhir.Param{}
+	}
+	h.replaced[name] = found
+	return found, nil
+}
+
 // hop makes the first step of a criterion on typ and gives what it comes to:
 // the references or ids that it leads from, none where nothing is left.
-func (x *exchange) hop(ctx context.Context, typ string, c *fhir.Param) (fhir.Param, error) {
+func (x *exchange) hop(ctx context.Context, h *hopped, typ string, c *fhir.Param) (fhir.Param, error) {
 	if c.Has != nil {
 		found := fhir.Param{Name: "_id", Type: "token"}
-		err := x.over(ctx, c.Has.Type, *c.Has.Then, func(it *judge.Item) error {
+		err := x.over(ctx, h, c.Has.Type, *c.Has.Then, func(it *judge.Item) error {
 			return x.referred(c.Has, typ, it, &found)
 		})
 		return found, err
@@ -131,7 +162,7 @@ func (x *exchange) hop(ctx context.Context, typ string, c *fhir.Param) (fhir.Par
 			rest.Chain = slices.Clone(c.Chain[1:])
 			rest.Chain[0].Types = []string{next}
 		}
-		err := x.over(ctx, next, rest, func(it *judge.Item) error {
+		err := x.over(ctx, h, next, rest, func(it *judge.Item) error {
 			return add(&found, next+"/"+it.Verdict.Facts.ID)
 		})
 		if err != nil {
@@ -185,13 +216,18 @@ func (x *exchange) referred(h *fhir.Has, typ string, it *judge.Item, found *fhir
 }
 
 // over hands each visible match of one criterion on a type to each.
-func (x *exchange) over(ctx context.Context, typ string, c fhir.Param, each func(*judge.Item) error) error {
+func (x *exchange) over(ctx context.Context, h *hopped, typ string, c fhir.Param, each func(*judge.Item) error) error {
+	if h.searches++; h.searches > maxHopSearches {
+		return &failure{status: http.StatusBadRequest, code: "request.too-many-parameters",
+			text: "The chains of a search lead to more searches than the gateway makes for one. Search in several steps."}
+	}
 	count := windowEntries
 	m, err := x.onto(ctx, &fhir.Access{Interaction: fhir.SearchType, Type: typ, Criteria: []fhir.Param{c},
 		Version: x.s.grammar.Version, Results: fhir.Results{Count: &count}})
 	if err != nil {
 		return err
 	}
+	m.hopped = h
 	if err := x.hops(ctx, m); err != nil || m.empty {
 		return err
 	}

@@ -19,9 +19,10 @@ type matter struct {
 	eval   *policy.Evaluation
 	view   *view.View
 	domain string
-	empty  bool   // a criterion that nothing can match: answered without the upstream
-	self   string // what the client asked, where access no longer tells it
-	at     place  // of the page that is asked for
+	empty  bool    // a criterion that nothing can match: answered without the upstream
+	self   string  // what the client asked, where access no longer tells it
+	at     place   // of the page that is asked for
+	hopped *hopped // what its chains came to, nil before the first
 	// printed is the search as it goes upstream, unless an upstream's page link
 	// is followed instead.
 	printed string

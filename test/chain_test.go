@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,19 @@ func TestHops(t *testing.T) {
 			calls: []string{"GET /Patient?name=vip&_count=200"}},
 		{id: "W conditional", method: "DELETE", target: "/Observation?subject:Patient.name=vip", token: staff, status: 404,
 			calls: []string{"GET /Patient?name=vip&_count=200"}},
+	})
+	// L-03: what is asked twice is made once, and at most ten are made.
+	h.ehr.on("GET /Patient?name=b&_count=200", 200, searchset("", patient))
+	twice := "/Observation?patient.name=jane&patient.name=jane&subject:Patient.name=b&subject:Patient.name=b"
+	many := "/Observation?patient.name=jane"
+	for i := range 10 {
+		h.ehr.on(fmt.Sprintf("GET /Patient?name=n%d&_count=200", i), 200, searchset("", patient))
+		many += fmt.Sprintf("&patient.name=n%d", i)
+	}
+	h.attack(t, []attack{
+		{id: "L-03 twice", target: twice, token: staff, status: 200, ids: []string{"Observation/a"}, released: []string{"Observation/a"},
+			calls: []string{"GET /Patient?name=jane&_count=200", "GET /Patient?name=b&_count=200", "GET /Observation?patient=Patient/A&patient=Patient/A&subject=Patient/A&subject=Patient/A"}},
+		{id: "L-03 many", target: many, token: staff, status: 400, code: "request.too-many-parameters", calls: anyCalls},
 	})
 	// The link back tells what was asked, not what became of it.
 	if got := h.get("/Observation?patient.name=jane", staff); !strings.Contains(got.body, "/Observation?patient:Patient.name=jane") || strings.Contains(got.body, "patient=Patient/A") {

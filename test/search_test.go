@@ -114,6 +114,14 @@ func TestSearchRebuilt(t *testing.T) {
 	h.attack(t, rows)
 }
 
+// A whole compartment is searched as FHIR writes it, and each row is judged.
+func TestWholeCompartment(t *testing.T) {
+	h := openHouse(t)
+	h.ehr.on("GET /Patient/A/*", 200, searchset("", obsA, obsR))
+	h.attack(t, []attack{{id: "FHIR-24 all", target: "/Patient/A/*", token: h.staff(), status: 200, calls: []string{"GET /Patient/A/*"},
+		ids: []string{"Observation/a"}, released: []string{"Observation/a"}, withheld: []string{"Observation/r"}}})
+}
+
 // I-01, I-02, I-04, S-10: an included resource is judged by its own rule.
 func TestIncludes(t *testing.T) {
 	h := openHouse(t)

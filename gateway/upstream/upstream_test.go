@@ -139,6 +139,8 @@ func TestTargetsBelowTheBase(t *testing.T) {
 		{"Patient/1", "http://127.0.0.1:9000/fhir/Patient/1"},
 		{"Patient/1/$everything", "http://127.0.0.1:9000/fhir/Patient/1/$everything"},
 		{"Patient?name=a%20b&x=c|d", "http://127.0.0.1:9000/fhir/Patient?name=a%20b&x=c|d"},
+		{"Patient/1/*?_count=5", "http://127.0.0.1:9000/fhir/Patient/1/*?_count=5"},
+		{"*", ""}, {"Patient/*", ""}, {"Patient/*/Observation", ""}, {"Patient/1/a*", ""}, {"Patient/1/*/*", ""}, {"Patient/1/_history/*", ""}, {"/1/*", ""}, {"../1/*", ""},
 		{"?_getpages=1", "http://127.0.0.1:9000/fhir?_getpages=1"},
 		{"/Patient/1", ""}, {"//evil/x", ""}, {"http://evil/x", ""}, {"../admin", ""}, {"Patient/../../x", ""}, {"Patient//1", ""},
 		{"Patient/1/", ""}, {"Patient/%2e%2e", ""}, {"Patient/1#x", ""}, {"Patient?a=b#c", ""}, {"Patient?a=b c", ""},

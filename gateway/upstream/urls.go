@@ -32,6 +32,7 @@ func (u *Upstream) locate(target string) (*url.URL, error) {
 	}
 	where := *u.base
 	if path != "" {
+		where.RawPath = where.EscapedPath() + "/" + path // the * of a compartment is not escaped
 		where.Path += "/" + path
 	}
 	where.RawQuery = query
@@ -39,10 +40,14 @@ func (u *Upstream) locate(target string) (*url.URL, error) {
 }
 
 // plainPath: segments of the characters that FHIR types, ids and operations
-// have. There is no escape, so the path cannot mean something else.
+// have. There is no escape, so the path cannot mean something else. The one *
+// is a whole compartment's, "Patient/1/*".
 func plainPath(path string) bool {
 	if path == "" {
 		return true
+	}
+	if whole, ok := strings.CutSuffix(path, "/*"); ok && strings.Count(whole, "/") == 1 {
+		path = whole
 	}
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
