@@ -2,8 +2,12 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,10 +26,25 @@ var verdicts = map[string]string{
 // reasons say why one resource is withheld.
 var reasons = map[string]string{
 	"scope.instance":       "no scope covers this resource",
+	"scope.missing":        "no scope of the token opens this interaction on this type",
 	"consent.denied":       "the patient's consent, or the lack of one, denies",
 	"policy.denied":        "no rule permits it, or one forbids it",
 	"policy.error":         "a rule failed",
 	"relation.unavailable": "the care relations could not be looked up",
+}
+
+// because says why something is refused, as nearly as is known: known tells
+// whether the permits and forbids are those of this very decision.
+func because(reason string, permits, forbids []string, known bool) string {
+	switch {
+	case reason != "policy.denied" || !known:
+		return cmp.Or(reasons[reason], reason)
+	case len(forbids) > 0:
+		return "forbidden: " + strings.Join(forbids, " ")
+	case len(permits) == 0:
+		return "no rule permits it"
+	}
+	return cmp.Or(reasons[reason], reason)
 }
 
 func printExplanation(out io.Writer, e *gateway.Explanation) {
@@ -39,7 +58,13 @@ func printExplanation(out io.Writer, e *gateway.Explanation) {
 	if e.Code != "" {
 		line("answer", fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Text))
 	}
-	line("because", cmp.Or(reasons[e.Reason], e.Reason))
+	why := because(cmp.Or(e.Reason, e.Code), e.Permits, e.Forbids, true)
+	if why != e.Code {
+		line("because", why)
+	}
+	if e.Needed != "" {
+		line("needed", "the scope "+e.Needed+", or one that holds it")
+	}
 	for _, r := range e.Permits {
 		line("permits", r)
 	}
@@ -93,6 +118,9 @@ func (q *question) past(out io.Writer, id string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(dir, "checkpoint")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no audit trail in %s yet", dir)
+	}
 	r, err := audit.OpenReader(dir, key)
 	if err != nil {
 		return err
@@ -134,6 +162,9 @@ func printRecord(out io.Writer, r *audit.Record) {
 	if r.Status != 0 {
 		line("answer", fmt.Sprintf("%d %s", r.Status, r.Code))
 	}
+	if why := because(r.Code, r.Decision.Permits, r.Decision.Forbids, len(r.Entries) == 0); why != r.Code {
+		line("because", why)
+	}
 	for _, reason := range r.Decision.Permits {
 		line("permits", reason)
 	}
@@ -146,7 +177,7 @@ func printRecord(out io.Writer, r *audit.Record) {
 	line("seen through", r.View)
 	line("domain", r.Domain)
 	for _, e := range r.Entries {
-		line(e.Effect.String(), e.Type+"/"+e.ID+" "+cmp.Or(reasons[e.Reason], e.Reason))
+		line(e.Effect.String(), e.Type+"/"+e.ID+" "+because(e.Reason, r.Decision.Permits, r.Decision.Forbids, len(r.Entries) == 1))
 	}
 	line("policy", r.Decision.Revision)
 	if r.Erased {

@@ -289,7 +289,7 @@ func (x *exchange) checkScope(m *matter) error {
 	if denial == nil {
 		return x.checkSystemSearch(m)
 	}
-	return &failure{status: http.StatusForbidden, code: denial.Code, challenges: x.s.auth.InsufficientScope(denial.Needed),
+	return &failure{status: http.StatusForbidden, code: denial.Code, challenges: x.s.auth.InsufficientScope(denial.Needed), needed: denial.Needed,
 		text: "The scopes of your token do not grant this interaction on this type."}
 }
 

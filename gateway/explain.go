@@ -41,6 +41,7 @@ type Explanation struct {
 	Code        string `json:"code,omitempty"`   // stable, when refused
 	Reason      string `json:"reason,omitempty"` // why one resource is withheld
 	Text        string `json:"text,omitempty"`
+	Needed      string `json:"needed,omitempty"` // a scope that would have opened it
 	// What decided on the resource.
 	Permits  []string          `json:"permits,omitempty"`
 	Forbids  []string          `json:"forbids,omitempty"`
@@ -93,7 +94,7 @@ func Explain(ctx context.Context, path string, q Question) (*Explanation, error)
 	}
 	var f *failure
 	if errors.As(err, &f) {
-		e.Status, e.Code, e.Text = f.status, f.code, f.text
+		e.Status, e.Code, e.Text, e.Needed = f.status, f.code, f.text, f.needed
 		return e, nil
 	}
 	return e, err

@@ -24,6 +24,7 @@ type failure struct {
 	code       string        // stable, listed in docs/errors.md
 	text       string        // what to do next
 	challenges []string      // WWW-Authenticate
+	needed     string        // a scope that would have been enough
 	retry      time.Duration // Retry-After
 	allow      string        // of a 405
 	made       bool          // a change was made, or may have been: no other answer may stand for this one
