@@ -51,9 +51,11 @@ func (p *Process) watch(ctx context.Context) error {
 func (p *Process) Reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
-	err := p.reloadOnce()
+	change := p.change()
+	err := p.reloadOnce(change)
 	p.metrics.reloaded(err == nil)
 	if err != nil {
+		change.refused(p, err)
 		p.log.Error("reload refused; the old configuration stays", zap.Error(err))
 		p.lastReload.Store(&reloadResult{err: err, at: time.Now()})
 		return err
@@ -69,13 +71,14 @@ type reloadResult struct {
 	at  time.Time
 }
 
-func (p *Process) reloadOnce() error {
+func (p *Process) reloadOnce(c *change) error {
 	old := p.live.Load()
 	p.seen = p.fingerprint() // before anything is read: what changes meanwhile is seen as changed
 	cfg, problems := config.Load(p.path)
 	if len(problems) > 0 {
 		return problems.Err()
 	}
+	c.config = cfg.Hash
 	if err := p.sameProcess(old.cfg, cfg); err != nil {
 		return err
 	}
@@ -83,6 +86,7 @@ func (p *Process) reloadOnce() error {
 	if err != nil {
 		return err
 	}
+	c.policy = next.policy.Revision()
 	if err := next.selfTest(context.Background()); err != nil {
 		return err
 	}
@@ -91,6 +95,10 @@ func (p *Process) reloadOnce() error {
 	if err := awaitReady(next); err != nil {
 		next.stop()
 		return fmt.Errorf("issuers of the new configuration: %w", err)
+	}
+	if err := c.applied(p); err != nil {
+		next.stop()
+		return err
 	}
 	p.limit.Configure(cfg.Limits)
 	p.live.Store(next)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,7 +212,7 @@ func (x *exporter) throttle(r *Record) *auditEvent {
 	return e
 }
 
-// notice tells what befell the log itself.
+// notice tells what befell the log or the gateway itself.
 func (x *exporter) notice(r *Record) *auditEvent {
 	e := &auditEvent{
 		Type:    coding{sysDCM, "110100", "Application Activity"},
@@ -222,6 +223,17 @@ func (x *exporter) notice(r *Record) *auditEvent {
 	}
 	if r.Code == "audit.opened" {
 		e.Subtype = append(e.Subtype, coding{sysDCM, "110120", "Application Start"})
+	}
+	if r.Code == ConfigRefused {
+		e.Outcome = outcomeMinor
+	}
+	if len(r.Notes) > 0 { // what was changed is the gateway's configuration
+		what := entity{Type: &coding{sysEntityType, "2", "System Object"}, Role: &coding{sysObjectRole, "13", "Security Resource"},
+			What: &reference{Identifier: &identifier{Value: x.origin}}}
+		for _, n := range r.Notes {
+			what.Detail = append(what.Detail, detail{n.Name, cmp.Or(n.Value, "unknown")})
+		}
+		e.Entity = append(e.Entity, what)
 	}
 	return e
 }

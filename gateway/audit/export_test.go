@@ -369,3 +369,39 @@ func TestByID(t *testing.T) {
 		t.Errorf("no request: %v, %v", got, err)
 	}
 }
+
+// E-1: what a Notice says beside its code survives, in the trail and in its
+// event; one of before there were notes reads as it did.
+func TestNoticeOfAReload(t *testing.T) {
+	o := testOptions(t.TempDir())
+	l := mustOpen(t, o)
+	mustAppend(t, l, &Record{Kind: Notice, Code: ConfigRefused, Notes: []Note{{"config-before", "aa"}, {"config", ""}, {"reason", "roles.yaml:5: no\n"}}})
+	mustClose(t, l)
+	r, err := OpenReader(o.Dir, testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []*Record
+	for rec, err := range r.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, rec)
+	}
+	if len(got) != 2 || got[0].Notes != nil || len(got[1].Notes) != 3 || got[1].Notes[2] != (Note{"reason", `roles.yaml:5: no\u{a}`}) {
+		t.Fatalf("records %+v", got)
+	}
+	var b bytes.Buffer
+	if _, err := Export(o.Dir, testKey, &b); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	var e auditEvent
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &e); err != nil {
+		t.Fatal(err)
+	}
+	if e.Subtype[0].Code != "config.refused" || e.Outcome != outcomeMinor || len(e.Entity) != 1 || e.Entity[0].Role.Code != "13" ||
+		len(e.Entity[0].Detail) != 3 || e.Entity[0].Detail[1] != (detail{"config", "unknown"}) {
+		t.Errorf("event %+v", e)
+	}
+}

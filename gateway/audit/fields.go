@@ -47,6 +47,28 @@ func readHead(d *reader, r *Record) {
 	r.Code = d.text()
 }
 
+// writeNotes ends the part of the log in a Notice. Those of before there were
+// notes end without.
+func writeNotes(w *writer, r *Record) {
+	if r.Kind != Notice || len(r.Notes) == 0 {
+		return
+	}
+	w.count(len(r.Notes))
+	for _, n := range r.Notes {
+		w.text(n.Name)
+		w.text(n.Value)
+	}
+}
+
+func readNotes(d *reader, r *Record) {
+	if r.Kind != Notice || len(d.b) == 0 {
+		return
+	}
+	for range d.count() {
+		r.Notes = append(r.Notes, Note{Name: d.text(), Value: d.text()})
+	}
+}
+
 func writeCaller(w *writer, c *Caller) {
 	for _, s := range [...]string{c.Issuer, c.Subject, c.Client, c.User, c.Name, c.Organization, c.Token} {
 		w.text(s)

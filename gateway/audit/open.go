@@ -79,6 +79,7 @@ func (o *opener) readLogPart(d *reader) {
 	for range d.count() {
 		o.readEntry(d)
 	}
+	readNotes(d, r)
 }
 
 func (o *opener) readGroup(d *reader) []int {

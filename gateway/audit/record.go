@@ -13,7 +13,7 @@ const (
 	Part                     // what one window of a long answer releases
 	Outcome                  // how the request ended
 	Throttle                 // Count requests of one address refused within ten seconds
-	Notice                   // what befell the log itself, in Code
+	Notice                   // what befell the log or the gateway itself, in Code
 )
 
 var kindNames = [...]string{"", "intent", "part", "outcome", "throttle", "notice"}
@@ -60,9 +60,19 @@ type Record struct {
 
 	Status int    // HTTP status; 0 in an intent
 	Code   string // stable outcome code, "policy.denied"; of a Notice what befell
+	Notes  []Note // of a Notice, what its code leaves open; names no patient
 	Cut    bool   // a text was longer than its cap; set by the log
 	Erased bool   // a patient's key is gone: what it sealed reads empty; set by the log
 }
+
+// The codes of Notices about the configuration.
+const (
+	ConfigReloaded = "config.reloaded"
+	ConfigRefused  = "config.refused"
+)
+
+// Note is one detail of a Notice.
+type Note struct{ Name, Value string }
 
 // Caller is who asked, as verified; zero where nobody was.
 type Caller struct {

@@ -96,6 +96,7 @@ func (s *sealer) writeLogPart(r *Record) {
 	for i := range r.Entries {
 		s.writeEntry(w, r, i)
 	}
+	writeNotes(w, r)
 }
 
 var noEntry Entry
