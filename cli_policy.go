@@ -14,12 +14,35 @@ import (
 	"gatehouse/gateway"
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/policy"
+	"gatehouse/policies"
 )
 
 func policyCommands() *cobra.Command {
-	group := &cobra.Command{Use: "policy", Short: "Test the rules, and tell why they decided as they did"}
-	group.AddCommand(policyTest(), policyExplain())
+	group := &cobra.Command{Use: "policy", Short: "Copy out and test the rules, and tell why they decided as they did"}
+	group.AddCommand(policyInit(), policyTest(), policyExplain())
 	return group
+}
+
+func policyInit() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init DIR",
+		Short: "Write the shipped rules and tables to a new directory",
+		Long: `Writes the rules, tables, tests and schemas that this binary holds to DIR, which
+is made and must not be there yet. To change tables alone, name yours in
+policy.data; to add rules, name the directory in policy.dir. What a later version
+ships does not reach a directory of your own.`,
+		Example: "  gatehouse policy init policies",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := os.Mkdir(args[0], 0o755); err != nil {
+				return fmt.Errorf("make directory of policies: %w", err)
+			}
+			if err := os.CopyFS(args[0], policies.Files); err != nil {
+				return fmt.Errorf("write policies: %w", err)
+			}
+			return nil
+		},
+	}
 }
 
 func policyTest() *cobra.Command {

@@ -54,10 +54,10 @@ func blocksOf(t *testing.T, page string) (all []block) {
 //	```yaml NAME, ```json NAME   a file of the page's directory
 //	```sh                        commands that exist, with flags that exist; those of runs are run
 //	```console                   commands after $, and the output that they have
-var pages = []string{"README.md", "docs/operations.md", "docs/integrators.md"}
+var pages = []string{"README.md", "docs/operations.md", "docs/integrators.md", "docs/policies.md"}
 
 // runs are the commands that need nothing but files.
-var runs = []string{"keys new", "check", "policy test", "scope simulate", "view lint", "view apply", "deid"}
+var runs = []string{"keys new", "check", "policy init", "policy test", "scope simulate", "view lint", "view apply", "deid"}
 
 func TestPages(t *testing.T) {
 	for _, page := range pages {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
+
+	"gatehouse/policies"
 )
 
 var snippet = regexp.MustCompile("(?s)```([a-z ]+)\n(.*?)```")
@@ -48,6 +50,41 @@ func TestDocs(t *testing.T) {
 	_, err = Load(Options{Data: []string{table}})
 	if want := "roles.nurse[0].when is own_pateint: did you mean own_patient?"; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(string(page), want) {
 		t.Errorf("got %v, want the page's %q", err, want)
+	}
+}
+
+// TestDocsExample puts the page's worked example beside the shipped policies.
+func TestDocsExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, policies.Files); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ward3.rego", "ward3_test.rego"} {
+		_, rest, found := strings.Cut(string(page), "```rego "+name+"\n")
+		text, _, ended := strings.Cut(rest, "```")
+		if !found || !ended {
+			t.Fatalf("the page lacks %s", name)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, unseen, err := Test(t.Context(), Options{Dir: dir})
+	if err != nil || len(unseen) > 0 {
+		t.Fatal(unseen, err)
+	}
+	for _, r := range results {
+		if r.Why != "" {
+			t.Errorf("%s:%d: %s: %s", r.File, r.Line, r.Name, r.Why)
+		}
+	}
+	e, err := Load(Options{Dir: dir})
+	if err != nil || !e.NeedsRelation() {
+		t.Errorf("relations are not looked up: %v", err)
 	}
 }
 
