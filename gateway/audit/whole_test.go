@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A-RPT-1: a report or an export of a log that lost something says so and
@@ -88,5 +89,37 @@ func TestReportSaysWhatItWasMadeFrom(t *testing.T) {
 	span, err := Export(dir, testKey, &out)
 	if err != nil || span.Records != 4 || span.First.Format("2006") != "2023" || !strings.Contains(fmt.Sprint(span), "4 records from") {
 		t.Errorf("export: %v, %v", span, err)
+	}
+}
+
+// A-RPT-1: a log that is being written, and rolls, is not taken for a damaged
+// one.
+func TestLiveLogIsWhole(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.SegmentBytes, o.CheckpointEvery = 16<<10, time.Millisecond
+	l := mustOpen(t, o)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 3000 {
+			p := l.Append(smallRead(i))
+			if i%10 == 9 {
+				<-p.done
+			}
+		}
+	}()
+	r, err := OpenReader(o.Dir, testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rounds, writing := 0, true; writing; rounds++ {
+		select {
+		case <-done:
+			writing = false
+		default:
+		}
+		if span, err := r.Whole(func(*Record) error { return nil }); err != nil && !strings.Contains(err.Error(), "no checkpoint") {
+			t.Fatalf("round %d, %s: %v", rounds, span, err)
+		}
 	}
 }
