@@ -46,7 +46,7 @@ var codes = []fhir.Code{
 	{Code: "request.too-long", Status: 413, Meaning: "The body is longer than the gateway takes."},
 	{Code: "request.upgrade", Status: 400, Meaning: "The connection cannot be upgraded to another protocol."},
 	{Code: "resource.contained", Status: 422, Meaning: "The body contains a Patient, or a resource about another patient than its container is about."},
-	{Code: "resource.element", Status: 400, Meaning: "A member of the body differs from a FHIR element in case alone."},
+	{Code: "resource.element", Status: 400, Meaning: "A member of the body differs from a FHIR element in case alone, or is a list where FHIR has one value or the other way round."},
 	{Code: "resource.id", Status: 400, Meaning: "The body's id is not the id in the URL."},
 	{Code: "resource.invalid", Status: 400, Meaning: "The body is not a resource that can be read."},
 	{Code: "resource.labels", Status: 403, Meaning: "The patch takes security labels off that you may not take off."},

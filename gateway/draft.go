@@ -127,6 +127,9 @@ func (w *draftWalk) walk(typ string, node int) error {
 				text: "A member of the body differs from a FHIR element in case alone. Element names are case-sensitive."}
 		case !known:
 			continue // the upstream's to refuse, or an element of its own
+		case !w.shaped(info, c):
+			return &failure{status: http.StatusBadRequest, code: "resource.element",
+				text: "An element of the body is a list where FHIR has one value, or one value where FHIR has a list."}
 		case bare != name:
 			info.Type = "Element"
 		}
@@ -135,6 +138,22 @@ func (w *draftWalk) walk(typ string, node int) error {
 		}
 	}
 	return nil
+}
+
+// shaped reports whether a list stands where FHIR has one, and there alone: of
+// two subjects a server might keep another than the gateway judged (N-08).
+func (w *draftWalk) shaped(info fhir.ElementInfo, node int) bool {
+	if (w.tree.Nodes[node].Kind == wire.Array) != info.Array {
+		return false
+	}
+	if info.Array {
+		for c := range w.tree.Children(node) {
+			if w.tree.Nodes[c].Kind == wire.Array {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // twin reports whether a name is a FHIR element's but for its case: a server
