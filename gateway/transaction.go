@@ -36,17 +36,33 @@ func (x *exchange) transaction(ctx context.Context, a *fhir.Access, out output) 
 	return x.answerGraph(ctx, steps, heads, out)
 }
 
+// judgeGraph judges every entry, also after one was denied: an answer about
+// another entry must not tell whether the denied one's resource exists (W-09).
 func (x *exchange) judgeGraph(ctx context.Context, a *fhir.Access) (graph, error) {
 	steps, err := x.plan(ctx, a)
 	if err != nil {
 		return nil, err
 	}
+	var refused error
 	for _, s := range steps {
-		if err := x.judgeStep(ctx, s, steps); err != nil {
+		err := x.judgeStep(ctx, s, steps)
+		if err != nil && !denies(asFailure(err)) {
 			return nil, err
 		}
+		if refused == nil {
+			refused = err
+		}
+	}
+	if refused != nil {
+		return nil, refused
 	}
 	return steps, nil
+}
+
+// denies tells whether an answer says no more than that something may not be
+// done, or is not there.
+func denies(f *failure) bool {
+	return f.status == http.StatusNotFound || f.status == http.StatusForbidden && f.challenges == nil
 }
 
 // wholeDenied hides which entry was denied, and why, where that would tell of
@@ -54,7 +70,7 @@ func (x *exchange) judgeGraph(ctx context.Context, a *fhir.Access) (graph, error
 // request itself stay as they are.
 func wholeDenied(err error) error {
 	f := asFailure(err)
-	if f.status == http.StatusNotFound || f.status == http.StatusForbidden && f.challenges == nil {
+	if denies(f) {
 		return &failure{status: http.StatusForbidden, code: "transaction.denied", log: err,
 			text: "An entry of the transaction may not be carried out, so none was."}
 	}

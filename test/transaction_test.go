@@ -104,6 +104,29 @@ func TestTransactionDenied(t *testing.T) {
 	w.attack(t, []writing{found})
 }
 
+// W-09: an entry that fails by itself fails the same beside a hidden resource
+// and beside an absent one.
+func TestTransactionHidesBesideAFailure(t *testing.T) {
+	h, _ := transactionHouse(t)
+	tA := h.patient("A", "patient/*.cruds")
+	put := func(id string) string {
+		return request{method: "PUT", url: "Observation/" + id, body: body(id, ref("subject", "Patient/A"))}.entry()
+	}
+	for id, bad := range map[string]string{
+		"a body":    post("Observation", ref("subject", uuid2)).entry(),
+		"a list":    post("Observation", `"subject":[{"reference":"Patient/A"}]`).entry(),
+		"a version": request{method: "PUT", url: "Observation/a", body: body("a", ref("subject", "Patient/A")), ifMatch: `W/"1"`}.entry(),
+	} {
+		want := h.do("POST", "", tA, transactionOf(put("absent"), bad))
+		for _, hidden := range []string{"b", "r"} {
+			got := h.do("POST", "", tA, transactionOf(put(hidden), bad))
+			if got.status < 400 || got.status != want.status || withoutID(got.body) != withoutID(want.body) {
+				t.Errorf("%s beside %s: got %d %s, beside nothing %d %s", id, hidden, got.status, got.body, want.status, want.body)
+			}
+		}
+	}
+}
+
 // What is sent is the graph that was judged.
 func TestTransactionGraph(t *testing.T) {
 	h, _ := transactionHouse(t)
