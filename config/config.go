@@ -16,14 +16,15 @@ import "net/url"
 type Config struct {
 	// Public listener, host:port. FHIR is served under the path of public_url.
 	Listen string `yaml:"listen" required:"127.0.0.1:8080"`
-	// Health, metrics and admin API, host:port; never on the public listener.
+	// Health, metrics and reload, host:port; never on the public listener.
 	// Plain http on loopback; anywhere else it is served with tls (AdminTLS).
 	Admin string `yaml:"admin" default:"127.0.0.1:9090"`
 	// FHIR base as clients see it; every link that leaves is below it.
 	PublicURL string `yaml:"public_url" required:"https://fhir.example.org/r4"`
 	// Embedded stores.
 	State State `yaml:"state"`
-	// Who may use /api/v1 on the admin listener; left out: nobody.
+	// Who may use /api/v1 on the admin listener; left out: nobody. This version
+	// checks it and has no /api/v1.
 	AdminAuth *AdminAuth `yaml:"admin_auth"`
 	// Browser applications that may call the gateway.
 	CORS CORS `yaml:"cors"`
@@ -45,7 +46,7 @@ type Config struct {
 	// By name. A shipped view that a client names needs no entry here.
 	Views map[string]View `yaml:"views"`
 	// Key of pseudonyms and date shifts; required where a view needs them.
-	// Losing it loses the way back from every pseudonym.
+	// Losing it, every pseudonym that was given out leads nowhere.
 	Pseudonyms KeyFile `yaml:"pseudonyms"`
 	// Key of page links and every other handle.
 	Sealing KeyFile `yaml:"sealing" required:"{key_file: keys/sealing.key}"`

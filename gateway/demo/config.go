@@ -25,7 +25,7 @@ const configText = `# The demo's configuration: edit it, and the gateway takes i
 # A configuration for your own server needs no more than these sections.
 
 listen: %[2]s                # the public listener
-admin: %[3]s                 # health, metrics, admin API
+admin: %[3]s                 # health, metrics, reload
 public_url: %[4]s     # the FHIR base as clients see it
 insecure_http: true                     # plain http, which is for loopback alone
 
@@ -53,8 +53,8 @@ policy: {data: [policies/*.yaml]}
 # Consents are looked up on the FHIR server; who has given none is not shown.
 consent: {source: upstream, default: deny, max_staleness: 5s}
 
-# Made by "gatehouse keys new FILE". Without pseudonyms.key nobody can turn a
-# pseudonym back, and without audit.key nobody can read the trail.
+# Made by "gatehouse keys new FILE". Without pseudonyms.key the pseudonyms
+# that were given out lead nowhere; without audit.key nobody can read the trail.
 sealing: {key_file: keys/sealing.key}
 pseudonyms: {key_file: keys/pseudonyms.key}
 state: {dir: var/state, key_file: keys/state.key}
