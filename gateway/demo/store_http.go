@@ -40,13 +40,28 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, r, refusal(http.StatusRequestEntityTooLarge, "too-long", "The body cannot be read."))
 		return
 	}
-	a, refused := fhir.Parse(fhir.Request{Method: r.Method, Path: strings.TrimSuffix(path, "/"), Query: r.URL.RawQuery,
-		Header: r.Header, Body: body, ContentType: r.Header.Get("Content-Type")}, s.options)
+	a, refused := s.parse(r, strings.TrimSuffix(path, "/"), body)
 	if refused != nil {
 		s.answer(w, r, refusal(refused.Status, "invalid", refused.Text))
 		return
 	}
 	s.answer(w, r, s.locked(a))
+}
+
+// parse reads a request. That a PUT is of what must not exist yet the gateway
+// says and its clients cannot, so the grammar does not know it.
+func (s *Store) parse(r *http.Request, path string, body []byte) (*fhir.Access, *fhir.Error) {
+	header, onlyNew := r.Header, r.Method == http.MethodPut && r.Header.Get("If-None-Match") == "*"
+	if onlyNew {
+		header = header.Clone()
+		header.Del("If-None-Match")
+	}
+	a, refused := fhir.Parse(fhir.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery,
+		Header: header, Body: body, ContentType: r.Header.Get("Content-Type")}, s.options)
+	if refused == nil && onlyNew {
+		a.IfNoneMatch = "*"
+	}
+	return a, refused
 }
 
 func (s *Store) locked(a *fhir.Access) reply {

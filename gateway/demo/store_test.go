@@ -129,6 +129,8 @@ func TestVersions(t *testing.T) {
 		{"old version", "GET", "/Patient/a/_history/2", "", nil, 200},
 		{"no such version", "GET", "/Patient/a/_history/9", "", nil, 404},
 		{"update as create", "PUT", "/Patient/b", `{"resourceType":"Patient","id":"b"}`, nil, 201},
+		{"only if new", "PUT", "/Patient/new", `{"resourceType":"Patient","id":"new"}`, []string{"If-None-Match", "*"}, 201},
+		{"no longer new", "PUT", "/Patient/new", `{"resourceType":"Patient","id":"new"}`, []string{"If-None-Match", "*"}, 412},
 		{"another's id", "PUT", "/Patient/b", `{"resourceType":"Patient","id":"c"}`, nil, 400},
 		{"not JSON", "POST", "/Patient", `{`, nil, 400},
 		{"twice the same name", "POST", "/Patient", `{"resourceType":"Patient","active":true,"active":false}`, nil, 400},
@@ -151,8 +153,8 @@ func TestVersions(t *testing.T) {
 	if want := []string{"DELETE", "PATCH", "PUT", "PUT"}; !slices.Equal(methods, want) {
 		t.Errorf("history: got %v, want %v", methods, want)
 	}
-	if got := get(t, s, "/_history"); len(got.Entry) != 5 {
-		t.Errorf("system history: got %d entries, want 5", len(got.Entry))
+	if got := get(t, s, "/_history"); len(got.Entry) != 6 {
+		t.Errorf("system history: got %d entries, want 6", len(got.Entry))
 	}
 }
 
