@@ -30,7 +30,7 @@ var cast = []act{
 			{says: "404, as if there were none: a patient of another ward", target: "/Patient/p013", lacks: []string{"p013"}},
 			{says: "404 as well: her own ward, but this patient has given no consent", target: "/Patient/p036", lacks: []string{"p036"}},
 			{says: "200: what she may see of all that was measured (1.10 stays 1.10), and a sealed link to the next page", target: "/Observation?_count=10",
-				has: []string{`/_page/`, ".10,"}},
+				has: []string{`/_page/`, ":1.10,"}},
 			{says: "201: she records a condition of her own patient", target: "/Condition",
 				post: `{"resourceType":"Condition","subject":{"reference":"Patient/p012"},"recorder":{"reference":"Practitioner/dr-1"},"code":{"text":"Fieber"}}`},
 		}},
