@@ -66,19 +66,18 @@ func offered(cfg *config.Config) error {
 			problems = append(problems, fmt.Errorf("operations.allow[%d]: %s is an operation that nobody here could judge; remove it", i, name))
 		}
 	}
-	problems = append(problems, ownKeys(cfg))
 	return errors.Join(problems...)
 }
 
-// ownKeys refuses one key for two uses: whoever is given one of them, an
-// auditor perhaps, would hold the other as well.
-func ownKeys(cfg *config.Config) error {
+// sharedKeys names keys of two uses: whoever is given one of them, an auditor
+// perhaps, holds the other as well.
+func sharedKeys(cfg *config.Config) []string {
 	type use struct {
 		name string
 		key  []byte
 	}
 	var seen []use
-	var problems []error
+	var shared []string
 	for _, k := range []struct{ name, file string }{
 		{"sealing.key_file", cfg.Sealing.KeyFile}, {"audit.key_file", cfg.Audit.KeyFile}, {"audit.signing_key_file", cfg.Audit.SigningKeyFile},
 		{"pseudonyms.key_file", cfg.Pseudonyms.KeyFile}, {"state.key_file", cfg.State.KeyFile},
@@ -91,11 +90,11 @@ func ownKeys(cfg *config.Config) error {
 			continue // said where it is used
 		}
 		if at := slices.IndexFunc(seen, func(u use) bool { return bytes.Equal(u.key, key) }); at >= 0 {
-			problems = append(problems, fmt.Errorf("%s: is the same key as %s; make one of its own: gatehouse keys new FILE", k.name, seen[at].name))
+			shared = append(shared, k.name+" is the same key as "+seen[at].name+"; make one of its own: gatehouse keys new FILE")
 		}
 		seen = append(seen, use{k.name, key})
 	}
-	return errors.Join(problems...)
+	return shared
 }
 
 // weakened says what the configuration gives up of the gateway's
@@ -108,5 +107,5 @@ func weakened(cfg *config.Config) []string {
 	case cfg.Consent.Default == "permit":
 		all = append(all, "consent.default permit: patients without consent are shown")
 	}
-	return append(all, cfg.Insecure()...)
+	return append(append(all, sharedKeys(cfg)...), cfg.Insecure()...)
 }

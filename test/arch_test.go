@@ -133,7 +133,7 @@ func mayImport(pkg, own string) bool {
 	case strings.HasPrefix(pkg, "test/"):
 		return true
 	case pkg == "main", pkg == "gateway":
-		return own == "gateway" && pkg == "main" || strings.HasPrefix(own, "gateway/") || shared(pkg, own)
+		return pkg == "main" && (own == "gateway" || own == "policies") || strings.HasPrefix(own, "gateway/") || shared(pkg, own)
 	case pkg == "config", pkg == "policies":
 		return false
 	case pkg == "fhir", strings.HasPrefix(pkg, "fhir/"):
