@@ -80,3 +80,37 @@ func TestBodiesWhereThereAreNone(t *testing.T) {
 		t.Errorf("upstream saw %v", calls)
 	}
 }
+
+// A care relation is looked up for what no other rule permits, and where it
+// cannot be had nothing else is lost.
+func TestCareIsLookedUpWhereItDecides(t *testing.T) {
+	h := openHouse(t)
+	h.write("policy/policy.rego", `package gatehouse
+
+permit contains "staff" if "staff" in input.subject.roles
+
+permit contains "carer" if {
+	some e in input.relation.encounters
+	input.subject.fhir_user in e.participants
+}
+`)
+	if err := h.process.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	if got := h.get("/Observation/a", h.staff()); got.status != 200 {
+		t.Errorf("staff: got %d %s", got.status, got.code())
+	}
+	if calls := h.ehr.requests(); !slices.Equal(calls, []string{"GET /Observation/a"}) {
+		t.Errorf("staff: upstream saw %v", calls)
+	}
+	carer := h.token(map[string]any{"fhirUser": "Practitioner/7"})
+	if got := h.get("/Observation/a", carer); got.status != 404 {
+		t.Errorf("carer without a lookup: got %d", got.status)
+	}
+	h.ehr.on("GET /Encounter", 200, searchset("", `{"resourceType":"Encounter","id":"e","status":"in-progress","subject":{"reference":"Patient/A"},"participant":[{"individual":{"reference":"Practitioner/7"}}]}`))
+	h.ehr.on("GET /CareTeam", 200, searchset(""))
+	if got := h.get("/Observation/a", carer); got.status != 200 {
+		t.Errorf("carer: got %d %s", got.status, got.code())
+	}
+}

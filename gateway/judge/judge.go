@@ -42,10 +42,12 @@ type Court struct {
 	Consent  *consent.Engine // nil: consent is not consulted
 	Actor    consent.Actor
 	Relation *relation.Engine // nil: no rule asks for it
-	Asked    *fhir.Access     // what is searched for, as the client put it; nil outside searches
-	View     *view.View       // the caller's own; nil: resources as they are
-	Domain   string
-	Base     string // public base URL
+	// RelationOnlyPermits: nothing is forbidden or obliged by it.
+	RelationOnlyPermits bool
+	Asked               *fhir.Access // what is searched for, as the client put it; nil outside searches
+	View                *view.View   // the caller's own; nil: resources as they are
+	Domain              string
+	Base                string // public base URL
 	// ViewNamed finds a view that policy obliges.
 	ViewNamed func(name string) (*view.View, error)
 	// Assured tells whether the caller's login satisfies a step-up.
@@ -105,6 +107,36 @@ func (c *Court) Weigh(ctx context.Context, items []*Item) {
 			c.weigh(ctx, it, &around)
 		}
 	}
+	if c.Relation != nil && c.RelationOnlyPermits {
+		c.weighByCare(ctx, items, &around)
+	}
+}
+
+// weighByCare decides once more on what no rule permits as far as is known
+// without the care relation, which is looked up for these alone.
+func (c *Court) weighByCare(ctx context.Context, items []*Item, around *surroundings) {
+	var again []*Item
+	var patients []string
+	for _, it := range items {
+		v := &it.Verdict
+		if v.Reason == "policy.denied" && len(v.Decision.Forbids) == 0 && len(v.Facts.Patients) > 0 {
+			again = append(again, it)
+			patients = append(patients, v.Facts.Patients...)
+		}
+	}
+	if len(again) == 0 {
+		return
+	}
+	care, err := c.Relation.Load(ctx, patients)
+	if err != nil {
+		c.Alarm("relation.unavailable")
+		return // what is known permits none of them
+	}
+	around.care = care
+	for _, it := range again {
+		it.Verdict.Reason = ""
+		c.weigh(ctx, it, around)
+	}
 }
 
 // letterOf is the permission that a resource is held against: what is included
@@ -133,7 +165,7 @@ func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {
 	if s.consents, s.down = c.consents(ctx, patients); s.down != nil {
 		c.Alarm("consent.unavailable")
 	}
-	if c.Relation == nil || len(patients) == 0 {
+	if c.Relation == nil || c.RelationOnlyPermits || len(patients) == 0 {
 		return s
 	}
 	care, err := c.Relation.Load(ctx, patients)

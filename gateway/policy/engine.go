@@ -137,6 +137,11 @@ func (e *Engine) NeedsContent() bool { return e.reads.content }
 // NeedsRelation tells that some rule reads input.relation.
 func (e *Engine) NeedsRelation() bool { return e.reads.relation }
 
+// RelationOnlyPermits tells that what rules read of input.relation can permit
+// and neither forbid nor oblige: without it, less is allowed and nothing else
+// changes.
+func (e *Engine) RelationOnlyPermits() bool { return !e.reads.relationBinds }
+
 var errTimeout = errors.New("policy took too long")
 
 // ask evaluates the whole policy by OPA.

@@ -7,6 +7,7 @@ import (
 // reads are the parts of the input that rules refer to.
 type reads struct {
 	content, relation bool
+	relationBinds     bool // relation is read on the way to a forbid or an obligation
 	paths             []ast.Ref
 }
 
@@ -22,7 +23,39 @@ func readsOf(c *ast.Compiler) reads {
 	}
 	r.content = r.mentions("input.resource.content")
 	r.relation = r.mentions("input.relation")
+	r.relationBinds = r.relation && binds(c)
 	return r
+}
+
+// binds tells whether a rule that forbids or obliges depends on the care
+// relation, by itself or through the rules that it calls.
+func binds(c *ast.Compiler) bool {
+	relation := ast.MustParseRef("input.relation")
+	seen := map[any]bool{}
+	var reads func(x any) bool
+	reads = func(x any) bool {
+		if seen[x] {
+			return false
+		}
+		seen[x] = true
+		found := false
+		ast.WalkRefs(x, func(ref ast.Ref) bool {
+			found = found || ref.HasPrefix(ast.InputRootRef) && (ref.GroundPrefix().HasPrefix(relation) || relation.HasPrefix(ref.GroundPrefix()))
+			return found
+		})
+		for next := range c.Graph.Dependencies(x) {
+			found = found || reads(next)
+		}
+		return found
+	}
+	for _, m := range c.Modules {
+		for _, rule := range m.Rules {
+			if name := ruleName(rule); (name == "forbid" || name == "oblige") && reads(rule) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mentions tells whether a rule reads path, something in it, or something that
