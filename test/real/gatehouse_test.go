@@ -123,10 +123,16 @@ audit: {dir: var/audit, key_file: keys/audit.key}
 	return g.process.start()
 }
 
-// command runs the binary to its end.
+// command runs the binary to its end and gives what it printed; of one that
+// failed, what it said on stderr too.
 func (g *gatehouse) command(args ...string) (string, error) {
-	out, err := exec.Command(g.binary(), args...).CombinedOutput()
-	return string(out), err
+	c := exec.Command(g.binary(), args...)
+	var out, said bytes.Buffer
+	c.Stdout, c.Stderr = &out, &said
+	if err := c.Run(); err != nil {
+		return out.String() + said.String(), err
+	}
+	return out.String(), nil
 }
 
 // clean tells whether the gateway's log is free of patient data and secrets
