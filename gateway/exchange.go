@@ -12,7 +12,6 @@ import (
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
-	"gatehouse/gateway/policy"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -334,5 +333,3 @@ func policyDown(err error) *failure {
 	return &failure{status: http.StatusServiceUnavailable, code: "policy.unavailable", retry: time.Second,
 		text: "The rules could not be evaluated. Try again.", log: err}
 }
-
-var _ policy.Decision

@@ -13,9 +13,9 @@ import (
 	"gatehouse/gateway/upstream"
 )
 
-// maxRefill is how many upstream pages are read for one page of an answer:
-// pages on which nothing is visible are passed over, since an empty page
-// that is not the last tells that something is hidden.
+// maxRefill bounds the upstream pages of windowEntries rows that are read for one
+// answer of ours. Rows that are hidden are passed over, since an empty page that
+// is not the last tells that something is hidden.
 const maxRefill = 10
 
 // search answers whatever brings a Bundle of resources: searches, histories
