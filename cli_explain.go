@@ -33,11 +33,10 @@ var reasons = map[string]string{
 	"relation.unavailable": "the care relations could not be looked up",
 }
 
-// because says why something is refused, as nearly as is known: known tells
-// whether the permits and forbids are those of this very decision.
-func because(reason string, permits, forbids []string, known bool) string {
+// because says why something is refused.
+func because(reason string, permits, forbids []string) string {
 	switch {
-	case reason != "policy.denied" || !known:
+	case reason != "policy.denied":
 		return cmp.Or(reasons[reason], reason)
 	case len(forbids) > 0:
 		return "forbidden: " + strings.Join(forbids, " ")
@@ -58,7 +57,7 @@ func printExplanation(out io.Writer, e *gateway.Explanation) {
 	if e.Code != "" {
 		line("answer", fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Text))
 	}
-	why := because(cmp.Or(e.Reason, e.Code), e.Permits, e.Forbids, true)
+	why := because(cmp.Or(e.Reason, e.Code), e.Permits, e.Forbids)
 	if why != e.Code {
 		line("because", why)
 	}
@@ -162,7 +161,7 @@ func printRecord(out io.Writer, r *audit.Record) {
 	if r.Status != 0 {
 		line("answer", fmt.Sprintf("%d %s", r.Status, r.Code))
 	}
-	if why := because(r.Code, r.Decision.Permits, r.Decision.Forbids, len(r.Entries) == 0); why != r.Code {
+	if why := because(r.Code, r.Decision.Permits, r.Decision.Forbids); why != r.Code {
 		line("because", why)
 	}
 	for _, reason := range r.Decision.Permits {
@@ -177,7 +176,11 @@ func printRecord(out io.Writer, r *audit.Record) {
 	line("seen through", r.View)
 	line("domain", r.Domain)
 	for _, e := range r.Entries {
-		line(e.Effect.String(), e.Type+"/"+e.ID+" "+because(e.Reason, r.Decision.Permits, r.Decision.Forbids, len(r.Entries) == 1))
+		why := because(e.Reason, e.Permits, e.Forbids)
+		if e.Effect != audit.Withheld {
+			why = strings.Join(e.Permits, " ")
+		}
+		line(e.Effect.String(), e.Type+"/"+e.ID+"  "+why)
 	}
 	line("policy", r.Decision.Revision)
 	if r.Erased {
@@ -237,6 +240,8 @@ type entryJSON struct {
 	Resource string   `json:"resource"`
 	Patients []string `json:"patients,omitempty"`
 	Reason   string   `json:"reason,omitempty"`
+	Permits  []string `json:"permits"`
+	Forbids  []string `json:"forbids,omitempty"`
 }
 
 func jsonOf(r *audit.Record) recordJSON {
@@ -250,7 +255,7 @@ func jsonOf(r *audit.Record) recordJSON {
 		j.Consents = append(j.Consents, consentJSON(c))
 	}
 	for _, e := range r.Entries {
-		j.Entries = append(j.Entries, entryJSON{e.Effect.String(), e.Type + "/" + e.ID, e.Patients, e.Reason})
+		j.Entries = append(j.Entries, entryJSON{e.Effect.String(), e.Type + "/" + e.ID, e.Patients, e.Reason, e.Permits, e.Forbids})
 	}
 	return j
 }

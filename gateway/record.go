@@ -53,7 +53,8 @@ func (x *exchange) changed(it *judge.Item) { x.note(it, audit.Changed) }
 func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 	v := &it.Verdict
 	x.record.Entries = append(x.record.Entries, audit.Entry{Effect: effect, Type: v.Facts.Type, ID: v.Facts.ID,
-		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason})
+		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason,
+		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids})
 	if len(x.record.Entries) == 1 || v.Allow && !x.record.Decision.Allow {
 		x.decided(v.Decision) // of many resources the first that was allowed stands for all
 	}

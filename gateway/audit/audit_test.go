@@ -101,7 +101,7 @@ func smallRead(i int) *Record {
 		Method: "GET", Interaction: "read", Type: "Observation", ID: "o-1", Query: []byte("/Observation/o-1"),
 		Decision: Decision{Allow: true, Permits: []string{"clinician reads own ward"}, Revision: "r1"},
 		Consents: []Consent{{Patient: "Patient/p1", Decision: "permit", Source: "Consent/c1", Provision: "provision.provision[0]"}},
-		Entries:  []Entry{{Effect: Released, Type: "Observation", ID: "o-1", Version: "3", Patients: []string{"Patient/p1"}}},
+		Entries:  []Entry{{Effect: Released, Type: "Observation", ID: "o-1", Version: "3", Patients: []string{"Patient/p1"}, Permits: []string{"clinician reads own ward"}}},
 		Kind:     Outcome, Status: 200,
 	}
 }
@@ -111,7 +111,7 @@ func searchPage(n int) *Record {
 	r.Interaction, r.ID, r.Query, r.Consents, r.Entries = "search-type", "", []byte("/Observation?code=x"), nil, nil
 	for i := range n {
 		p := fmt.Sprintf("Patient/%04d", i)
-		r.Entries = append(r.Entries, Entry{Effect: Released, Type: "Observation", ID: fmt.Sprintf("o-%d", i), Version: "1", Patients: []string{p}})
+		r.Entries = append(r.Entries, Entry{Effect: Released, Type: "Observation", ID: fmt.Sprintf("o-%d", i), Version: "1", Patients: []string{p}, Permits: r.Decision.Permits})
 		r.Consents = append(r.Consents, Consent{Patient: p, Decision: "permit", Source: fmt.Sprintf("Consent/%d", i)})
 	}
 	return r
@@ -122,8 +122,9 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	mixed.Interaction, mixed.ID, mixed.Consents = "search-type", "", nil
 	mixed.Patients = []string{"Patient/p3"}
 	mixed.Entries = []Entry{
-		{Effect: Released, Type: "Group", ID: "g", Patients: []string{"Patient/p1", "Patient/p2"}},
-		{Effect: Withheld, Type: "Observation", ID: "o", Reason: "consent.denied", Patients: []string{"Patient/p2"}},
+		{Effect: Released, Type: "Group", ID: "g", Patients: []string{"Patient/p1", "Patient/p2"}, Permits: mixed.Decision.Permits},
+		{Effect: Withheld, Type: "Observation", ID: "o", Reason: "policy.denied", Patients: []string{"Patient/p2"}, Permits: []string{"b"}, Forbids: []string{"no", "never"}},
+		{Effect: Withheld, Type: "Observation", ID: "q", Reason: "policy.denied", Patients: []string{"Patient/p2"}, Permits: []string{"b"}, Forbids: []string{"no", "never"}},
 		{Effect: Released, Type: "Organization", ID: "2", Version: "7"},
 		{Effect: Released, Type: "Group", ID: "h", Patients: []string{"Patient/p1", "Patient/p2"}},
 	}

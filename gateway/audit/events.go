@@ -23,7 +23,7 @@ func (x *exporter) rest(r *Record, patient string) *auditEvent {
 		e.Subtype = append(e.Subtype, coding{Code: strings.TrimPrefix(r.Interaction, "$")})
 	}
 	e.Outcome, e.OutcomeDesc = outcomeOf(r, patient)
-	e.Entity = append(e.Entity, transactionEntity(r))
+	e.Entity = append(e.Entity, transactionEntity(r, patient))
 	if patient != "" {
 		e.Entity = append(e.Entity, patientEntity(patient))
 	}
@@ -98,8 +98,8 @@ func cmpCode(r *Record) string {
 	return fmt.Sprintf("status %d", r.Status)
 }
 
-// transactionEntity names the request, and how it was decided.
-func transactionEntity(r *Record) entity {
+// transactionEntity names the request, and how it was decided for one patient.
+func transactionEntity(r *Record, patient string) entity {
 	e := entity{
 		Type: &coding{System: sysBALPEntity, Code: "XrequestId"},
 		What: &reference{Identifier: &identifier{Value: r.Request}},
@@ -110,10 +110,11 @@ func transactionEntity(r *Record) entity {
 		}
 	}
 	add("policy", r.Decision.Revision)
-	for _, reason := range r.Decision.Permits {
+	permits, forbids := decidedFor(r, patient)
+	for _, reason := range permits {
 		add("permit", reason)
 	}
-	for _, reason := range r.Decision.Forbids {
+	for _, reason := range forbids {
 		add("forbid", reason)
 	}
 	add("view", r.View)

@@ -79,6 +79,7 @@ func (o *opener) readLogPart(d *reader) {
 	for range d.count() {
 		o.readEntry(d)
 	}
+	readVerdicts(d, r)
 	readNotes(d, r)
 }
 

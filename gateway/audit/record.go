@@ -127,4 +127,5 @@ type Entry struct {
 	Type, ID, Version string
 	Patients          []string // "Patient/1", whom it is about; none for a resource that is about nobody
 	Reason            string   // why it was withheld: a stable code; names no patient
+	Permits, Forbids  []string // reasons of the rules that decided on it
 }

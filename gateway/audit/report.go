@@ -131,13 +131,14 @@ func endOf(r *Record, patient string) string {
 // whyOf is the purpose and, of what was given, the rules that permitted it; of
 // what was not, what stood against it.
 func whyOf(r *Record, patient string) string {
-	purpose, reasons := strings.Join(r.Caller.Purpose, ", "), r.Decision.Permits
+	permits, forbids := decidedFor(r, patient)
+	purpose, reasons := strings.Join(r.Caller.Purpose, ", "), permits
 	if outcome, _ := outcomeOf(r, patient); !unknown(r) && outcome != outcomeGood {
 		code := r.Code
 		if r.Status < 400 || code == "resource.not-found" { // the answer hides what the entry tells
 			code = cmp.Or(withheldFor(r, patient), code)
 		}
-		reasons = append([]string{refusalWords(code)}, r.Decision.Forbids...)
+		reasons = append([]string{refusalWords(code)}, forbids...)
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(purpose+": "+strings.Join(reasons, "; "), ": "), ": ")
 }

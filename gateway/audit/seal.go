@@ -35,6 +35,8 @@ type sealer struct {
 	w     writer // plaintext of the part at hand
 	out   []byte // leaf prefix ‖ stored record
 	nonce [12]byte
+
+	verdicts []verdict // see writeVerdicts
 }
 
 var sealers = sync.Pool{New: func() any { return &sealer{concerned: concerned{index: make(map[string]int)}} }}
@@ -96,6 +98,7 @@ func (s *sealer) writeLogPart(r *Record) {
 	for i := range r.Entries {
 		s.writeEntry(w, r, i)
 	}
+	s.writeVerdicts(w, r)
 	writeNotes(w, r)
 }
 
