@@ -1984,618 +1984,618 @@ var r5Types = [...]typeRow{
 	{248, Resource, 2939, 562},    // DeviceAssociation
 	{249, Backbone, 2956, 568},    // DeviceAssociation.operation
 	{250, Resource, 2962, 568},    // DeviceDefinition
-	{251, Backbone, 2996, 575},    // DeviceDefinition.chargeItem
-	{252, Backbone, 3003, 575},    // DeviceDefinition.classification
-	{253, Backbone, 3008, 575},    // DeviceDefinition.conformsTo
-	{254, Backbone, 3015, 575},    // DeviceDefinition.correctiveAction
-	{255, Backbone, 3021, 575},    // DeviceDefinition.deviceName
-	{256, Backbone, 3026, 575},    // DeviceDefinition.guideline
-	{257, Backbone, 3036, 575},    // DeviceDefinition.hasPart
-	{258, Backbone, 3041, 575},    // DeviceDefinition.link
-	{259, Backbone, 3046, 575},    // DeviceDefinition.material
-	{260, Backbone, 3052, 575},    // DeviceDefinition.packaging
-	{261, Backbone, 3061, 575},    // DeviceDefinition.packaging.distributor
-	{262, Backbone, 3066, 575},    // DeviceDefinition.property
-	{263, Backbone, 3078, 575},    // DeviceDefinition.regulatoryIdentifier
-	{264, Backbone, 3085, 575},    // DeviceDefinition.udiDeviceIdentifier
-	{265, Backbone, 3092, 575},    // DeviceDefinition.udiDeviceIdentifier.marketDistribution
-	{266, Backbone, 3097, 575},    // DeviceDefinition.version
-	{267, Resource, 3103, 575},    // DeviceDispense
-	{268, Backbone, 3132, 580},    // DeviceDispense.performer
-	{269, Resource, 3137, 580},    // DeviceMetric
-	{270, Backbone, 3154, 584},    // DeviceMetric.calibration
-	{271, Resource, 3160, 584},    // DeviceRequest
-	{272, Backbone, 3197, 603},    // DeviceRequest.parameter
-	{273, Resource, 3206, 603},    // DeviceUsage
-	{274, Backbone, 3234, 607},    // DeviceUsage.adherence
-	{275, Resource, 3239, 607},    // DiagnosticReport
-	{276, Backbone, 3270, 624},    // DiagnosticReport.media
-	{277, Backbone, 3275, 624},    // DiagnosticReport.supportingInfo
-	{278, Complex, 3280, 624},     // Distance
-	{279, Resource, 3287, 624},    // DocumentReference
-	{280, Backbone, 3318, 658},    // DocumentReference.attester
-	{281, Backbone, 3324, 658},    // DocumentReference.content
-	{282, Backbone, 3329, 658},    // DocumentReference.content.profile
-	{283, Backbone, 3336, 658},    // DocumentReference.relatesTo
-	{284, Abstract, 3341, 658},    // DomainResource
-	{285, Complex, 3349, 659},     // Dosage
-	{286, Backbone, 3366, 659},    // Dosage.doseAndRate
-	{287, Complex, 3376, 659},     // Duration
-	{288, Complex, 3383, 659},     // Element
-	{289, Complex, 3385, 659},     // ElementDefinition
-	{290, Backbone, 3606, 659},    // ElementDefinition.base
-	{291, Backbone, 3611, 659},    // ElementDefinition.binding
-	{292, Backbone, 3617, 659},    // ElementDefinition.binding.additional
-	{293, Backbone, 3625, 659},    // ElementDefinition.constraint
-	{294, Backbone, 3634, 659},    // ElementDefinition.example
-	{295, Backbone, 3692, 659},    // ElementDefinition.mapping
-	{296, Backbone, 3698, 659},    // ElementDefinition.slicing
-	{297, Backbone, 3704, 659},    // ElementDefinition.slicing.discriminator
-	{298, Backbone, 3708, 659},    // ElementDefinition.type
-	{299, Resource, 3715, 659},    // Encounter
-	{300, Backbone, 3751, 687},    // Encounter.admission
-	{301, Backbone, 3760, 687},    // Encounter.diagnosis
-	{302, Backbone, 3765, 687},    // Encounter.location
-	{303, Backbone, 3772, 687},    // Encounter.participant
-	{304, Backbone, 3778, 687},    // Encounter.reason
-	{305, Resource, 3783, 687},    // EncounterHistory
-	{306, Backbone, 3804, 692},    // EncounterHistory.location
-	{307, Resource, 3809, 692},    // Endpoint
-	{308, Backbone, 3829, 698},    // Endpoint.payload
-	{309, Resource, 3834, 698},    // EnrollmentRequest
-	{310, Resource, 3849, 702},    // EnrollmentResponse
-	{311, Resource, 3865, 705},    // EpisodeOfCare
-	{312, Backbone, 3886, 717},    // EpisodeOfCare.diagnosis
-	{313, Backbone, 3891, 717},    // EpisodeOfCare.reason
-	{314, Backbone, 3896, 717},    // EpisodeOfCare.statusHistory
-	{315, Resource, 3901, 717},    // EventDefinition
-	{316, Resource, 3943, 739},    // Evidence
-	{317, Backbone, 3986, 752},    // Evidence.certainty
-	{318, Backbone, 3995, 752},    // Evidence.statistic
-	{319, Backbone, 4008, 752},    // Evidence.statistic.attributeEstimate
-	{320, Backbone, 4018, 752},    // Evidence.statistic.modelCharacteristic
-	{321, Backbone, 4025, 752},    // Evidence.statistic.modelCharacteristic.variable
-	{322, Backbone, 4033, 752},    // Evidence.statistic.sampleSize
-	{323, Backbone, 4041, 752},    // Evidence.variableDefinition
-	{324, Resource, 4050, 752},    // EvidenceReport
-	{325, Backbone, 4078, 761},    // EvidenceReport.relatesTo
-	{326, Backbone, 4083, 761},    // EvidenceReport.relatesTo.target
-	{327, Backbone, 4090, 761},    // EvidenceReport.section
-	{328, Backbone, 4105, 761},    // EvidenceReport.subject
-	{329, Backbone, 4110, 761},    // EvidenceReport.subject.characteristic
-	{330, Resource, 4122, 761},    // EvidenceVariable
-	{331, Backbone, 4162, 781},    // EvidenceVariable.category
-	{332, Backbone, 4170, 781},    // EvidenceVariable.characteristic
-	{333, Backbone, 4191, 781},    // EvidenceVariable.characteristic.definitionByCombination
-	{334, Backbone, 4197, 781},    // EvidenceVariable.characteristic.definitionByTypeAndValue
-	{335, Backbone, 4211, 781},    // EvidenceVariable.characteristic.timeFromEvent
-	{336, Resource, 4223, 781},    // ExampleScenario
-	{337, Backbone, 4253, 794},    // ExampleScenario.actor
-	{338, Backbone, 4260, 794},    // ExampleScenario.instance
-	{339, Backbone, 4274, 794},    // ExampleScenario.instance.containedInstance
-	{340, Backbone, 4279, 794},    // ExampleScenario.instance.version
-	{341, Backbone, 4286, 794},    // ExampleScenario.process
-	{342, Backbone, 4294, 794},    // ExampleScenario.process.step
-	{343, Backbone, 4303, 794},    // ExampleScenario.process.step.alternative
-	{344, Backbone, 4309, 794},    // ExampleScenario.process.step.operation
-	{345, Resource, 4321, 794},    // ExplanationOfBenefit
-	{346, Backbone, 4378, 811},    // ExplanationOfBenefit.accident
-	{347, Backbone, 4386, 811},    // ExplanationOfBenefit.addItem
-	{348, Backbone, 4418, 811},    // ExplanationOfBenefit.addItem.bodySite
-	{349, Backbone, 4423, 811},    // ExplanationOfBenefit.addItem.detail
-	{350, Backbone, 4441, 811},    // ExplanationOfBenefit.addItem.detail.subDetail
-	{351, Backbone, 4458, 811},    // ExplanationOfBenefit.benefitBalance
-	{352, Backbone, 4469, 811},    // ExplanationOfBenefit.benefitBalance.financial
-	{353, Backbone, 4480, 811},    // ExplanationOfBenefit.careTeam
-	{354, Backbone, 4488, 811},    // ExplanationOfBenefit.diagnosis
-	{355, Backbone, 4497, 811},    // ExplanationOfBenefit.event
-	{356, Backbone, 4504, 811},    // ExplanationOfBenefit.insurance
-	{357, Backbone, 4510, 811},    // ExplanationOfBenefit.item
-	{358, Backbone, 4546, 811},    // ExplanationOfBenefit.item.adjudication
-	{359, Backbone, 4553, 811},    // ExplanationOfBenefit.item.bodySite
-	{360, Backbone, 4558, 811},    // ExplanationOfBenefit.item.detail
-	{361, Backbone, 4580, 811},    // ExplanationOfBenefit.item.detail.subDetail
-	{362, Backbone, 4601, 811},    // ExplanationOfBenefit.item.reviewOutcome
-	{363, Backbone, 4608, 811},    // ExplanationOfBenefit.payee
-	{364, Backbone, 4613, 811},    // ExplanationOfBenefit.payment
-	{365, Backbone, 4622, 811},    // ExplanationOfBenefit.procedure
-	{366, Backbone, 4632, 811},    // ExplanationOfBenefit.processNote
-	{367, Backbone, 4639, 811},    // ExplanationOfBenefit.related
-	{368, Backbone, 4645, 811},    // ExplanationOfBenefit.supportingInfo
-	{369, Backbone, 4662, 811},    // ExplanationOfBenefit.total
-	{370, Complex, 4667, 811},     // Expression
-	{371, Complex, 4674, 811},     // ExtendedContactDetail
-	{372, Complex, 4682, 811},     // Extension
-	{373, Resource, 4740, 811},    // FamilyMemberHistory
-	{374, Backbone, 4778, 820},    // FamilyMemberHistory.condition
-	{375, Backbone, 4790, 820},    // FamilyMemberHistory.participant
-	{376, Backbone, 4795, 820},    // FamilyMemberHistory.procedure
-	{377, Resource, 4808, 820},    // Flag
-	{378, Resource, 4824, 828},    // FormularyItem
-	{379, Resource, 4835, 830},    // GenomicStudy
-	{380, Backbone, 4858, 835},    // GenomicStudy.analysis
-	{381, Backbone, 4879, 835},    // GenomicStudy.analysis.device
-	{382, Backbone, 4884, 835},    // GenomicStudy.analysis.input
-	{383, Backbone, 4892, 835},    // GenomicStudy.analysis.output
-	{384, Backbone, 4897, 835},    // GenomicStudy.analysis.performer
-	{385, Resource, 4902, 835},    // Goal
-	{386, Backbone, 4928, 846},    // Goal.target
-	{387, Resource, 4943, 846},    // GraphDefinition
-	{388, Backbone, 4973, 861},    // GraphDefinition.link
-	{389, Backbone, 4985, 861},    // GraphDefinition.link.compartment
-	{390, Backbone, 4993, 861},    // GraphDefinition.node
-	{391, Resource, 5000, 861},    // Group
-	{392, Backbone, 5019, 873},    // Group.characteristic
-	{393, Backbone, 5031, 873},    // Group.member
-	{394, Resource, 5037, 873},    // GuidanceResponse
-	{395, Resource, 5062, 878},    // HealthcareService
-	{396, Backbone, 5093, 893},    // HealthcareService.eligibility
-	{397, Complex, 5098, 893},     // HumanName
-	{398, Complex, 5107, 893},     // Identifier
-	{399, Resource, 5115, 893},    // ImagingSelection
-	{400, Backbone, 5140, 904},    // ImagingSelection.instance
-	{401, Backbone, 5149, 904},    // ImagingSelection.instance.imageRegion2D
-	{402, Backbone, 5154, 904},    // ImagingSelection.instance.imageRegion3D
-	{403, Backbone, 5159, 904},    // ImagingSelection.performer
-	{404, Resource, 5164, 904},    // ImagingStudy
-	{405, Backbone, 5190, 921},    // ImagingStudy.series
-	{406, Backbone, 5205, 921},    // ImagingStudy.series.instance
-	{407, Backbone, 5212, 921},    // ImagingStudy.series.performer
-	{408, Resource, 5217, 921},    // Immunization
-	{409, Backbone, 5255, 937},    // Immunization.performer
-	{410, Backbone, 5260, 937},    // Immunization.programEligibility
-	{411, Backbone, 5265, 937},    // Immunization.protocolApplied
-	{412, Backbone, 5273, 937},    // Immunization.reaction
-	{413, Resource, 5279, 937},    // ImmunizationEvaluation
-	{414, Resource, 5300, 944},    // ImmunizationRecommendation
-	{415, Backbone, 5313, 952},    // ImmunizationRecommendation.recommendation
-	{416, Backbone, 5328, 952},    // ImmunizationRecommendation.recommendation.dateCriterion
-	{417, Resource, 5333, 952},    // ImplementationGuide
-	{418, Backbone, 5367, 971},    // ImplementationGuide.definition
-	{419, Backbone, 5375, 971},    // ImplementationGuide.definition.grouping
-	{420, Backbone, 5380, 971},    // ImplementationGuide.definition.page
-	{421, Backbone, 5391, 971},    // ImplementationGuide.definition.parameter
-	{422, Backbone, 5396, 971},    // ImplementationGuide.definition.resource
-	{423, Backbone, 5406, 971},    // ImplementationGuide.definition.template
-	{424, Backbone, 5412, 971},    // ImplementationGuide.dependsOn
-	{425, Backbone, 5419, 971},    // ImplementationGuide.global
-	{426, Backbone, 5424, 971},    // ImplementationGuide.manifest
-	{427, Backbone, 5432, 971},    // ImplementationGuide.manifest.page
-	{428, Backbone, 5438, 971},    // ImplementationGuide.manifest.resource
-	{429, Resource, 5445, 971},    // Ingredient
-	{430, Backbone, 5463, 984},    // Ingredient.manufacturer
-	{431, Backbone, 5468, 984},    // Ingredient.substance
-	{432, Backbone, 5473, 984},    // Ingredient.substance.strength
-	{433, Backbone, 5492, 984},    // Ingredient.substance.strength.referenceStrength
-	{434, Resource, 5502, 984},    // InsurancePlan
-	{435, Backbone, 5524, 998},    // InsurancePlan.coverage
-	{436, Backbone, 5530, 998},    // InsurancePlan.coverage.benefit
-	{437, Backbone, 5536, 998},    // InsurancePlan.coverage.benefit.limit
-	{438, Backbone, 5541, 998},    // InsurancePlan.plan
-	{439, Backbone, 5550, 998},    // InsurancePlan.plan.generalCost
-	{440, Backbone, 5557, 998},    // InsurancePlan.plan.specificCost
-	{441, Backbone, 5562, 998},    // InsurancePlan.plan.specificCost.benefit
-	{442, Backbone, 5567, 998},    // InsurancePlan.plan.specificCost.benefit.cost
-	{443, Resource, 5574, 998},    // InventoryItem
-	{444, Backbone, 5596, 1002},   // InventoryItem.association
-	{445, Backbone, 5602, 1002},   // InventoryItem.characteristic
-	{446, Backbone, 5620, 1002},   // InventoryItem.description
-	{447, Backbone, 5625, 1002},   // InventoryItem.instance
-	{448, Backbone, 5633, 1002},   // InventoryItem.name
-	{449, Backbone, 5639, 1002},   // InventoryItem.responsibleOrganization
-	{450, Resource, 5644, 1002},   // InventoryReport
-	{451, Backbone, 5662, 1006},   // InventoryReport.inventoryListing
-	{452, Backbone, 5669, 1006},   // InventoryReport.inventoryListing.item
-	{453, Resource, 5675, 1006},   // Invoice
-	{454, Backbone, 5703, 1019},   // Invoice.lineItem
-	{455, Backbone, 5714, 1019},   // Invoice.participant
-	{456, Resource, 5719, 1019},   // Library
-	{457, Resource, 5764, 1043},   // Linkage
-	{458, Backbone, 5775, 1046},   // Linkage.item
-	{459, Resource, 5780, 1046},   // List
-	{460, Backbone, 5801, 1058},   // List.entry
-	{461, Resource, 5808, 1058},   // Location
-	{462, Backbone, 5834, 1075},   // Location.position
-	{463, Resource, 5840, 1075},   // ManufacturedItemDefinition
-	{464, Backbone, 5858, 1080},   // ManufacturedItemDefinition.component
-	{465, Backbone, 5867, 1080},   // ManufacturedItemDefinition.component.constituent
-	{466, Backbone, 5874, 1080},   // ManufacturedItemDefinition.property
-	{467, Complex, 5886, 1080},    // MarketingStatus
-	{468, Resource, 5894, 1080},   // Measure
-	{469, Backbone, 5951, 1102},   // Measure.group
-	{470, Backbone, 5969, 1102},   // Measure.group.population
-	{471, Backbone, 5979, 1102},   // Measure.group.stratifier
-	{472, Backbone, 5988, 1102},   // Measure.group.stratifier.component
-	{473, Backbone, 5996, 1102},   // Measure.supplementalData
-	{474, Backbone, 6004, 1102},   // Measure.term
-	{475, Resource, 6009, 1102},   // MeasureReport
-	{476, Backbone, 6034, 1112},   // MeasureReport.group
-	{477, Backbone, 6049, 1112},   // MeasureReport.group.population
-	{478, Backbone, 6058, 1112},   // MeasureReport.group.stratifier
-	{479, Backbone, 6064, 1112},   // MeasureReport.group.stratifier.stratum
-	{480, Backbone, 6082, 1112},   // MeasureReport.group.stratifier.stratum.component
-	{481, Backbone, 6093, 1112},   // MeasureReport.group.stratifier.stratum.population
-	{482, Resource, 6102, 1112},   // Medication
-	{483, Backbone, 6119, 1122},   // Medication.batch
-	{484, Backbone, 6124, 1122},   // Medication.ingredient
-	{485, Resource, 6133, 1122},   // MedicationAdministration
-	{486, Backbone, 6165, 1137},   // MedicationAdministration.dosage
-	{487, Backbone, 6176, 1137},   // MedicationAdministration.performer
-	{488, Resource, 6181, 1137},   // MedicationDispense
-	{489, Backbone, 6216, 1154},   // MedicationDispense.performer
-	{490, Backbone, 6221, 1154},   // MedicationDispense.substitution
-	{491, Resource, 6228, 1154},   // MedicationKnowledge
-	{492, Backbone, 6256, 1170},   // MedicationKnowledge.cost
-	{493, Backbone, 6265, 1170},   // MedicationKnowledge.definitional
-	{494, Backbone, 6273, 1170},   // MedicationKnowledge.definitional.drugCharacteristic
-	{495, Backbone, 6283, 1170},   // MedicationKnowledge.definitional.ingredient
-	{496, Backbone, 6292, 1170},   // MedicationKnowledge.indicationGuideline
-	{497, Backbone, 6297, 1170},   // MedicationKnowledge.indicationGuideline.dosingGuideline
-	{498, Backbone, 6304, 1170},   // MedicationKnowledge.indicationGuideline.dosingGuideline.dosage
-	{499, Backbone, 6309, 1170},   // MedicationKnowledge.indicationGuideline.dosingGuideline.patientCharacteristic
-	{500, Backbone, 6317, 1170},   // MedicationKnowledge.medicineClassification
-	{501, Backbone, 6325, 1170},   // MedicationKnowledge.monitoringProgram
-	{502, Backbone, 6330, 1170},   // MedicationKnowledge.monograph
-	{503, Backbone, 6335, 1170},   // MedicationKnowledge.packaging
-	{504, Backbone, 6340, 1170},   // MedicationKnowledge.regulatory
-	{505, Backbone, 6347, 1170},   // MedicationKnowledge.regulatory.maxDispense
-	{506, Backbone, 6352, 1170},   // MedicationKnowledge.regulatory.substitution
-	{507, Backbone, 6357, 1170},   // MedicationKnowledge.relatedMedicationKnowledge
-	{508, Backbone, 6362, 1170},   // MedicationKnowledge.storageGuideline
-	{509, Backbone, 6369, 1170},   // MedicationKnowledge.storageGuideline.environmentalSetting
-	{510, Resource, 6377, 1170},   // MedicationRequest
-	{511, Backbone, 6418, 1187},   // MedicationRequest.dispenseRequest
-	{512, Backbone, 6430, 1187},   // MedicationRequest.dispenseRequest.initialFill
-	{513, Backbone, 6435, 1187},   // MedicationRequest.substitution
-	{514, Resource, 6442, 1187},   // MedicationStatement
-	{515, Backbone, 6470, 1198},   // MedicationStatement.adherence
-	{516, Resource, 6475, 1198},   // MedicinalProductDefinition
-	{517, Backbone, 6512, 1210},   // MedicinalProductDefinition.characteristic
-	{518, Backbone, 6524, 1210},   // MedicinalProductDefinition.contact
-	{519, Backbone, 6529, 1210},   // MedicinalProductDefinition.crossReference
-	{520, Backbone, 6534, 1210},   // MedicinalProductDefinition.name
-	{521, Backbone, 6541, 1210},   // MedicinalProductDefinition.name.part
-	{522, Backbone, 6546, 1210},   // MedicinalProductDefinition.name.usage
-	{523, Backbone, 6552, 1210},   // MedicinalProductDefinition.operation
-	{524, Resource, 6559, 1210},   // MessageDefinition
-	{525, Backbone, 6597, 1229},   // MessageDefinition.allowedResponse
-	{526, Backbone, 6602, 1229},   // MessageDefinition.focus
-	{527, Resource, 6609, 1229},   // MessageHeader
-	{528, Backbone, 6629, 1240},   // MessageHeader.destination
-	{529, Backbone, 6638, 1240},   // MessageHeader.response
-	{530, Backbone, 6644, 1240},   // MessageHeader.source
-	{531, Complex, 6654, 1240},    // Meta
-	{532, Abstract, 6662, 1240},   // MetadataResource
-	{533, Resource, 6698, 1240},   // MolecularSequence
-	{534, Backbone, 6716, 1245},   // MolecularSequence.relative
-	{535, Backbone, 6724, 1245},   // MolecularSequence.relative.edit
-	{536, Backbone, 6731, 1245},   // MolecularSequence.relative.startingSequence
-	{537, Complex, 6744, 1245},    // MonetaryComponent
-	{538, Complex, 6750, 1245},    // Money
-	{539, Resource, 6754, 1245},   // NamingSystem
-	{540, Backbone, 6795, 1271},   // NamingSystem.uniqueId
-	{541, Complex, 6804, 1271},    // Narrative
-	{542, Resource, 6808, 1271},   // NutritionIntake
-	{543, Backbone, 6840, 1280},   // NutritionIntake.consumedItem
-	{544, Backbone, 6850, 1280},   // NutritionIntake.ingredientLabel
-	{545, Backbone, 6855, 1280},   // NutritionIntake.performer
-	{546, Resource, 6860, 1280},   // NutritionOrder
-	{547, Backbone, 6891, 1292},   // NutritionOrder.enteralFormula
-	{548, Backbone, 6903, 1292},   // NutritionOrder.enteralFormula.additive
-	{549, Backbone, 6909, 1292},   // NutritionOrder.enteralFormula.administration
-	{550, Backbone, 6917, 1292},   // NutritionOrder.enteralFormula.administration.schedule
-	{551, Backbone, 6923, 1292},   // NutritionOrder.oralDiet
-	{552, Backbone, 6932, 1292},   // NutritionOrder.oralDiet.nutrient
-	{553, Backbone, 6937, 1292},   // NutritionOrder.oralDiet.schedule
-	{554, Backbone, 6943, 1292},   // NutritionOrder.oralDiet.texture
-	{555, Backbone, 6948, 1292},   // NutritionOrder.supplement
-	{556, Backbone, 6956, 1292},   // NutritionOrder.supplement.schedule
-	{557, Resource, 6962, 1292},   // NutritionProduct
-	{558, Backbone, 6980, 1297},   // NutritionProduct.characteristic
-	{559, Backbone, 6991, 1297},   // NutritionProduct.ingredient
-	{560, Backbone, 6996, 1297},   // NutritionProduct.instance
-	{561, Backbone, 7006, 1297},   // NutritionProduct.nutrient
-	{562, Resource, 7011, 1297},   // Observation
-	{563, Backbone, 7065, 1339},   // Observation.component
-	{564, Backbone, 7086, 1339},   // Observation.referenceRange
-	{565, Backbone, 7096, 1339},   // Observation.triggeredBy
-	{566, Resource, 7102, 1339},   // ObservationDefinition
-	{567, Backbone, 7149, 1347},   // ObservationDefinition.component
-	{568, Backbone, 7156, 1347},   // ObservationDefinition.qualifiedValue
-	{569, Resource, 7171, 1347},   // OperationDefinition
-	{570, Backbone, 7211, 1370},   // OperationDefinition.overload
-	{571, Backbone, 7216, 1370},   // OperationDefinition.parameter
-	{572, Backbone, 7232, 1370},   // OperationDefinition.parameter.binding
-	{573, Backbone, 7237, 1370},   // OperationDefinition.parameter.referencedFrom
-	{574, Resource, 7242, 1370},   // OperationOutcome
-	{575, Backbone, 7251, 1370},   // OperationOutcome.issue
-	{576, Resource, 7260, 1370},   // Organization
-	{577, Backbone, 7278, 1383},   // Organization.qualification
-	{578, Resource, 7285, 1383},   // OrganizationAffiliation
-	{579, Resource, 7305, 1397},   // PackagedProductDefinition
-	{580, Backbone, 7328, 1408},   // PackagedProductDefinition.legalStatusOfSupply
-	{581, Backbone, 7333, 1408},   // PackagedProductDefinition.packaging
-	{582, Backbone, 7347, 1408},   // PackagedProductDefinition.packaging.containedItem
-	{583, Backbone, 7352, 1408},   // PackagedProductDefinition.packaging.property
-	{584, Complex, 7362, 1408},    // ParameterDefinition
-	{585, Resource, 7371, 1408},   // Parameters
-	{586, Backbone, 7376, 1408},   // Parameters.parameter
-	{587, Resource, 7437, 1408},   // Patient
-	{588, Backbone, 7465, 1432},   // Patient.communication
-	{589, Backbone, 7470, 1432},   // Patient.contact
-	{590, Backbone, 7480, 1432},   // Patient.link
-	{591, Resource, 7485, 1432},   // PaymentNotice
-	{592, Resource, 7505, 1439},   // PaymentReconciliation
-	{593, Backbone, 7542, 1449},   // PaymentReconciliation.allocation
-	{594, Backbone, 7561, 1449},   // PaymentReconciliation.processNote
-	{595, Complex, 7566, 1449},    // Period
-	{596, Resource, 7570, 1449},   // Permission
-	{597, Backbone, 7585, 1450},   // Permission.justification
-	{598, Backbone, 7590, 1450},   // Permission.rule
-	{599, Backbone, 7597, 1450},   // Permission.rule.activity
-	{600, Backbone, 7603, 1450},   // Permission.rule.data
-	{601, Backbone, 7610, 1450},   // Permission.rule.data.resource
-	{602, Resource, 7615, 1450},   // Person
-	{603, Backbone, 7638, 1473},   // Person.communication
-	{604, Backbone, 7643, 1473},   // Person.link
-	{605, Resource, 7648, 1473},   // PlanDefinition
-	{606, Backbone, 7698, 1497},   // PlanDefinition.action
-	{607, Backbone, 7739, 1497},   // PlanDefinition.action.condition
-	{608, Backbone, 7744, 1497},   // PlanDefinition.action.dynamicValue
-	{609, Backbone, 7749, 1497},   // PlanDefinition.action.input
-	{610, Backbone, 7755, 1497},   // PlanDefinition.action.output
-	{611, Backbone, 7761, 1497},   // PlanDefinition.action.participant
-	{612, Backbone, 7770, 1497},   // PlanDefinition.action.relatedAction
-	{613, Backbone, 7779, 1497},   // PlanDefinition.actor
-	{614, Backbone, 7785, 1497},   // PlanDefinition.actor.option
-	{615, Backbone, 7792, 1497},   // PlanDefinition.goal
-	{616, Backbone, 7802, 1497},   // PlanDefinition.goal.target
-	{617, Resource, 7815, 1497},   // Practitioner
-	{618, Backbone, 7836, 1517},   // Practitioner.communication
-	{619, Backbone, 7841, 1517},   // Practitioner.qualification
-	{620, Resource, 7848, 1517},   // PractitionerRole
-	{621, Complex, 7870, 1532},    // PrimitiveType
-	{622, Resource, 7872, 1532},   // Procedure
-	{623, Backbone, 7916, 1549},   // Procedure.focalDevice
-	{624, Backbone, 7921, 1549},   // Procedure.performer
-	{625, Complex, 7928, 1549},    // ProductShelfLife
-	{626, Resource, 7936, 1549},   // Provenance
-	{627, Backbone, 7959, 1562},   // Provenance.agent
-	{628, Backbone, 7966, 1562},   // Provenance.entity
-	{629, Complex, 7972, 1562},    // Quantity
-	{630, Resource, 7979, 1562},   // Questionnaire
-	{631, Backbone, 8013, 1583},   // Questionnaire.item
-	{632, Backbone, 8034, 1583},   // Questionnaire.item.answerOption
-	{633, Backbone, 8045, 1583},   // Questionnaire.item.enableWhen
-	{634, Backbone, 8061, 1583},   // Questionnaire.item.initial
-	{635, Resource, 8077, 1583},   // QuestionnaireResponse
-	{636, Backbone, 8096, 1595},   // QuestionnaireResponse.item
-	{637, Backbone, 8104, 1595},   // QuestionnaireResponse.item.answer
-	{638, Complex, 8121, 1595},    // Range
-	{639, Complex, 8125, 1595},    // Ratio
-	{640, Complex, 8129, 1595},    // RatioRange
-	{641, Complex, 8134, 1595},    // Reference
-	{642, Resource, 8140, 1595},   // RegulatedAuthorization
-	{643, Backbone, 8163, 1602},   // RegulatedAuthorization.case
-	{644, Complex, 8173, 1602},    // RelatedArtifact
-	{645, Resource, 8185, 1602},   // RelatedPerson
-	{646, Backbone, 8205, 1621},   // RelatedPerson.communication
-	{647, Resource, 8210, 1621},   // RequestOrchestration
-	{648, Backbone, 8236, 1636},   // RequestOrchestration.action
-	{649, Backbone, 8274, 1636},   // RequestOrchestration.action.condition
-	{650, Backbone, 8279, 1636},   // RequestOrchestration.action.dynamicValue
-	{651, Backbone, 8284, 1636},   // RequestOrchestration.action.input
-	{652, Backbone, 8290, 1636},   // RequestOrchestration.action.output
-	{653, Backbone, 8296, 1636},   // RequestOrchestration.action.participant
-	{654, Backbone, 8307, 1636},   // RequestOrchestration.action.relatedAction
-	{655, Resource, 8316, 1636},   // Requirements
-	{656, Backbone, 8347, 1653},   // Requirements.statement
-	{657, Resource, 8360, 1653},   // ResearchStudy
-	{658, Backbone, 8400, 1678},   // ResearchStudy.associatedParty
-	{659, Backbone, 8408, 1678},   // ResearchStudy.comparisonGroup
-	{660, Backbone, 8417, 1678},   // ResearchStudy.label
-	{661, Backbone, 8422, 1678},   // ResearchStudy.objective
-	{662, Backbone, 8428, 1678},   // ResearchStudy.outcomeMeasure
-	{663, Backbone, 8435, 1678},   // ResearchStudy.progressStatus
-	{664, Backbone, 8441, 1678},   // ResearchStudy.recruitment
-	{665, Resource, 8448, 1678},   // ResearchSubject
-	{666, Backbone, 8465, 1685},   // ResearchSubject.progress
-	{667, Abstract, 8474, 1685},   // Resource
-	{668, Resource, 8478, 1700},   // RiskAssessment
-	{669, Backbone, 8504, 1710},   // RiskAssessment.prediction
-	{670, Complex, 8517, 1710},    // SampledData
-	{671, Resource, 8529, 1710},   // Schedule
-	{672, Resource, 8546, 1719},   // SearchParameter
-	{673, Backbone, 8587, 1739},   // SearchParameter.component
-	{674, Resource, 8592, 1739},   // ServiceRequest
-	{675, Backbone, 8641, 1762},   // ServiceRequest.orderDetail
-	{676, Backbone, 8646, 1762},   // ServiceRequest.orderDetail.parameter
-	{677, Backbone, 8658, 1762},   // ServiceRequest.patientInstruction
-	{678, Complex, 8664, 1762},    // Signature
-	{679, Resource, 8673, 1762},   // Slot
-	{680, Resource, 8692, 1771},   // Specimen
-	{681, Backbone, 8716, 1783},   // Specimen.collection
-	{682, Backbone, 8732, 1783},   // Specimen.container
-	{683, Backbone, 8738, 1783},   // Specimen.feature
-	{684, Backbone, 8743, 1783},   // Specimen.processing
-	{685, Resource, 8752, 1783},   // SpecimenDefinition
-	{686, Backbone, 8792, 1792},   // SpecimenDefinition.typeTested
-	{687, Backbone, 8805, 1792},   // SpecimenDefinition.typeTested.container
-	{688, Backbone, 8818, 1792},   // SpecimenDefinition.typeTested.container.additive
-	{689, Backbone, 8824, 1792},   // SpecimenDefinition.typeTested.handling
-	{690, Resource, 8831, 1792},   // StructureDefinition
-	{691, Backbone, 8870, 1820},   // StructureDefinition.context
-	{692, Backbone, 8875, 1820},   // StructureDefinition.differential
-	{693, Backbone, 8879, 1820},   // StructureDefinition.mapping
-	{694, Backbone, 8886, 1820},   // StructureDefinition.snapshot
-	{695, Resource, 8890, 1820},   // StructureMap
-	{696, Backbone, 8921, 1835},   // StructureMap.const
-	{697, Backbone, 8926, 1835},   // StructureMap.group
-	{698, Backbone, 8935, 1835},   // StructureMap.group.input
-	{699, Backbone, 8942, 1835},   // StructureMap.group.rule
-	{700, Backbone, 8951, 1835},   // StructureMap.group.rule.dependent
-	{701, Backbone, 8956, 1835},   // StructureMap.group.rule.source
-	{702, Backbone, 8970, 1835},   // StructureMap.group.rule.target
-	{703, Backbone, 8980, 1835},   // StructureMap.group.rule.target.parameter
-	{704, Backbone, 8992, 1835},   // StructureMap.structure
-	{705, Resource, 8999, 1835},   // Subscription
-	{706, Backbone, 9024, 1846},   // Subscription.filterBy
-	{707, Backbone, 9032, 1846},   // Subscription.parameter
-	{708, Resource, 9037, 1846},   // SubscriptionStatus
-	{709, Backbone, 9052, 1846},   // SubscriptionStatus.notificationEvent
-	{710, Resource, 9059, 1846},   // SubscriptionTopic
-	{711, Backbone, 9094, 1857},   // SubscriptionTopic.canFilterBy
-	{712, Backbone, 9103, 1857},   // SubscriptionTopic.eventTrigger
-	{713, Backbone, 9109, 1857},   // SubscriptionTopic.notificationShape
-	{714, Backbone, 9115, 1857},   // SubscriptionTopic.resourceTrigger
-	{715, Backbone, 9123, 1857},   // SubscriptionTopic.resourceTrigger.queryCriteria
-	{716, Resource, 9131, 1857},   // Substance
-	{717, Backbone, 9148, 1865},   // Substance.ingredient
-	{718, Resource, 9155, 1865},   // SubstanceDefinition
-	{719, Backbone, 9187, 1870},   // SubstanceDefinition.characterization
-	{720, Backbone, 9194, 1870},   // SubstanceDefinition.code
-	{721, Backbone, 9202, 1870},   // SubstanceDefinition.moiety
-	{722, Backbone, 9215, 1870},   // SubstanceDefinition.molecularWeight
-	{723, Backbone, 9221, 1870},   // SubstanceDefinition.name
-	{724, Backbone, 9235, 1870},   // SubstanceDefinition.name.official
-	{725, Backbone, 9241, 1870},   // SubstanceDefinition.property
-	{726, Backbone, 9251, 1870},   // SubstanceDefinition.relationship
-	{727, Backbone, 9266, 1870},   // SubstanceDefinition.sourceMaterial
-	{728, Backbone, 9274, 1870},   // SubstanceDefinition.structure
-	{729, Backbone, 9285, 1870},   // SubstanceDefinition.structure.representation
-	{730, Resource, 9292, 1870},   // SubstanceNucleicAcid
-	{731, Backbone, 9305, 1870},   // SubstanceNucleicAcid.subunit
-	{732, Backbone, 9316, 1870},   // SubstanceNucleicAcid.subunit.linkage
-	{733, Backbone, 9323, 1870},   // SubstanceNucleicAcid.subunit.sugar
-	{734, Resource, 9329, 1870},   // SubstancePolymer
-	{735, Backbone, 9344, 1870},   // SubstancePolymer.monomerSet
-	{736, Backbone, 9349, 1870},   // SubstancePolymer.monomerSet.startingMaterial
-	{737, Backbone, 9356, 1870},   // SubstancePolymer.repeat
-	{738, Backbone, 9362, 1870},   // SubstancePolymer.repeat.repeatUnit
-	{739, Backbone, 9370, 1870},   // SubstancePolymer.repeat.repeatUnit.degreeOfPolymerisation
-	{740, Backbone, 9377, 1870},   // SubstancePolymer.repeat.repeatUnit.structuralRepresentation
-	{741, Resource, 9384, 1870},   // SubstanceProtein
-	{742, Backbone, 9396, 1870},   // SubstanceProtein.subunit
-	{743, Resource, 9407, 1870},   // SubstanceReferenceInformation
-	{744, Backbone, 9419, 1870},   // SubstanceReferenceInformation.gene
-	{745, Backbone, 9425, 1870},   // SubstanceReferenceInformation.geneElement
-	{746, Backbone, 9431, 1870},   // SubstanceReferenceInformation.target
-	{747, Resource, 9445, 1870},   // SubstanceSourceMaterial
-	{748, Backbone, 9466, 1870},   // SubstanceSourceMaterial.fractionDescription
-	{749, Backbone, 9471, 1870},   // SubstanceSourceMaterial.organism
-	{750, Backbone, 9482, 1870},   // SubstanceSourceMaterial.organism.author
-	{751, Backbone, 9487, 1870},   // SubstanceSourceMaterial.organism.hybrid
-	{752, Backbone, 9495, 1870},   // SubstanceSourceMaterial.organism.organismGeneral
-	{753, Backbone, 9502, 1870},   // SubstanceSourceMaterial.partDescription
-	{754, Resource, 9507, 1870},   // SupplyDelivery
-	{755, Backbone, 9529, 1875},   // SupplyDelivery.suppliedItem
-	{756, Resource, 9536, 1875},   // SupplyRequest
-	{757, Backbone, 9563, 1883},   // SupplyRequest.parameter
-	{758, Resource, 9572, 1883},   // Task
-	{759, Backbone, 9613, 1905},   // Task.input
-	{760, Backbone, 9672, 1905},   // Task.output
-	{761, Backbone, 9731, 1905},   // Task.performer
-	{762, Backbone, 9736, 1905},   // Task.restriction
-	{763, Resource, 9742, 1905},   // TerminologyCapabilities
-	{764, Backbone, 9779, 1920},   // TerminologyCapabilities.closure
-	{765, Backbone, 9783, 1920},   // TerminologyCapabilities.codeSystem
-	{766, Backbone, 9790, 1920},   // TerminologyCapabilities.codeSystem.version
-	{767, Backbone, 9799, 1920},   // TerminologyCapabilities.codeSystem.version.filter
-	{768, Backbone, 9804, 1920},   // TerminologyCapabilities.expansion
-	{769, Backbone, 9812, 1920},   // TerminologyCapabilities.expansion.parameter
-	{770, Backbone, 9817, 1920},   // TerminologyCapabilities.implementation
-	{771, Backbone, 9822, 1920},   // TerminologyCapabilities.software
-	{772, Backbone, 9827, 1920},   // TerminologyCapabilities.translation
-	{773, Backbone, 9831, 1920},   // TerminologyCapabilities.validateCode
-	{774, Resource, 9835, 1920},   // TestPlan
-	{775, Backbone, 9868, 1924},   // TestPlan.dependency
-	{776, Backbone, 9873, 1924},   // TestPlan.testCase
-	{777, Backbone, 9882, 1924},   // TestPlan.testCase.assertion
-	{778, Backbone, 9888, 1924},   // TestPlan.testCase.dependency
-	{779, Backbone, 9893, 1924},   // TestPlan.testCase.testData
-	{780, Backbone, 9901, 1924},   // TestPlan.testCase.testRun
-	{781, Backbone, 9906, 1924},   // TestPlan.testCase.testRun.script
-	{782, Resource, 9913, 1924},   // TestReport
-	{783, Backbone, 9933, 1931},   // TestReport.participant
-	{784, Backbone, 9939, 1931},   // TestReport.setup
-	{785, Backbone, 9943, 1931},   // TestReport.setup.action
-	{786, Backbone, 9948, 1931},   // TestReport.setup.action.assert
-	{787, Backbone, 9955, 1931},   // TestReport.setup.action.assert.requirement
-	{788, Backbone, 9961, 1931},   // TestReport.setup.action.operation
-	{789, Backbone, 9967, 1931},   // TestReport.teardown
-	{790, Backbone, 9971, 1931},   // TestReport.teardown.action
-	{791, Backbone, 9975, 1931},   // TestReport.test
-	{792, Backbone, 9981, 1931},   // TestReport.test.action
-	{793, Resource, 9986, 1931},   // TestScript
-	{794, Backbone, 10023, 1950},  // TestScript.destination
-	{795, Backbone, 10029, 1950},  // TestScript.fixture
-	{796, Backbone, 10035, 1950},  // TestScript.metadata
-	{797, Backbone, 10040, 1950},  // TestScript.metadata.capability
-	{798, Backbone, 10050, 1950},  // TestScript.metadata.link
-	{799, Backbone, 10055, 1950},  // TestScript.origin
-	{800, Backbone, 10061, 1950},  // TestScript.scope
-	{801, Backbone, 10067, 1950},  // TestScript.setup
-	{802, Backbone, 10071, 1950},  // TestScript.setup.action
-	{803, Backbone, 10076, 1950},  // TestScript.setup.action.assert
-	{804, Backbone, 10104, 1950},  // TestScript.setup.action.assert.requirement
-	{805, Backbone, 10110, 1950},  // TestScript.setup.action.operation
-	{806, Backbone, 10130, 1950},  // TestScript.setup.action.operation.requestHeader
-	{807, Backbone, 10135, 1950},  // TestScript.teardown
-	{808, Backbone, 10139, 1950},  // TestScript.teardown.action
-	{809, Backbone, 10143, 1950},  // TestScript.test
-	{810, Backbone, 10149, 1950},  // TestScript.test.action
-	{811, Backbone, 10154, 1950},  // TestScript.variable
-	{812, Complex, 10165, 1950},   // Timing
-	{813, Backbone, 10171, 1950},  // Timing.repeat
-	{814, Resource, 10191, 1950},  // Transport
-	{815, Backbone, 10231, 1952},  // Transport.input
-	{816, Backbone, 10290, 1952},  // Transport.output
-	{817, Backbone, 10349, 1952},  // Transport.restriction
-	{818, Complex, 10355, 1952},   // TriggerDefinition
-	{819, Complex, 10368, 1952},   // UsageContext
-	{820, Resource, 10376, 1952},  // ValueSet
-	{821, Backbone, 10416, 1974},  // ValueSet.compose
-	{822, Backbone, 10424, 1974},  // ValueSet.compose.include
-	{823, Backbone, 10433, 1974},  // ValueSet.compose.include.concept
-	{824, Backbone, 10439, 1974},  // ValueSet.compose.include.concept.designation
-	{825, Backbone, 10446, 1974},  // ValueSet.compose.include.filter
-	{826, Backbone, 10452, 1974},  // ValueSet.expansion
-	{827, Backbone, 10463, 1974},  // ValueSet.expansion.contains
-	{828, Backbone, 10475, 1974},  // ValueSet.expansion.contains.property
-	{829, Backbone, 10488, 1974},  // ValueSet.expansion.contains.property.subProperty
-	{830, Backbone, 10500, 1974},  // ValueSet.expansion.parameter
-	{831, Backbone, 10512, 1974},  // ValueSet.expansion.property
-	{832, Backbone, 10517, 1974},  // ValueSet.scope
-	{833, Resource, 10522, 1974},  // VerificationResult
-	{834, Backbone, 10544, 1984},  // VerificationResult.attestation
-	{835, Backbone, 10555, 1984},  // VerificationResult.primarySource
-	{836, Backbone, 10565, 1984},  // VerificationResult.validator
-	{837, Complex, 10571, 1984},   // VirtualServiceDetail
-	{838, Resource, 10582, 1984},  // VisionPrescription
-	{839, Backbone, 10598, 1990},  // VisionPrescription.lensSpecification
-	{840, Backbone, 10615, 1990},  // VisionPrescription.lensSpecification.prism
-	{841, Primitive, 10620, 1990}, // base64Binary
-	{842, Primitive, 10623, 1990}, // boolean
-	{843, Primitive, 10626, 1990}, // canonical
-	{844, Primitive, 10629, 1990}, // code
-	{845, Primitive, 10632, 1990}, // date
-	{846, Primitive, 10635, 1990}, // dateTime
-	{847, Primitive, 10638, 1990}, // decimal
-	{848, Primitive, 10641, 1990}, // id
-	{849, Primitive, 10644, 1990}, // instant
-	{850, Primitive, 10647, 1990}, // integer
-	{851, Primitive, 10650, 1990}, // integer64
-	{852, Primitive, 10653, 1990}, // markdown
-	{853, Primitive, 10656, 1990}, // oid
-	{854, Primitive, 10659, 1990}, // positiveInt
-	{855, Primitive, 10662, 1990}, // string
-	{856, Primitive, 10665, 1990}, // time
-	{857, Primitive, 10668, 1990}, // unsignedInt
-	{858, Primitive, 10671, 1990}, // uri
-	{859, Primitive, 10674, 1990}, // url
-	{860, Primitive, 10677, 1990}, // uuid
-	{861, Primitive, 10680, 1990}, // xhtml
-	{0, 0, 10683, 1990},
+	{251, Backbone, 2996, 574},    // DeviceDefinition.chargeItem
+	{252, Backbone, 3003, 574},    // DeviceDefinition.classification
+	{253, Backbone, 3008, 574},    // DeviceDefinition.conformsTo
+	{254, Backbone, 3015, 574},    // DeviceDefinition.correctiveAction
+	{255, Backbone, 3021, 574},    // DeviceDefinition.deviceName
+	{256, Backbone, 3026, 574},    // DeviceDefinition.guideline
+	{257, Backbone, 3036, 574},    // DeviceDefinition.hasPart
+	{258, Backbone, 3041, 574},    // DeviceDefinition.link
+	{259, Backbone, 3046, 574},    // DeviceDefinition.material
+	{260, Backbone, 3052, 574},    // DeviceDefinition.packaging
+	{261, Backbone, 3061, 574},    // DeviceDefinition.packaging.distributor
+	{262, Backbone, 3066, 574},    // DeviceDefinition.property
+	{263, Backbone, 3078, 574},    // DeviceDefinition.regulatoryIdentifier
+	{264, Backbone, 3085, 574},    // DeviceDefinition.udiDeviceIdentifier
+	{265, Backbone, 3092, 574},    // DeviceDefinition.udiDeviceIdentifier.marketDistribution
+	{266, Backbone, 3097, 574},    // DeviceDefinition.version
+	{267, Resource, 3103, 574},    // DeviceDispense
+	{268, Backbone, 3132, 579},    // DeviceDispense.performer
+	{269, Resource, 3137, 579},    // DeviceMetric
+	{270, Backbone, 3154, 583},    // DeviceMetric.calibration
+	{271, Resource, 3160, 583},    // DeviceRequest
+	{272, Backbone, 3197, 602},    // DeviceRequest.parameter
+	{273, Resource, 3206, 602},    // DeviceUsage
+	{274, Backbone, 3234, 606},    // DeviceUsage.adherence
+	{275, Resource, 3239, 606},    // DiagnosticReport
+	{276, Backbone, 3270, 623},    // DiagnosticReport.media
+	{277, Backbone, 3275, 623},    // DiagnosticReport.supportingInfo
+	{278, Complex, 3280, 623},     // Distance
+	{279, Resource, 3287, 623},    // DocumentReference
+	{280, Backbone, 3318, 657},    // DocumentReference.attester
+	{281, Backbone, 3324, 657},    // DocumentReference.content
+	{282, Backbone, 3329, 657},    // DocumentReference.content.profile
+	{283, Backbone, 3336, 657},    // DocumentReference.relatesTo
+	{284, Abstract, 3341, 657},    // DomainResource
+	{285, Complex, 3349, 658},     // Dosage
+	{286, Backbone, 3366, 658},    // Dosage.doseAndRate
+	{287, Complex, 3376, 658},     // Duration
+	{288, Complex, 3383, 658},     // Element
+	{289, Complex, 3385, 658},     // ElementDefinition
+	{290, Backbone, 3606, 658},    // ElementDefinition.base
+	{291, Backbone, 3611, 658},    // ElementDefinition.binding
+	{292, Backbone, 3617, 658},    // ElementDefinition.binding.additional
+	{293, Backbone, 3625, 658},    // ElementDefinition.constraint
+	{294, Backbone, 3634, 658},    // ElementDefinition.example
+	{295, Backbone, 3692, 658},    // ElementDefinition.mapping
+	{296, Backbone, 3698, 658},    // ElementDefinition.slicing
+	{297, Backbone, 3704, 658},    // ElementDefinition.slicing.discriminator
+	{298, Backbone, 3708, 658},    // ElementDefinition.type
+	{299, Resource, 3715, 658},    // Encounter
+	{300, Backbone, 3751, 685},    // Encounter.admission
+	{301, Backbone, 3760, 685},    // Encounter.diagnosis
+	{302, Backbone, 3765, 685},    // Encounter.location
+	{303, Backbone, 3772, 685},    // Encounter.participant
+	{304, Backbone, 3778, 685},    // Encounter.reason
+	{305, Resource, 3783, 685},    // EncounterHistory
+	{306, Backbone, 3804, 690},    // EncounterHistory.location
+	{307, Resource, 3809, 690},    // Endpoint
+	{308, Backbone, 3829, 696},    // Endpoint.payload
+	{309, Resource, 3834, 696},    // EnrollmentRequest
+	{310, Resource, 3849, 700},    // EnrollmentResponse
+	{311, Resource, 3865, 703},    // EpisodeOfCare
+	{312, Backbone, 3886, 715},    // EpisodeOfCare.diagnosis
+	{313, Backbone, 3891, 715},    // EpisodeOfCare.reason
+	{314, Backbone, 3896, 715},    // EpisodeOfCare.statusHistory
+	{315, Resource, 3901, 715},    // EventDefinition
+	{316, Resource, 3943, 737},    // Evidence
+	{317, Backbone, 3986, 750},    // Evidence.certainty
+	{318, Backbone, 3995, 750},    // Evidence.statistic
+	{319, Backbone, 4008, 750},    // Evidence.statistic.attributeEstimate
+	{320, Backbone, 4018, 750},    // Evidence.statistic.modelCharacteristic
+	{321, Backbone, 4025, 750},    // Evidence.statistic.modelCharacteristic.variable
+	{322, Backbone, 4033, 750},    // Evidence.statistic.sampleSize
+	{323, Backbone, 4041, 750},    // Evidence.variableDefinition
+	{324, Resource, 4050, 750},    // EvidenceReport
+	{325, Backbone, 4078, 759},    // EvidenceReport.relatesTo
+	{326, Backbone, 4083, 759},    // EvidenceReport.relatesTo.target
+	{327, Backbone, 4090, 759},    // EvidenceReport.section
+	{328, Backbone, 4105, 759},    // EvidenceReport.subject
+	{329, Backbone, 4110, 759},    // EvidenceReport.subject.characteristic
+	{330, Resource, 4122, 759},    // EvidenceVariable
+	{331, Backbone, 4162, 779},    // EvidenceVariable.category
+	{332, Backbone, 4170, 779},    // EvidenceVariable.characteristic
+	{333, Backbone, 4191, 779},    // EvidenceVariable.characteristic.definitionByCombination
+	{334, Backbone, 4197, 779},    // EvidenceVariable.characteristic.definitionByTypeAndValue
+	{335, Backbone, 4211, 779},    // EvidenceVariable.characteristic.timeFromEvent
+	{336, Resource, 4223, 779},    // ExampleScenario
+	{337, Backbone, 4253, 792},    // ExampleScenario.actor
+	{338, Backbone, 4260, 792},    // ExampleScenario.instance
+	{339, Backbone, 4274, 792},    // ExampleScenario.instance.containedInstance
+	{340, Backbone, 4279, 792},    // ExampleScenario.instance.version
+	{341, Backbone, 4286, 792},    // ExampleScenario.process
+	{342, Backbone, 4294, 792},    // ExampleScenario.process.step
+	{343, Backbone, 4303, 792},    // ExampleScenario.process.step.alternative
+	{344, Backbone, 4309, 792},    // ExampleScenario.process.step.operation
+	{345, Resource, 4321, 792},    // ExplanationOfBenefit
+	{346, Backbone, 4378, 809},    // ExplanationOfBenefit.accident
+	{347, Backbone, 4386, 809},    // ExplanationOfBenefit.addItem
+	{348, Backbone, 4418, 809},    // ExplanationOfBenefit.addItem.bodySite
+	{349, Backbone, 4423, 809},    // ExplanationOfBenefit.addItem.detail
+	{350, Backbone, 4441, 809},    // ExplanationOfBenefit.addItem.detail.subDetail
+	{351, Backbone, 4458, 809},    // ExplanationOfBenefit.benefitBalance
+	{352, Backbone, 4469, 809},    // ExplanationOfBenefit.benefitBalance.financial
+	{353, Backbone, 4480, 809},    // ExplanationOfBenefit.careTeam
+	{354, Backbone, 4488, 809},    // ExplanationOfBenefit.diagnosis
+	{355, Backbone, 4497, 809},    // ExplanationOfBenefit.event
+	{356, Backbone, 4504, 809},    // ExplanationOfBenefit.insurance
+	{357, Backbone, 4510, 809},    // ExplanationOfBenefit.item
+	{358, Backbone, 4546, 809},    // ExplanationOfBenefit.item.adjudication
+	{359, Backbone, 4553, 809},    // ExplanationOfBenefit.item.bodySite
+	{360, Backbone, 4558, 809},    // ExplanationOfBenefit.item.detail
+	{361, Backbone, 4580, 809},    // ExplanationOfBenefit.item.detail.subDetail
+	{362, Backbone, 4601, 809},    // ExplanationOfBenefit.item.reviewOutcome
+	{363, Backbone, 4608, 809},    // ExplanationOfBenefit.payee
+	{364, Backbone, 4613, 809},    // ExplanationOfBenefit.payment
+	{365, Backbone, 4622, 809},    // ExplanationOfBenefit.procedure
+	{366, Backbone, 4632, 809},    // ExplanationOfBenefit.processNote
+	{367, Backbone, 4639, 809},    // ExplanationOfBenefit.related
+	{368, Backbone, 4645, 809},    // ExplanationOfBenefit.supportingInfo
+	{369, Backbone, 4662, 809},    // ExplanationOfBenefit.total
+	{370, Complex, 4667, 809},     // Expression
+	{371, Complex, 4674, 809},     // ExtendedContactDetail
+	{372, Complex, 4682, 809},     // Extension
+	{373, Resource, 4740, 809},    // FamilyMemberHistory
+	{374, Backbone, 4778, 818},    // FamilyMemberHistory.condition
+	{375, Backbone, 4790, 818},    // FamilyMemberHistory.participant
+	{376, Backbone, 4795, 818},    // FamilyMemberHistory.procedure
+	{377, Resource, 4808, 818},    // Flag
+	{378, Resource, 4824, 826},    // FormularyItem
+	{379, Resource, 4835, 828},    // GenomicStudy
+	{380, Backbone, 4858, 833},    // GenomicStudy.analysis
+	{381, Backbone, 4879, 833},    // GenomicStudy.analysis.device
+	{382, Backbone, 4884, 833},    // GenomicStudy.analysis.input
+	{383, Backbone, 4892, 833},    // GenomicStudy.analysis.output
+	{384, Backbone, 4897, 833},    // GenomicStudy.analysis.performer
+	{385, Resource, 4902, 833},    // Goal
+	{386, Backbone, 4928, 844},    // Goal.target
+	{387, Resource, 4943, 844},    // GraphDefinition
+	{388, Backbone, 4973, 859},    // GraphDefinition.link
+	{389, Backbone, 4985, 859},    // GraphDefinition.link.compartment
+	{390, Backbone, 4993, 859},    // GraphDefinition.node
+	{391, Resource, 5000, 859},    // Group
+	{392, Backbone, 5019, 871},    // Group.characteristic
+	{393, Backbone, 5031, 871},    // Group.member
+	{394, Resource, 5037, 871},    // GuidanceResponse
+	{395, Resource, 5062, 876},    // HealthcareService
+	{396, Backbone, 5093, 891},    // HealthcareService.eligibility
+	{397, Complex, 5098, 891},     // HumanName
+	{398, Complex, 5107, 891},     // Identifier
+	{399, Resource, 5115, 891},    // ImagingSelection
+	{400, Backbone, 5140, 902},    // ImagingSelection.instance
+	{401, Backbone, 5149, 902},    // ImagingSelection.instance.imageRegion2D
+	{402, Backbone, 5154, 902},    // ImagingSelection.instance.imageRegion3D
+	{403, Backbone, 5159, 902},    // ImagingSelection.performer
+	{404, Resource, 5164, 902},    // ImagingStudy
+	{405, Backbone, 5190, 919},    // ImagingStudy.series
+	{406, Backbone, 5205, 919},    // ImagingStudy.series.instance
+	{407, Backbone, 5212, 919},    // ImagingStudy.series.performer
+	{408, Resource, 5217, 919},    // Immunization
+	{409, Backbone, 5255, 935},    // Immunization.performer
+	{410, Backbone, 5260, 935},    // Immunization.programEligibility
+	{411, Backbone, 5265, 935},    // Immunization.protocolApplied
+	{412, Backbone, 5273, 935},    // Immunization.reaction
+	{413, Resource, 5279, 935},    // ImmunizationEvaluation
+	{414, Resource, 5300, 942},    // ImmunizationRecommendation
+	{415, Backbone, 5313, 950},    // ImmunizationRecommendation.recommendation
+	{416, Backbone, 5328, 950},    // ImmunizationRecommendation.recommendation.dateCriterion
+	{417, Resource, 5333, 950},    // ImplementationGuide
+	{418, Backbone, 5367, 969},    // ImplementationGuide.definition
+	{419, Backbone, 5375, 969},    // ImplementationGuide.definition.grouping
+	{420, Backbone, 5380, 969},    // ImplementationGuide.definition.page
+	{421, Backbone, 5391, 969},    // ImplementationGuide.definition.parameter
+	{422, Backbone, 5396, 969},    // ImplementationGuide.definition.resource
+	{423, Backbone, 5406, 969},    // ImplementationGuide.definition.template
+	{424, Backbone, 5412, 969},    // ImplementationGuide.dependsOn
+	{425, Backbone, 5419, 969},    // ImplementationGuide.global
+	{426, Backbone, 5424, 969},    // ImplementationGuide.manifest
+	{427, Backbone, 5432, 969},    // ImplementationGuide.manifest.page
+	{428, Backbone, 5438, 969},    // ImplementationGuide.manifest.resource
+	{429, Resource, 5445, 969},    // Ingredient
+	{430, Backbone, 5463, 980},    // Ingredient.manufacturer
+	{431, Backbone, 5468, 980},    // Ingredient.substance
+	{432, Backbone, 5473, 980},    // Ingredient.substance.strength
+	{433, Backbone, 5492, 980},    // Ingredient.substance.strength.referenceStrength
+	{434, Resource, 5502, 980},    // InsurancePlan
+	{435, Backbone, 5524, 994},    // InsurancePlan.coverage
+	{436, Backbone, 5530, 994},    // InsurancePlan.coverage.benefit
+	{437, Backbone, 5536, 994},    // InsurancePlan.coverage.benefit.limit
+	{438, Backbone, 5541, 994},    // InsurancePlan.plan
+	{439, Backbone, 5550, 994},    // InsurancePlan.plan.generalCost
+	{440, Backbone, 5557, 994},    // InsurancePlan.plan.specificCost
+	{441, Backbone, 5562, 994},    // InsurancePlan.plan.specificCost.benefit
+	{442, Backbone, 5567, 994},    // InsurancePlan.plan.specificCost.benefit.cost
+	{443, Resource, 5574, 994},    // InventoryItem
+	{444, Backbone, 5596, 998},    // InventoryItem.association
+	{445, Backbone, 5602, 998},    // InventoryItem.characteristic
+	{446, Backbone, 5620, 998},    // InventoryItem.description
+	{447, Backbone, 5625, 998},    // InventoryItem.instance
+	{448, Backbone, 5633, 998},    // InventoryItem.name
+	{449, Backbone, 5639, 998},    // InventoryItem.responsibleOrganization
+	{450, Resource, 5644, 998},    // InventoryReport
+	{451, Backbone, 5662, 1002},   // InventoryReport.inventoryListing
+	{452, Backbone, 5669, 1002},   // InventoryReport.inventoryListing.item
+	{453, Resource, 5675, 1002},   // Invoice
+	{454, Backbone, 5703, 1015},   // Invoice.lineItem
+	{455, Backbone, 5714, 1015},   // Invoice.participant
+	{456, Resource, 5719, 1015},   // Library
+	{457, Resource, 5764, 1039},   // Linkage
+	{458, Backbone, 5775, 1042},   // Linkage.item
+	{459, Resource, 5780, 1042},   // List
+	{460, Backbone, 5801, 1054},   // List.entry
+	{461, Resource, 5808, 1054},   // Location
+	{462, Backbone, 5834, 1071},   // Location.position
+	{463, Resource, 5840, 1071},   // ManufacturedItemDefinition
+	{464, Backbone, 5858, 1076},   // ManufacturedItemDefinition.component
+	{465, Backbone, 5867, 1076},   // ManufacturedItemDefinition.component.constituent
+	{466, Backbone, 5874, 1076},   // ManufacturedItemDefinition.property
+	{467, Complex, 5886, 1076},    // MarketingStatus
+	{468, Resource, 5894, 1076},   // Measure
+	{469, Backbone, 5951, 1098},   // Measure.group
+	{470, Backbone, 5969, 1098},   // Measure.group.population
+	{471, Backbone, 5979, 1098},   // Measure.group.stratifier
+	{472, Backbone, 5988, 1098},   // Measure.group.stratifier.component
+	{473, Backbone, 5996, 1098},   // Measure.supplementalData
+	{474, Backbone, 6004, 1098},   // Measure.term
+	{475, Resource, 6009, 1098},   // MeasureReport
+	{476, Backbone, 6034, 1108},   // MeasureReport.group
+	{477, Backbone, 6049, 1108},   // MeasureReport.group.population
+	{478, Backbone, 6058, 1108},   // MeasureReport.group.stratifier
+	{479, Backbone, 6064, 1108},   // MeasureReport.group.stratifier.stratum
+	{480, Backbone, 6082, 1108},   // MeasureReport.group.stratifier.stratum.component
+	{481, Backbone, 6093, 1108},   // MeasureReport.group.stratifier.stratum.population
+	{482, Resource, 6102, 1108},   // Medication
+	{483, Backbone, 6119, 1118},   // Medication.batch
+	{484, Backbone, 6124, 1118},   // Medication.ingredient
+	{485, Resource, 6133, 1118},   // MedicationAdministration
+	{486, Backbone, 6165, 1133},   // MedicationAdministration.dosage
+	{487, Backbone, 6176, 1133},   // MedicationAdministration.performer
+	{488, Resource, 6181, 1133},   // MedicationDispense
+	{489, Backbone, 6216, 1150},   // MedicationDispense.performer
+	{490, Backbone, 6221, 1150},   // MedicationDispense.substitution
+	{491, Resource, 6228, 1150},   // MedicationKnowledge
+	{492, Backbone, 6256, 1166},   // MedicationKnowledge.cost
+	{493, Backbone, 6265, 1166},   // MedicationKnowledge.definitional
+	{494, Backbone, 6273, 1166},   // MedicationKnowledge.definitional.drugCharacteristic
+	{495, Backbone, 6283, 1166},   // MedicationKnowledge.definitional.ingredient
+	{496, Backbone, 6292, 1166},   // MedicationKnowledge.indicationGuideline
+	{497, Backbone, 6297, 1166},   // MedicationKnowledge.indicationGuideline.dosingGuideline
+	{498, Backbone, 6304, 1166},   // MedicationKnowledge.indicationGuideline.dosingGuideline.dosage
+	{499, Backbone, 6309, 1166},   // MedicationKnowledge.indicationGuideline.dosingGuideline.patientCharacteristic
+	{500, Backbone, 6317, 1166},   // MedicationKnowledge.medicineClassification
+	{501, Backbone, 6325, 1166},   // MedicationKnowledge.monitoringProgram
+	{502, Backbone, 6330, 1166},   // MedicationKnowledge.monograph
+	{503, Backbone, 6335, 1166},   // MedicationKnowledge.packaging
+	{504, Backbone, 6340, 1166},   // MedicationKnowledge.regulatory
+	{505, Backbone, 6347, 1166},   // MedicationKnowledge.regulatory.maxDispense
+	{506, Backbone, 6352, 1166},   // MedicationKnowledge.regulatory.substitution
+	{507, Backbone, 6357, 1166},   // MedicationKnowledge.relatedMedicationKnowledge
+	{508, Backbone, 6362, 1166},   // MedicationKnowledge.storageGuideline
+	{509, Backbone, 6369, 1166},   // MedicationKnowledge.storageGuideline.environmentalSetting
+	{510, Resource, 6377, 1166},   // MedicationRequest
+	{511, Backbone, 6418, 1183},   // MedicationRequest.dispenseRequest
+	{512, Backbone, 6430, 1183},   // MedicationRequest.dispenseRequest.initialFill
+	{513, Backbone, 6435, 1183},   // MedicationRequest.substitution
+	{514, Resource, 6442, 1183},   // MedicationStatement
+	{515, Backbone, 6470, 1194},   // MedicationStatement.adherence
+	{516, Resource, 6475, 1194},   // MedicinalProductDefinition
+	{517, Backbone, 6512, 1206},   // MedicinalProductDefinition.characteristic
+	{518, Backbone, 6524, 1206},   // MedicinalProductDefinition.contact
+	{519, Backbone, 6529, 1206},   // MedicinalProductDefinition.crossReference
+	{520, Backbone, 6534, 1206},   // MedicinalProductDefinition.name
+	{521, Backbone, 6541, 1206},   // MedicinalProductDefinition.name.part
+	{522, Backbone, 6546, 1206},   // MedicinalProductDefinition.name.usage
+	{523, Backbone, 6552, 1206},   // MedicinalProductDefinition.operation
+	{524, Resource, 6559, 1206},   // MessageDefinition
+	{525, Backbone, 6597, 1225},   // MessageDefinition.allowedResponse
+	{526, Backbone, 6602, 1225},   // MessageDefinition.focus
+	{527, Resource, 6609, 1225},   // MessageHeader
+	{528, Backbone, 6629, 1236},   // MessageHeader.destination
+	{529, Backbone, 6638, 1236},   // MessageHeader.response
+	{530, Backbone, 6644, 1236},   // MessageHeader.source
+	{531, Complex, 6654, 1236},    // Meta
+	{532, Abstract, 6662, 1236},   // MetadataResource
+	{533, Resource, 6698, 1236},   // MolecularSequence
+	{534, Backbone, 6716, 1241},   // MolecularSequence.relative
+	{535, Backbone, 6724, 1241},   // MolecularSequence.relative.edit
+	{536, Backbone, 6731, 1241},   // MolecularSequence.relative.startingSequence
+	{537, Complex, 6744, 1241},    // MonetaryComponent
+	{538, Complex, 6750, 1241},    // Money
+	{539, Resource, 6754, 1241},   // NamingSystem
+	{540, Backbone, 6795, 1267},   // NamingSystem.uniqueId
+	{541, Complex, 6804, 1267},    // Narrative
+	{542, Resource, 6808, 1267},   // NutritionIntake
+	{543, Backbone, 6840, 1276},   // NutritionIntake.consumedItem
+	{544, Backbone, 6850, 1276},   // NutritionIntake.ingredientLabel
+	{545, Backbone, 6855, 1276},   // NutritionIntake.performer
+	{546, Resource, 6860, 1276},   // NutritionOrder
+	{547, Backbone, 6891, 1288},   // NutritionOrder.enteralFormula
+	{548, Backbone, 6903, 1288},   // NutritionOrder.enteralFormula.additive
+	{549, Backbone, 6909, 1288},   // NutritionOrder.enteralFormula.administration
+	{550, Backbone, 6917, 1288},   // NutritionOrder.enteralFormula.administration.schedule
+	{551, Backbone, 6923, 1288},   // NutritionOrder.oralDiet
+	{552, Backbone, 6932, 1288},   // NutritionOrder.oralDiet.nutrient
+	{553, Backbone, 6937, 1288},   // NutritionOrder.oralDiet.schedule
+	{554, Backbone, 6943, 1288},   // NutritionOrder.oralDiet.texture
+	{555, Backbone, 6948, 1288},   // NutritionOrder.supplement
+	{556, Backbone, 6956, 1288},   // NutritionOrder.supplement.schedule
+	{557, Resource, 6962, 1288},   // NutritionProduct
+	{558, Backbone, 6980, 1293},   // NutritionProduct.characteristic
+	{559, Backbone, 6991, 1293},   // NutritionProduct.ingredient
+	{560, Backbone, 6996, 1293},   // NutritionProduct.instance
+	{561, Backbone, 7006, 1293},   // NutritionProduct.nutrient
+	{562, Resource, 7011, 1293},   // Observation
+	{563, Backbone, 7065, 1334},   // Observation.component
+	{564, Backbone, 7086, 1334},   // Observation.referenceRange
+	{565, Backbone, 7096, 1334},   // Observation.triggeredBy
+	{566, Resource, 7102, 1334},   // ObservationDefinition
+	{567, Backbone, 7149, 1342},   // ObservationDefinition.component
+	{568, Backbone, 7156, 1342},   // ObservationDefinition.qualifiedValue
+	{569, Resource, 7171, 1342},   // OperationDefinition
+	{570, Backbone, 7211, 1365},   // OperationDefinition.overload
+	{571, Backbone, 7216, 1365},   // OperationDefinition.parameter
+	{572, Backbone, 7232, 1365},   // OperationDefinition.parameter.binding
+	{573, Backbone, 7237, 1365},   // OperationDefinition.parameter.referencedFrom
+	{574, Resource, 7242, 1365},   // OperationOutcome
+	{575, Backbone, 7251, 1365},   // OperationOutcome.issue
+	{576, Resource, 7260, 1365},   // Organization
+	{577, Backbone, 7278, 1378},   // Organization.qualification
+	{578, Resource, 7285, 1378},   // OrganizationAffiliation
+	{579, Resource, 7305, 1392},   // PackagedProductDefinition
+	{580, Backbone, 7328, 1403},   // PackagedProductDefinition.legalStatusOfSupply
+	{581, Backbone, 7333, 1403},   // PackagedProductDefinition.packaging
+	{582, Backbone, 7347, 1403},   // PackagedProductDefinition.packaging.containedItem
+	{583, Backbone, 7352, 1403},   // PackagedProductDefinition.packaging.property
+	{584, Complex, 7362, 1403},    // ParameterDefinition
+	{585, Resource, 7371, 1403},   // Parameters
+	{586, Backbone, 7376, 1403},   // Parameters.parameter
+	{587, Resource, 7437, 1403},   // Patient
+	{588, Backbone, 7465, 1427},   // Patient.communication
+	{589, Backbone, 7470, 1427},   // Patient.contact
+	{590, Backbone, 7480, 1427},   // Patient.link
+	{591, Resource, 7485, 1427},   // PaymentNotice
+	{592, Resource, 7505, 1434},   // PaymentReconciliation
+	{593, Backbone, 7542, 1444},   // PaymentReconciliation.allocation
+	{594, Backbone, 7561, 1444},   // PaymentReconciliation.processNote
+	{595, Complex, 7566, 1444},    // Period
+	{596, Resource, 7570, 1444},   // Permission
+	{597, Backbone, 7585, 1445},   // Permission.justification
+	{598, Backbone, 7590, 1445},   // Permission.rule
+	{599, Backbone, 7597, 1445},   // Permission.rule.activity
+	{600, Backbone, 7603, 1445},   // Permission.rule.data
+	{601, Backbone, 7610, 1445},   // Permission.rule.data.resource
+	{602, Resource, 7615, 1445},   // Person
+	{603, Backbone, 7638, 1468},   // Person.communication
+	{604, Backbone, 7643, 1468},   // Person.link
+	{605, Resource, 7648, 1468},   // PlanDefinition
+	{606, Backbone, 7698, 1492},   // PlanDefinition.action
+	{607, Backbone, 7739, 1492},   // PlanDefinition.action.condition
+	{608, Backbone, 7744, 1492},   // PlanDefinition.action.dynamicValue
+	{609, Backbone, 7749, 1492},   // PlanDefinition.action.input
+	{610, Backbone, 7755, 1492},   // PlanDefinition.action.output
+	{611, Backbone, 7761, 1492},   // PlanDefinition.action.participant
+	{612, Backbone, 7770, 1492},   // PlanDefinition.action.relatedAction
+	{613, Backbone, 7779, 1492},   // PlanDefinition.actor
+	{614, Backbone, 7785, 1492},   // PlanDefinition.actor.option
+	{615, Backbone, 7792, 1492},   // PlanDefinition.goal
+	{616, Backbone, 7802, 1492},   // PlanDefinition.goal.target
+	{617, Resource, 7815, 1492},   // Practitioner
+	{618, Backbone, 7836, 1512},   // Practitioner.communication
+	{619, Backbone, 7841, 1512},   // Practitioner.qualification
+	{620, Resource, 7848, 1512},   // PractitionerRole
+	{621, Complex, 7870, 1527},    // PrimitiveType
+	{622, Resource, 7872, 1527},   // Procedure
+	{623, Backbone, 7916, 1544},   // Procedure.focalDevice
+	{624, Backbone, 7921, 1544},   // Procedure.performer
+	{625, Complex, 7928, 1544},    // ProductShelfLife
+	{626, Resource, 7936, 1544},   // Provenance
+	{627, Backbone, 7959, 1557},   // Provenance.agent
+	{628, Backbone, 7966, 1557},   // Provenance.entity
+	{629, Complex, 7972, 1557},    // Quantity
+	{630, Resource, 7979, 1557},   // Questionnaire
+	{631, Backbone, 8013, 1578},   // Questionnaire.item
+	{632, Backbone, 8034, 1578},   // Questionnaire.item.answerOption
+	{633, Backbone, 8045, 1578},   // Questionnaire.item.enableWhen
+	{634, Backbone, 8061, 1578},   // Questionnaire.item.initial
+	{635, Resource, 8077, 1578},   // QuestionnaireResponse
+	{636, Backbone, 8096, 1590},   // QuestionnaireResponse.item
+	{637, Backbone, 8104, 1590},   // QuestionnaireResponse.item.answer
+	{638, Complex, 8121, 1590},    // Range
+	{639, Complex, 8125, 1590},    // Ratio
+	{640, Complex, 8129, 1590},    // RatioRange
+	{641, Complex, 8134, 1590},    // Reference
+	{642, Resource, 8140, 1590},   // RegulatedAuthorization
+	{643, Backbone, 8163, 1597},   // RegulatedAuthorization.case
+	{644, Complex, 8173, 1597},    // RelatedArtifact
+	{645, Resource, 8185, 1597},   // RelatedPerson
+	{646, Backbone, 8205, 1616},   // RelatedPerson.communication
+	{647, Resource, 8210, 1616},   // RequestOrchestration
+	{648, Backbone, 8236, 1631},   // RequestOrchestration.action
+	{649, Backbone, 8274, 1631},   // RequestOrchestration.action.condition
+	{650, Backbone, 8279, 1631},   // RequestOrchestration.action.dynamicValue
+	{651, Backbone, 8284, 1631},   // RequestOrchestration.action.input
+	{652, Backbone, 8290, 1631},   // RequestOrchestration.action.output
+	{653, Backbone, 8296, 1631},   // RequestOrchestration.action.participant
+	{654, Backbone, 8307, 1631},   // RequestOrchestration.action.relatedAction
+	{655, Resource, 8316, 1631},   // Requirements
+	{656, Backbone, 8347, 1648},   // Requirements.statement
+	{657, Resource, 8360, 1648},   // ResearchStudy
+	{658, Backbone, 8400, 1670},   // ResearchStudy.associatedParty
+	{659, Backbone, 8408, 1670},   // ResearchStudy.comparisonGroup
+	{660, Backbone, 8417, 1670},   // ResearchStudy.label
+	{661, Backbone, 8422, 1670},   // ResearchStudy.objective
+	{662, Backbone, 8428, 1670},   // ResearchStudy.outcomeMeasure
+	{663, Backbone, 8435, 1670},   // ResearchStudy.progressStatus
+	{664, Backbone, 8441, 1670},   // ResearchStudy.recruitment
+	{665, Resource, 8448, 1670},   // ResearchSubject
+	{666, Backbone, 8465, 1677},   // ResearchSubject.progress
+	{667, Abstract, 8474, 1677},   // Resource
+	{668, Resource, 8478, 1692},   // RiskAssessment
+	{669, Backbone, 8504, 1702},   // RiskAssessment.prediction
+	{670, Complex, 8517, 1702},    // SampledData
+	{671, Resource, 8529, 1702},   // Schedule
+	{672, Resource, 8546, 1711},   // SearchParameter
+	{673, Backbone, 8587, 1731},   // SearchParameter.component
+	{674, Resource, 8592, 1731},   // ServiceRequest
+	{675, Backbone, 8641, 1754},   // ServiceRequest.orderDetail
+	{676, Backbone, 8646, 1754},   // ServiceRequest.orderDetail.parameter
+	{677, Backbone, 8658, 1754},   // ServiceRequest.patientInstruction
+	{678, Complex, 8664, 1754},    // Signature
+	{679, Resource, 8673, 1754},   // Slot
+	{680, Resource, 8692, 1763},   // Specimen
+	{681, Backbone, 8716, 1775},   // Specimen.collection
+	{682, Backbone, 8732, 1775},   // Specimen.container
+	{683, Backbone, 8738, 1775},   // Specimen.feature
+	{684, Backbone, 8743, 1775},   // Specimen.processing
+	{685, Resource, 8752, 1775},   // SpecimenDefinition
+	{686, Backbone, 8792, 1784},   // SpecimenDefinition.typeTested
+	{687, Backbone, 8805, 1784},   // SpecimenDefinition.typeTested.container
+	{688, Backbone, 8818, 1784},   // SpecimenDefinition.typeTested.container.additive
+	{689, Backbone, 8824, 1784},   // SpecimenDefinition.typeTested.handling
+	{690, Resource, 8831, 1784},   // StructureDefinition
+	{691, Backbone, 8870, 1812},   // StructureDefinition.context
+	{692, Backbone, 8875, 1812},   // StructureDefinition.differential
+	{693, Backbone, 8879, 1812},   // StructureDefinition.mapping
+	{694, Backbone, 8886, 1812},   // StructureDefinition.snapshot
+	{695, Resource, 8890, 1812},   // StructureMap
+	{696, Backbone, 8921, 1827},   // StructureMap.const
+	{697, Backbone, 8926, 1827},   // StructureMap.group
+	{698, Backbone, 8935, 1827},   // StructureMap.group.input
+	{699, Backbone, 8942, 1827},   // StructureMap.group.rule
+	{700, Backbone, 8951, 1827},   // StructureMap.group.rule.dependent
+	{701, Backbone, 8956, 1827},   // StructureMap.group.rule.source
+	{702, Backbone, 8970, 1827},   // StructureMap.group.rule.target
+	{703, Backbone, 8980, 1827},   // StructureMap.group.rule.target.parameter
+	{704, Backbone, 8992, 1827},   // StructureMap.structure
+	{705, Resource, 8999, 1827},   // Subscription
+	{706, Backbone, 9024, 1838},   // Subscription.filterBy
+	{707, Backbone, 9032, 1838},   // Subscription.parameter
+	{708, Resource, 9037, 1838},   // SubscriptionStatus
+	{709, Backbone, 9052, 1838},   // SubscriptionStatus.notificationEvent
+	{710, Resource, 9059, 1838},   // SubscriptionTopic
+	{711, Backbone, 9094, 1849},   // SubscriptionTopic.canFilterBy
+	{712, Backbone, 9103, 1849},   // SubscriptionTopic.eventTrigger
+	{713, Backbone, 9109, 1849},   // SubscriptionTopic.notificationShape
+	{714, Backbone, 9115, 1849},   // SubscriptionTopic.resourceTrigger
+	{715, Backbone, 9123, 1849},   // SubscriptionTopic.resourceTrigger.queryCriteria
+	{716, Resource, 9131, 1849},   // Substance
+	{717, Backbone, 9148, 1857},   // Substance.ingredient
+	{718, Resource, 9155, 1857},   // SubstanceDefinition
+	{719, Backbone, 9187, 1862},   // SubstanceDefinition.characterization
+	{720, Backbone, 9194, 1862},   // SubstanceDefinition.code
+	{721, Backbone, 9202, 1862},   // SubstanceDefinition.moiety
+	{722, Backbone, 9215, 1862},   // SubstanceDefinition.molecularWeight
+	{723, Backbone, 9221, 1862},   // SubstanceDefinition.name
+	{724, Backbone, 9235, 1862},   // SubstanceDefinition.name.official
+	{725, Backbone, 9241, 1862},   // SubstanceDefinition.property
+	{726, Backbone, 9251, 1862},   // SubstanceDefinition.relationship
+	{727, Backbone, 9266, 1862},   // SubstanceDefinition.sourceMaterial
+	{728, Backbone, 9274, 1862},   // SubstanceDefinition.structure
+	{729, Backbone, 9285, 1862},   // SubstanceDefinition.structure.representation
+	{730, Resource, 9292, 1862},   // SubstanceNucleicAcid
+	{731, Backbone, 9305, 1862},   // SubstanceNucleicAcid.subunit
+	{732, Backbone, 9316, 1862},   // SubstanceNucleicAcid.subunit.linkage
+	{733, Backbone, 9323, 1862},   // SubstanceNucleicAcid.subunit.sugar
+	{734, Resource, 9329, 1862},   // SubstancePolymer
+	{735, Backbone, 9344, 1862},   // SubstancePolymer.monomerSet
+	{736, Backbone, 9349, 1862},   // SubstancePolymer.monomerSet.startingMaterial
+	{737, Backbone, 9356, 1862},   // SubstancePolymer.repeat
+	{738, Backbone, 9362, 1862},   // SubstancePolymer.repeat.repeatUnit
+	{739, Backbone, 9370, 1862},   // SubstancePolymer.repeat.repeatUnit.degreeOfPolymerisation
+	{740, Backbone, 9377, 1862},   // SubstancePolymer.repeat.repeatUnit.structuralRepresentation
+	{741, Resource, 9384, 1862},   // SubstanceProtein
+	{742, Backbone, 9396, 1862},   // SubstanceProtein.subunit
+	{743, Resource, 9407, 1862},   // SubstanceReferenceInformation
+	{744, Backbone, 9419, 1862},   // SubstanceReferenceInformation.gene
+	{745, Backbone, 9425, 1862},   // SubstanceReferenceInformation.geneElement
+	{746, Backbone, 9431, 1862},   // SubstanceReferenceInformation.target
+	{747, Resource, 9445, 1862},   // SubstanceSourceMaterial
+	{748, Backbone, 9466, 1862},   // SubstanceSourceMaterial.fractionDescription
+	{749, Backbone, 9471, 1862},   // SubstanceSourceMaterial.organism
+	{750, Backbone, 9482, 1862},   // SubstanceSourceMaterial.organism.author
+	{751, Backbone, 9487, 1862},   // SubstanceSourceMaterial.organism.hybrid
+	{752, Backbone, 9495, 1862},   // SubstanceSourceMaterial.organism.organismGeneral
+	{753, Backbone, 9502, 1862},   // SubstanceSourceMaterial.partDescription
+	{754, Resource, 9507, 1862},   // SupplyDelivery
+	{755, Backbone, 9529, 1867},   // SupplyDelivery.suppliedItem
+	{756, Resource, 9536, 1867},   // SupplyRequest
+	{757, Backbone, 9563, 1875},   // SupplyRequest.parameter
+	{758, Resource, 9572, 1875},   // Task
+	{759, Backbone, 9613, 1897},   // Task.input
+	{760, Backbone, 9672, 1897},   // Task.output
+	{761, Backbone, 9731, 1897},   // Task.performer
+	{762, Backbone, 9736, 1897},   // Task.restriction
+	{763, Resource, 9742, 1897},   // TerminologyCapabilities
+	{764, Backbone, 9779, 1912},   // TerminologyCapabilities.closure
+	{765, Backbone, 9783, 1912},   // TerminologyCapabilities.codeSystem
+	{766, Backbone, 9790, 1912},   // TerminologyCapabilities.codeSystem.version
+	{767, Backbone, 9799, 1912},   // TerminologyCapabilities.codeSystem.version.filter
+	{768, Backbone, 9804, 1912},   // TerminologyCapabilities.expansion
+	{769, Backbone, 9812, 1912},   // TerminologyCapabilities.expansion.parameter
+	{770, Backbone, 9817, 1912},   // TerminologyCapabilities.implementation
+	{771, Backbone, 9822, 1912},   // TerminologyCapabilities.software
+	{772, Backbone, 9827, 1912},   // TerminologyCapabilities.translation
+	{773, Backbone, 9831, 1912},   // TerminologyCapabilities.validateCode
+	{774, Resource, 9835, 1912},   // TestPlan
+	{775, Backbone, 9868, 1916},   // TestPlan.dependency
+	{776, Backbone, 9873, 1916},   // TestPlan.testCase
+	{777, Backbone, 9882, 1916},   // TestPlan.testCase.assertion
+	{778, Backbone, 9888, 1916},   // TestPlan.testCase.dependency
+	{779, Backbone, 9893, 1916},   // TestPlan.testCase.testData
+	{780, Backbone, 9901, 1916},   // TestPlan.testCase.testRun
+	{781, Backbone, 9906, 1916},   // TestPlan.testCase.testRun.script
+	{782, Resource, 9913, 1916},   // TestReport
+	{783, Backbone, 9933, 1923},   // TestReport.participant
+	{784, Backbone, 9939, 1923},   // TestReport.setup
+	{785, Backbone, 9943, 1923},   // TestReport.setup.action
+	{786, Backbone, 9948, 1923},   // TestReport.setup.action.assert
+	{787, Backbone, 9955, 1923},   // TestReport.setup.action.assert.requirement
+	{788, Backbone, 9961, 1923},   // TestReport.setup.action.operation
+	{789, Backbone, 9967, 1923},   // TestReport.teardown
+	{790, Backbone, 9971, 1923},   // TestReport.teardown.action
+	{791, Backbone, 9975, 1923},   // TestReport.test
+	{792, Backbone, 9981, 1923},   // TestReport.test.action
+	{793, Resource, 9986, 1923},   // TestScript
+	{794, Backbone, 10023, 1940},  // TestScript.destination
+	{795, Backbone, 10029, 1940},  // TestScript.fixture
+	{796, Backbone, 10035, 1940},  // TestScript.metadata
+	{797, Backbone, 10040, 1940},  // TestScript.metadata.capability
+	{798, Backbone, 10050, 1940},  // TestScript.metadata.link
+	{799, Backbone, 10055, 1940},  // TestScript.origin
+	{800, Backbone, 10061, 1940},  // TestScript.scope
+	{801, Backbone, 10067, 1940},  // TestScript.setup
+	{802, Backbone, 10071, 1940},  // TestScript.setup.action
+	{803, Backbone, 10076, 1940},  // TestScript.setup.action.assert
+	{804, Backbone, 10104, 1940},  // TestScript.setup.action.assert.requirement
+	{805, Backbone, 10110, 1940},  // TestScript.setup.action.operation
+	{806, Backbone, 10130, 1940},  // TestScript.setup.action.operation.requestHeader
+	{807, Backbone, 10135, 1940},  // TestScript.teardown
+	{808, Backbone, 10139, 1940},  // TestScript.teardown.action
+	{809, Backbone, 10143, 1940},  // TestScript.test
+	{810, Backbone, 10149, 1940},  // TestScript.test.action
+	{811, Backbone, 10154, 1940},  // TestScript.variable
+	{812, Complex, 10165, 1940},   // Timing
+	{813, Backbone, 10171, 1940},  // Timing.repeat
+	{814, Resource, 10191, 1940},  // Transport
+	{815, Backbone, 10231, 1942},  // Transport.input
+	{816, Backbone, 10290, 1942},  // Transport.output
+	{817, Backbone, 10349, 1942},  // Transport.restriction
+	{818, Complex, 10355, 1942},   // TriggerDefinition
+	{819, Complex, 10368, 1942},   // UsageContext
+	{820, Resource, 10376, 1942},  // ValueSet
+	{821, Backbone, 10416, 1964},  // ValueSet.compose
+	{822, Backbone, 10424, 1964},  // ValueSet.compose.include
+	{823, Backbone, 10433, 1964},  // ValueSet.compose.include.concept
+	{824, Backbone, 10439, 1964},  // ValueSet.compose.include.concept.designation
+	{825, Backbone, 10446, 1964},  // ValueSet.compose.include.filter
+	{826, Backbone, 10452, 1964},  // ValueSet.expansion
+	{827, Backbone, 10463, 1964},  // ValueSet.expansion.contains
+	{828, Backbone, 10475, 1964},  // ValueSet.expansion.contains.property
+	{829, Backbone, 10488, 1964},  // ValueSet.expansion.contains.property.subProperty
+	{830, Backbone, 10500, 1964},  // ValueSet.expansion.parameter
+	{831, Backbone, 10512, 1964},  // ValueSet.expansion.property
+	{832, Backbone, 10517, 1964},  // ValueSet.scope
+	{833, Resource, 10522, 1964},  // VerificationResult
+	{834, Backbone, 10544, 1974},  // VerificationResult.attestation
+	{835, Backbone, 10555, 1974},  // VerificationResult.primarySource
+	{836, Backbone, 10565, 1974},  // VerificationResult.validator
+	{837, Complex, 10571, 1974},   // VirtualServiceDetail
+	{838, Resource, 10582, 1974},  // VisionPrescription
+	{839, Backbone, 10598, 1980},  // VisionPrescription.lensSpecification
+	{840, Backbone, 10615, 1980},  // VisionPrescription.lensSpecification.prism
+	{841, Primitive, 10620, 1980}, // base64Binary
+	{842, Primitive, 10623, 1980}, // boolean
+	{843, Primitive, 10626, 1980}, // canonical
+	{844, Primitive, 10629, 1980}, // code
+	{845, Primitive, 10632, 1980}, // date
+	{846, Primitive, 10635, 1980}, // dateTime
+	{847, Primitive, 10638, 1980}, // decimal
+	{848, Primitive, 10641, 1980}, // id
+	{849, Primitive, 10644, 1980}, // instant
+	{850, Primitive, 10647, 1980}, // integer
+	{851, Primitive, 10650, 1980}, // integer64
+	{852, Primitive, 10653, 1980}, // markdown
+	{853, Primitive, 10656, 1980}, // oid
+	{854, Primitive, 10659, 1980}, // positiveInt
+	{855, Primitive, 10662, 1980}, // string
+	{856, Primitive, 10665, 1980}, // time
+	{857, Primitive, 10668, 1980}, // unsignedInt
+	{858, Primitive, 10671, 1980}, // uri
+	{859, Primitive, 10674, 1980}, // url
+	{860, Primitive, 10677, 1980}, // uuid
+	{861, Primitive, 10680, 1980}, // xhtml
+	{0, 0, 10683, 1980},
 }
 
 // name, path, type, order, flags
@@ -13860,13 +13860,12 @@ var r5Params = [...]paramRow{
 	{1630, 3603, 2, 0, 4},   // DeviceDefinition.manufacturer
 	{1983, 3604, 2, 0, 4},   // DeviceDefinition.organization
 	{1636, 3605, 0, 0, 3},   // DeviceDefinition.specification
-	{3587, 253, 0, 83, 5},   // DeviceDefinition.specification-version
 	{885, 3606, 0, 0, 3},    // DeviceDefinition.type
 	{844, 3607, 0, 0, 3},    // DeviceDispense.code
 	{872, 3608, 0, 0, 3},    // DeviceDispense.identifier
 	{1040, 3609, 3, 0, 4},   // DeviceDispense.patient
 	{882, 3610, 0, 0, 3},    // DeviceDispense.status
-	{883, 3611, 84, 0, 4},   // DeviceDispense.subject
+	{883, 3611, 83, 0, 4},   // DeviceDispense.subject
 	{998, 3612, 0, 0, 3},    // DeviceMetric.category
 	{900, 3613, 52, 0, 4},   // DeviceMetric.device
 	{872, 3614, 0, 0, 3},    // DeviceMetric.identifier
@@ -13874,27 +13873,27 @@ var r5Params = [...]paramRow{
 	{3616, 3617, 0, 0, 1},   // DeviceRequest.authored-on
 	{3045, 3618, 6, 0, 4},   // DeviceRequest.based-on
 	{844, 3619, 0, 0, 3},    // DeviceRequest.code
-	{900, 3620, 85, 0, 4},   // DeviceRequest.device
+	{900, 3620, 84, 0, 4},   // DeviceRequest.device
 	{1001, 3621, 31, 0, 4},  // DeviceRequest.encounter
 	{3622, 3623, 0, 0, 1},   // DeviceRequest.event-date
 	{3357, 3624, 0, 0, 3},   // DeviceRequest.group-identifier
 	{872, 3625, 0, 0, 3},    // DeviceRequest.identifier
-	{3176, 3626, 86, 0, 4},  // DeviceRequest.instantiates-canonical
+	{3176, 3626, 85, 0, 4},  // DeviceRequest.instantiates-canonical
 	{3178, 3627, 0, 0, 7},   // DeviceRequest.instantiates-uri
-	{1339, 3628, 87, 0, 4},  // DeviceRequest.insurance
+	{1339, 3628, 86, 0, 4},  // DeviceRequest.insurance
 	{919, 3629, 0, 0, 3},    // DeviceRequest.intent
 	{1040, 3630, 3, 0, 4},   // DeviceRequest.patient
 	{1184, 3631, 48, 0, 4},  // DeviceRequest.performer
 	{3632, 3633, 0, 0, 3},   // DeviceRequest.performer-code
-	{3634, 3635, 88, 0, 4},  // DeviceRequest.prior-request
-	{1469, 3636, 89, 0, 4},  // DeviceRequest.requester
+	{3634, 3635, 87, 0, 4},  // DeviceRequest.prior-request
+	{1469, 3636, 88, 0, 4},  // DeviceRequest.requester
 	{882, 3637, 0, 0, 3},    // DeviceRequest.status
-	{883, 3638, 90, 0, 4},   // DeviceRequest.subject
+	{883, 3638, 89, 0, 4},   // DeviceRequest.subject
 	{900, 3639, 0, 0, 3},    // DeviceUsage.device
 	{872, 3640, 0, 0, 3},    // DeviceUsage.identifier
 	{1040, 3641, 3, 0, 4},   // DeviceUsage.patient
 	{882, 3642, 0, 0, 3},    // DeviceUsage.status
-	{3045, 3643, 91, 0, 4},  // DiagnosticReport.based-on
+	{3045, 3643, 90, 0, 4},  // DiagnosticReport.based-on
 	{998, 3644, 0, 0, 3},    // DiagnosticReport.category
 	{844, 3645, 0, 0, 3},    // DiagnosticReport.code
 	{1683, 3646, 0, 0, 3},   // DiagnosticReport.conclusion
@@ -13902,23 +13901,23 @@ var r5Params = [...]paramRow{
 	{1001, 3648, 31, 0, 4},  // DiagnosticReport.encounter
 	{872, 3649, 0, 0, 3},    // DiagnosticReport.identifier
 	{1540, 3650, 0, 0, 1},   // DiagnosticReport.issued
-	{1685, 3651, 92, 0, 4},  // DiagnosticReport.media
+	{1685, 3651, 91, 0, 4},  // DiagnosticReport.media
 	{1040, 3652, 3, 0, 4},   // DiagnosticReport.patient
-	{1184, 3653, 93, 0, 4},  // DiagnosticReport.performer
+	{1184, 3653, 92, 0, 4},  // DiagnosticReport.performer
 	{1687, 3654, 18, 0, 4},  // DiagnosticReport.result
-	{3655, 3656, 93, 0, 4},  // DiagnosticReport.results-interpreter
-	{1689, 3657, 94, 0, 4},  // DiagnosticReport.specimen
+	{3655, 3656, 92, 0, 4},  // DiagnosticReport.results-interpreter
+	{1689, 3657, 93, 0, 4},  // DiagnosticReport.specimen
 	{882, 3658, 0, 0, 3},    // DiagnosticReport.status
-	{1015, 3659, 95, 0, 4},  // DiagnosticReport.study
-	{883, 3660, 96, 0, 4},   // DiagnosticReport.subject
+	{1015, 3659, 94, 0, 4},  // DiagnosticReport.study
+	{883, 3660, 95, 0, 4},   // DiagnosticReport.subject
 	{1473, 3661, 55, 0, 4},  // DocumentReference.attester
 	{907, 3662, 19, 0, 4},   // DocumentReference.author
-	{3045, 3663, 97, 0, 4},  // DocumentReference.based-on
+	{3045, 3663, 96, 0, 4},  // DocumentReference.based-on
 	{1277, 3664, 0, 0, 3},   // DocumentReference.bodysite
-	{3665, 3666, 98, 0, 4},  // DocumentReference.bodysite-reference
+	{3665, 3666, 97, 0, 4},  // DocumentReference.bodysite-reference
 	{998, 3667, 0, 0, 3},    // DocumentReference.category
 	{3668, 3669, 0, 0, 3},   // DocumentReference.contenttype
-	{1556, 3670, 99, 0, 4},  // DocumentReference.context
+	{1556, 3670, 98, 0, 4},  // DocumentReference.context
 	{1118, 3671, 0, 0, 1},   // DocumentReference.creation
 	{1234, 3672, 2, 0, 4},   // DocumentReference.custodian
 	{845, 3673, 0, 0, 1},    // DocumentReference.date
@@ -13927,7 +13926,7 @@ var r5Params = [...]paramRow{
 	{3390, 3677, 0, 0, 3},   // DocumentReference.event-code
 	{3392, 3678, 6, 0, 4},   // DocumentReference.event-reference
 	{1337, 3679, 0, 0, 3},   // DocumentReference.facility
-	{3680, 3681, 100, 0, 4}, // DocumentReference.format-canonical
+	{3680, 3681, 99, 0, 4},  // DocumentReference.format-canonical
 	{3682, 3683, 0, 0, 3},   // DocumentReference.format-code
 	{3684, 3685, 0, 0, 7},   // DocumentReference.format-uri
 	{872, 3686, 0, 0, 3},    // DocumentReference.identifier
@@ -13936,9 +13935,9 @@ var r5Params = [...]paramRow{
 	{1692, 3689, 0, 0, 3},   // DocumentReference.modality
 	{1040, 3690, 3, 0, 4},   // DocumentReference.patient
 	{898, 3691, 0, 0, 1},    // DocumentReference.period
-	{3692, 3693, 92, 0, 4},  // DocumentReference.relatesto
+	{3692, 3693, 91, 0, 4},  // DocumentReference.relatesto
 	{1221, 3694, 0, 0, 3},   // DocumentReference.relation
-	{902, 283, 0, 101, 5},   // DocumentReference.relationship
+	{902, 283, 0, 100, 5},   // DocumentReference.relationship
 	{3505, 3695, 0, 0, 3},   // DocumentReference.security-label
 	{3696, 3697, 0, 0, 3},   // DocumentReference.setting
 	{882, 3698, 0, 0, 3},    // DocumentReference.status
@@ -13956,1547 +13955,1538 @@ var r5Params = [...]paramRow{
 	{3712, 3713, 0, 0, 3},   // Encounter.diagnosis-code
 	{3714, 3715, 42, 0, 4},  // Encounter.diagnosis-reference
 	{3716, 3717, 0, 0, 1},   // Encounter.end-date
-	{3718, 3719, 102, 0, 4}, // Encounter.episode-of-care
+	{3718, 3719, 101, 0, 4}, // Encounter.episode-of-care
 	{872, 3720, 0, 0, 3},    // Encounter.identifier
 	{1966, 3721, 0, 0, 6},   // Encounter.length
 	{924, 3722, 12, 0, 4},   // Encounter.location
-	{3723, 302, 0, 103, 5},  // Encounter.location-period
-	{3181, 3724, 31, 0, 4},  // Encounter.part-of
-	{927, 3725, 104, 0, 4},  // Encounter.participant
-	{3726, 3727, 0, 0, 3},   // Encounter.participant-type
-	{1040, 3728, 3, 0, 4},   // Encounter.patient
-	{2535, 3729, 23, 0, 4},  // Encounter.practitioner
-	{3055, 3730, 0, 0, 3},   // Encounter.reason-code
-	{3057, 3731, 105, 0, 4}, // Encounter.reason-reference
-	{3732, 3733, 2, 0, 4},   // Encounter.service-provider
-	{3734, 3735, 0, 0, 3},   // Encounter.special-arrangement
-	{882, 3736, 0, 0, 3},    // Encounter.status
-	{883, 3737, 27, 0, 4},   // Encounter.subject
-	{3738, 3739, 0, 0, 3},   // Encounter.subject-status
-	{885, 3740, 0, 0, 3},    // Encounter.type
-	{1001, 3741, 31, 0, 4},  // EncounterHistory.encounter
-	{872, 3742, 0, 0, 3},    // EncounterHistory.identifier
-	{1040, 3743, 3, 0, 4},   // EncounterHistory.patient
-	{882, 3744, 0, 0, 3},    // EncounterHistory.status
-	{883, 3745, 27, 0, 4},   // EncounterHistory.subject
-	{3746, 3747, 0, 0, 3},   // Endpoint.connection-type
-	{872, 3748, 0, 0, 3},    // Endpoint.identifier
-	{877, 3749, 0, 0, 2},    // Endpoint.name
-	{1983, 3750, 2, 0, 4},   // Endpoint.organization
-	{3751, 3752, 0, 0, 3},   // Endpoint.payload-type
-	{882, 3753, 0, 0, 3},    // Endpoint.status
-	{872, 3754, 0, 0, 3},    // EnrollmentRequest.identifier
-	{1040, 3755, 3, 0, 4},   // EnrollmentRequest.patient
-	{882, 3756, 0, 0, 3},    // EnrollmentRequest.status
-	{883, 3755, 3, 0, 4},    // EnrollmentRequest.subject
-	{872, 3757, 0, 0, 3},    // EnrollmentResponse.identifier
-	{1174, 3758, 106, 0, 4}, // EnrollmentResponse.request
-	{882, 3759, 0, 0, 3},    // EnrollmentResponse.status
-	{3760, 3761, 23, 0, 4},  // EpisodeOfCare.care-manager
-	{845, 3762, 0, 0, 1},    // EpisodeOfCare.date
-	{3712, 3763, 0, 0, 3},   // EpisodeOfCare.diagnosis-code
-	{3714, 3764, 42, 0, 4},  // EpisodeOfCare.diagnosis-reference
-	{872, 3765, 0, 0, 3},    // EpisodeOfCare.identifier
-	{3766, 3767, 33, 0, 4},  // EpisodeOfCare.incoming-referral
-	{1983, 3768, 2, 0, 4},   // EpisodeOfCare.organization
-	{1040, 3769, 3, 0, 4},   // EpisodeOfCare.patient
-	{3055, 3770, 0, 0, 3},   // EpisodeOfCare.reason-code
-	{3057, 3771, 107, 0, 4}, // EpisodeOfCare.reason-reference
-	{882, 3772, 0, 0, 3},    // EpisodeOfCare.status
-	{885, 3773, 0, 0, 3},    // EpisodeOfCare.type
-	{2950, 3774, 6, 0, 4},   // EventDefinition.composed-of
-	{1556, 3775, 0, 0, 3},   // EventDefinition.context
-	{2953, 3776, 0, 0, 6},   // EventDefinition.context-quantity
-	{2955, 3777, 0, 0, 3},   // EventDefinition.context-type
-	{2957, 3778, 0, 7, 5},   // EventDefinition.context-type-quantity
-	{2959, 3778, 0, 8, 5},   // EventDefinition.context-type-value
-	{845, 3779, 0, 0, 1},    // EventDefinition.date
-	{2961, 3780, 6, 0, 4},   // EventDefinition.depends-on
-	{2963, 3781, 6, 0, 4},   // EventDefinition.derived-from
-	{868, 3782, 0, 0, 2},    // EventDefinition.description
-	{1409, 3783, 0, 0, 1},   // EventDefinition.effective
-	{872, 3784, 0, 0, 3},    // EventDefinition.identifier
-	{920, 3785, 0, 0, 3},    // EventDefinition.jurisdiction
-	{877, 3786, 0, 0, 2},    // EventDefinition.name
-	{2511, 3787, 6, 0, 4},   // EventDefinition.predecessor
-	{932, 3788, 0, 0, 2},    // EventDefinition.publisher
-	{882, 3789, 0, 0, 3},    // EventDefinition.status
-	{2974, 3790, 6, 0, 4},   // EventDefinition.successor
-	{947, 3791, 0, 0, 2},    // EventDefinition.title
-	{948, 3792, 0, 0, 3},    // EventDefinition.topic
-	{859, 3793, 0, 0, 7},    // EventDefinition.url
-	{952, 3794, 0, 0, 3},    // EventDefinition.version
-	{1556, 3795, 0, 0, 3},   // Evidence.context
-	{2953, 3796, 0, 0, 6},   // Evidence.context-quantity
-	{2955, 3797, 0, 0, 3},   // Evidence.context-type
-	{2957, 3798, 0, 7, 5},   // Evidence.context-type-quantity
-	{2959, 3798, 0, 8, 5},   // Evidence.context-type-value
-	{845, 3799, 0, 0, 1},    // Evidence.date
-	{868, 3800, 0, 0, 2},    // Evidence.description
-	{872, 3801, 0, 0, 3},    // Evidence.identifier
-	{932, 3802, 0, 0, 2},    // Evidence.publisher
-	{882, 3803, 0, 0, 3},    // Evidence.status
-	{947, 3804, 0, 0, 2},    // Evidence.title
-	{859, 3805, 0, 0, 7},    // Evidence.url
-	{952, 3806, 0, 0, 3},    // Evidence.version
-	{1556, 3807, 0, 0, 3},   // EvidenceReport.context
-	{2953, 3808, 0, 0, 6},   // EvidenceReport.context-quantity
-	{2955, 3809, 0, 0, 3},   // EvidenceReport.context-type
-	{2957, 3810, 0, 7, 5},   // EvidenceReport.context-type-quantity
-	{2959, 3810, 0, 8, 5},   // EvidenceReport.context-type-value
-	{872, 3811, 0, 0, 3},    // EvidenceReport.identifier
-	{932, 3812, 0, 0, 2},    // EvidenceReport.publisher
-	{882, 3813, 0, 0, 3},    // EvidenceReport.status
-	{859, 3814, 0, 0, 7},    // EvidenceReport.url
-	{2950, 3815, 6, 0, 4},   // EvidenceVariable.composed-of
-	{1556, 3816, 0, 0, 3},   // EvidenceVariable.context
-	{2953, 3817, 0, 0, 6},   // EvidenceVariable.context-quantity
-	{2955, 3818, 0, 0, 3},   // EvidenceVariable.context-type
-	{2957, 3819, 0, 7, 5},   // EvidenceVariable.context-type-quantity
-	{2959, 3819, 0, 8, 5},   // EvidenceVariable.context-type-value
-	{845, 3820, 0, 0, 1},    // EvidenceVariable.date
-	{2961, 3821, 6, 0, 4},   // EvidenceVariable.depends-on
-	{2963, 3822, 6, 0, 4},   // EvidenceVariable.derived-from
-	{868, 3823, 0, 0, 2},    // EvidenceVariable.description
-	{872, 3824, 0, 0, 3},    // EvidenceVariable.identifier
-	{877, 3825, 0, 0, 2},    // EvidenceVariable.name
-	{2511, 3826, 6, 0, 4},   // EvidenceVariable.predecessor
-	{932, 3827, 0, 0, 2},    // EvidenceVariable.publisher
-	{882, 3828, 0, 0, 3},    // EvidenceVariable.status
-	{2974, 3829, 6, 0, 4},   // EvidenceVariable.successor
-	{947, 3830, 0, 0, 2},    // EvidenceVariable.title
+	{3181, 3723, 31, 0, 4},  // Encounter.part-of
+	{927, 3724, 102, 0, 4},  // Encounter.participant
+	{3725, 3726, 0, 0, 3},   // Encounter.participant-type
+	{1040, 3727, 3, 0, 4},   // Encounter.patient
+	{2535, 3728, 23, 0, 4},  // Encounter.practitioner
+	{3055, 3729, 0, 0, 3},   // Encounter.reason-code
+	{3057, 3730, 103, 0, 4}, // Encounter.reason-reference
+	{3731, 3732, 2, 0, 4},   // Encounter.service-provider
+	{3733, 3734, 0, 0, 3},   // Encounter.special-arrangement
+	{882, 3735, 0, 0, 3},    // Encounter.status
+	{883, 3736, 27, 0, 4},   // Encounter.subject
+	{3737, 3738, 0, 0, 3},   // Encounter.subject-status
+	{885, 3739, 0, 0, 3},    // Encounter.type
+	{1001, 3740, 31, 0, 4},  // EncounterHistory.encounter
+	{872, 3741, 0, 0, 3},    // EncounterHistory.identifier
+	{1040, 3742, 3, 0, 4},   // EncounterHistory.patient
+	{882, 3743, 0, 0, 3},    // EncounterHistory.status
+	{883, 3744, 27, 0, 4},   // EncounterHistory.subject
+	{3745, 3746, 0, 0, 3},   // Endpoint.connection-type
+	{872, 3747, 0, 0, 3},    // Endpoint.identifier
+	{877, 3748, 0, 0, 2},    // Endpoint.name
+	{1983, 3749, 2, 0, 4},   // Endpoint.organization
+	{3750, 3751, 0, 0, 3},   // Endpoint.payload-type
+	{882, 3752, 0, 0, 3},    // Endpoint.status
+	{872, 3753, 0, 0, 3},    // EnrollmentRequest.identifier
+	{1040, 3754, 3, 0, 4},   // EnrollmentRequest.patient
+	{882, 3755, 0, 0, 3},    // EnrollmentRequest.status
+	{883, 3754, 3, 0, 4},    // EnrollmentRequest.subject
+	{872, 3756, 0, 0, 3},    // EnrollmentResponse.identifier
+	{1174, 3757, 104, 0, 4}, // EnrollmentResponse.request
+	{882, 3758, 0, 0, 3},    // EnrollmentResponse.status
+	{3759, 3760, 23, 0, 4},  // EpisodeOfCare.care-manager
+	{845, 3761, 0, 0, 1},    // EpisodeOfCare.date
+	{3712, 3762, 0, 0, 3},   // EpisodeOfCare.diagnosis-code
+	{3714, 3763, 42, 0, 4},  // EpisodeOfCare.diagnosis-reference
+	{872, 3764, 0, 0, 3},    // EpisodeOfCare.identifier
+	{3765, 3766, 33, 0, 4},  // EpisodeOfCare.incoming-referral
+	{1983, 3767, 2, 0, 4},   // EpisodeOfCare.organization
+	{1040, 3768, 3, 0, 4},   // EpisodeOfCare.patient
+	{3055, 3769, 0, 0, 3},   // EpisodeOfCare.reason-code
+	{3057, 3770, 105, 0, 4}, // EpisodeOfCare.reason-reference
+	{882, 3771, 0, 0, 3},    // EpisodeOfCare.status
+	{885, 3772, 0, 0, 3},    // EpisodeOfCare.type
+	{2950, 3773, 6, 0, 4},   // EventDefinition.composed-of
+	{1556, 3774, 0, 0, 3},   // EventDefinition.context
+	{2953, 3775, 0, 0, 6},   // EventDefinition.context-quantity
+	{2955, 3776, 0, 0, 3},   // EventDefinition.context-type
+	{2957, 3777, 0, 7, 5},   // EventDefinition.context-type-quantity
+	{2959, 3777, 0, 8, 5},   // EventDefinition.context-type-value
+	{845, 3778, 0, 0, 1},    // EventDefinition.date
+	{2961, 3779, 6, 0, 4},   // EventDefinition.depends-on
+	{2963, 3780, 6, 0, 4},   // EventDefinition.derived-from
+	{868, 3781, 0, 0, 2},    // EventDefinition.description
+	{1409, 3782, 0, 0, 1},   // EventDefinition.effective
+	{872, 3783, 0, 0, 3},    // EventDefinition.identifier
+	{920, 3784, 0, 0, 3},    // EventDefinition.jurisdiction
+	{877, 3785, 0, 0, 2},    // EventDefinition.name
+	{2511, 3786, 6, 0, 4},   // EventDefinition.predecessor
+	{932, 3787, 0, 0, 2},    // EventDefinition.publisher
+	{882, 3788, 0, 0, 3},    // EventDefinition.status
+	{2974, 3789, 6, 0, 4},   // EventDefinition.successor
+	{947, 3790, 0, 0, 2},    // EventDefinition.title
+	{948, 3791, 0, 0, 3},    // EventDefinition.topic
+	{859, 3792, 0, 0, 7},    // EventDefinition.url
+	{952, 3793, 0, 0, 3},    // EventDefinition.version
+	{1556, 3794, 0, 0, 3},   // Evidence.context
+	{2953, 3795, 0, 0, 6},   // Evidence.context-quantity
+	{2955, 3796, 0, 0, 3},   // Evidence.context-type
+	{2957, 3797, 0, 7, 5},   // Evidence.context-type-quantity
+	{2959, 3797, 0, 8, 5},   // Evidence.context-type-value
+	{845, 3798, 0, 0, 1},    // Evidence.date
+	{868, 3799, 0, 0, 2},    // Evidence.description
+	{872, 3800, 0, 0, 3},    // Evidence.identifier
+	{932, 3801, 0, 0, 2},    // Evidence.publisher
+	{882, 3802, 0, 0, 3},    // Evidence.status
+	{947, 3803, 0, 0, 2},    // Evidence.title
+	{859, 3804, 0, 0, 7},    // Evidence.url
+	{952, 3805, 0, 0, 3},    // Evidence.version
+	{1556, 3806, 0, 0, 3},   // EvidenceReport.context
+	{2953, 3807, 0, 0, 6},   // EvidenceReport.context-quantity
+	{2955, 3808, 0, 0, 3},   // EvidenceReport.context-type
+	{2957, 3809, 0, 7, 5},   // EvidenceReport.context-type-quantity
+	{2959, 3809, 0, 8, 5},   // EvidenceReport.context-type-value
+	{872, 3810, 0, 0, 3},    // EvidenceReport.identifier
+	{932, 3811, 0, 0, 2},    // EvidenceReport.publisher
+	{882, 3812, 0, 0, 3},    // EvidenceReport.status
+	{859, 3813, 0, 0, 7},    // EvidenceReport.url
+	{2950, 3814, 6, 0, 4},   // EvidenceVariable.composed-of
+	{1556, 3815, 0, 0, 3},   // EvidenceVariable.context
+	{2953, 3816, 0, 0, 6},   // EvidenceVariable.context-quantity
+	{2955, 3817, 0, 0, 3},   // EvidenceVariable.context-type
+	{2957, 3818, 0, 7, 5},   // EvidenceVariable.context-type-quantity
+	{2959, 3818, 0, 8, 5},   // EvidenceVariable.context-type-value
+	{845, 3819, 0, 0, 1},    // EvidenceVariable.date
+	{2961, 3820, 6, 0, 4},   // EvidenceVariable.depends-on
+	{2963, 3821, 6, 0, 4},   // EvidenceVariable.derived-from
+	{868, 3822, 0, 0, 2},    // EvidenceVariable.description
+	{872, 3823, 0, 0, 3},    // EvidenceVariable.identifier
+	{877, 3824, 0, 0, 2},    // EvidenceVariable.name
+	{2511, 3825, 6, 0, 4},   // EvidenceVariable.predecessor
+	{932, 3826, 0, 0, 2},    // EvidenceVariable.publisher
+	{882, 3827, 0, 0, 3},    // EvidenceVariable.status
+	{2974, 3828, 6, 0, 4},   // EvidenceVariable.successor
+	{947, 3829, 0, 0, 2},    // EvidenceVariable.title
 	{948, 0, 0, 0, 3},       // EvidenceVariable.topic
-	{859, 3831, 0, 0, 7},    // EvidenceVariable.url
-	{952, 3832, 0, 0, 3},    // EvidenceVariable.version
-	{1556, 3833, 0, 0, 3},   // ExampleScenario.context
-	{2953, 3834, 0, 0, 6},   // ExampleScenario.context-quantity
-	{2955, 3835, 0, 0, 3},   // ExampleScenario.context-type
-	{2957, 3836, 0, 7, 5},   // ExampleScenario.context-type-quantity
-	{2959, 3836, 0, 8, 5},   // ExampleScenario.context-type-value
-	{845, 3837, 0, 0, 1},    // ExampleScenario.date
-	{872, 3838, 0, 0, 3},    // ExampleScenario.identifier
-	{920, 3839, 0, 0, 3},    // ExampleScenario.jurisdiction
-	{877, 3840, 0, 0, 2},    // ExampleScenario.name
-	{932, 3841, 0, 0, 2},    // ExampleScenario.publisher
-	{882, 3842, 0, 0, 3},    // ExampleScenario.status
-	{859, 3843, 0, 0, 7},    // ExampleScenario.url
-	{952, 3844, 0, 0, 3},    // ExampleScenario.version
-	{3167, 3845, 51, 0, 4},  // ExplanationOfBenefit.care-team
-	{1384, 3846, 56, 0, 4},  // ExplanationOfBenefit.claim
-	{866, 3847, 108, 0, 4},  // ExplanationOfBenefit.coverage
-	{1054, 3848, 0, 0, 1},   // ExplanationOfBenefit.created
-	{3254, 3849, 52, 0, 4},  // ExplanationOfBenefit.detail-udi
-	{1110, 3850, 0, 0, 2},   // ExplanationOfBenefit.disposition
-	{1001, 3851, 31, 0, 4},  // ExplanationOfBenefit.encounter
-	{1282, 3852, 53, 0, 4},  // ExplanationOfBenefit.enterer
-	{1337, 3853, 54, 0, 4},  // ExplanationOfBenefit.facility
-	{872, 3854, 0, 0, 3},    // ExplanationOfBenefit.identifier
-	{3261, 3855, 52, 0, 4},  // ExplanationOfBenefit.item-udi
-	{1040, 3856, 3, 0, 4},   // ExplanationOfBenefit.patient
-	{1343, 3857, 55, 0, 4},  // ExplanationOfBenefit.payee
-	{3266, 3858, 52, 0, 4},  // ExplanationOfBenefit.procedure-udi
-	{1345, 3859, 51, 0, 4},  // ExplanationOfBenefit.provider
-	{882, 3860, 0, 0, 3},    // ExplanationOfBenefit.status
-	{3270, 3861, 52, 0, 4},  // ExplanationOfBenefit.subdetail-udi
-	{844, 3862, 0, 0, 3},    // FamilyMemberHistory.code
-	{845, 3863, 0, 0, 1},    // FamilyMemberHistory.date
-	{872, 3864, 0, 0, 3},    // FamilyMemberHistory.identifier
-	{3176, 3865, 44, 0, 4},  // FamilyMemberHistory.instantiates-canonical
-	{3178, 3866, 0, 0, 7},   // FamilyMemberHistory.instantiates-uri
-	{1040, 3867, 3, 0, 4},   // FamilyMemberHistory.patient
-	{902, 3868, 0, 0, 3},    // FamilyMemberHistory.relationship
-	{2078, 3869, 0, 0, 3},   // FamilyMemberHistory.sex
-	{882, 3870, 0, 0, 3},    // FamilyMemberHistory.status
-	{907, 3871, 47, 0, 4},   // Flag.author
-	{998, 3872, 0, 0, 3},    // Flag.category
-	{845, 3873, 0, 0, 1},    // Flag.date
-	{1001, 3874, 31, 0, 4},  // Flag.encounter
-	{872, 3875, 0, 0, 3},    // Flag.identifier
-	{1040, 3876, 3, 0, 4},   // Flag.patient
-	{882, 3877, 0, 0, 3},    // Flag.status
-	{883, 3878, 109, 0, 4},  // Flag.subject
-	{844, 3879, 0, 0, 3},    // FormularyItem.code
-	{872, 3880, 0, 0, 3},    // FormularyItem.identifier
-	{1476, 3881, 6, 0, 4},   // GenomicStudy.focus
-	{872, 3882, 0, 0, 3},    // GenomicStudy.identifier
-	{1040, 3883, 3, 0, 4},   // GenomicStudy.patient
-	{882, 3884, 0, 0, 3},    // GenomicStudy.status
-	{883, 3885, 110, 0, 4},  // GenomicStudy.subject
-	{3886, 3887, 0, 0, 3},   // Goal.achievement-status
-	{1262, 3888, 111, 0, 4}, // Goal.addresses
-	{998, 3889, 0, 0, 3},    // Goal.category
-	{868, 3890, 0, 0, 3},    // Goal.description
-	{872, 3891, 0, 0, 3},    // Goal.identifier
-	{3892, 3893, 0, 0, 3},   // Goal.lifecycle-status
-	{1040, 3894, 3, 0, 4},   // Goal.patient
-	{3895, 3896, 0, 0, 1},   // Goal.start-date
-	{883, 3897, 112, 0, 4},  // Goal.subject
-	{3898, 3899, 0, 0, 1},   // Goal.target-date
-	{3900, 3901, 0, 0, 3},   // Goal.target-measure
-	{1556, 3902, 0, 0, 3},   // GraphDefinition.context
-	{2953, 3903, 0, 0, 6},   // GraphDefinition.context-quantity
-	{2955, 3904, 0, 0, 3},   // GraphDefinition.context-type
-	{2957, 3905, 0, 7, 5},   // GraphDefinition.context-type-quantity
-	{2959, 3905, 0, 8, 5},   // GraphDefinition.context-type-value
-	{845, 3906, 0, 0, 1},    // GraphDefinition.date
-	{868, 3907, 0, 0, 2},    // GraphDefinition.description
-	{872, 3908, 0, 0, 3},    // GraphDefinition.identifier
-	{920, 3909, 0, 0, 3},    // GraphDefinition.jurisdiction
-	{877, 3910, 0, 0, 2},    // GraphDefinition.name
-	{932, 3911, 0, 0, 2},    // GraphDefinition.publisher
-	{1070, 3912, 0, 0, 3},   // GraphDefinition.start
-	{882, 3913, 0, 0, 3},    // GraphDefinition.status
-	{859, 3914, 0, 0, 7},    // GraphDefinition.url
-	{952, 3915, 0, 0, 3},    // GraphDefinition.version
-	{2020, 3916, 0, 0, 3},   // Group.characteristic
-	{3917, 3918, 6, 0, 4},   // Group.characteristic-reference
-	{3919, 392, 0, 113, 5},  // Group.characteristic-value
-	{844, 3920, 0, 0, 3},    // Group.code
-	{2021, 3921, 0, 0, 3},   // Group.exclude
-	{872, 3922, 0, 0, 3},    // Group.identifier
-	{3923, 3924, 114, 0, 4}, // Group.managing-entity
-	{1275, 3925, 115, 0, 4}, // Group.member
-	{2123, 3926, 0, 0, 3},   // Group.membership
-	{877, 3927, 0, 0, 2},    // Group.name
-	{885, 3928, 0, 0, 3},    // Group.type
-	{980, 3929, 0, 0, 3},    // Group.value
-	{872, 3930, 0, 0, 3},    // GuidanceResponse.identifier
-	{1040, 3931, 3, 0, 4},   // GuidanceResponse.patient
-	{1174, 3932, 0, 0, 3},   // GuidanceResponse.request
-	{882, 3933, 0, 0, 3},    // GuidanceResponse.status
-	{883, 3934, 27, 0, 4},   // GuidanceResponse.subject
-	{1188, 3935, 0, 0, 3},   // HealthcareService.active
-	{2020, 3936, 0, 0, 3},   // HealthcareService.characteristic
-	{2135, 3937, 0, 0, 3},   // HealthcareService.communication
-	{3938, 3939, 12, 0, 4},  // HealthcareService.coverage-area
-	{2137, 3940, 0, 0, 3},   // HealthcareService.eligibility
-	{1235, 3941, 116, 0, 4}, // HealthcareService.endpoint
-	{872, 3942, 0, 0, 3},    // HealthcareService.identifier
-	{924, 3943, 12, 0, 4},   // HealthcareService.location
-	{877, 3944, 0, 0, 2},    // HealthcareService.name
-	{3945, 3946, 25, 0, 4},  // HealthcareService.offered-in
-	{1983, 3947, 2, 0, 4},   // HealthcareService.organization
-	{2141, 3948, 0, 0, 3},   // HealthcareService.program
-	{3061, 3949, 0, 0, 3},   // HealthcareService.service-category
-	{3063, 3950, 0, 0, 3},   // HealthcareService.service-type
-	{1069, 3951, 0, 0, 3},   // HealthcareService.specialty
-	{3045, 3952, 117, 0, 4}, // ImagingSelection.based-on
-	{3452, 3953, 0, 0, 3},   // ImagingSelection.body-site
-	{3954, 3955, 98, 0, 4},  // ImagingSelection.body-structure
-	{844, 3956, 0, 0, 3},    // ImagingSelection.code
-	{2963, 3957, 118, 0, 4}, // ImagingSelection.derived-from
-	{872, 3958, 0, 0, 3},    // ImagingSelection.identifier
-	{1540, 3959, 0, 0, 1},   // ImagingSelection.issued
-	{1040, 3960, 3, 0, 4},   // ImagingSelection.patient
-	{882, 3956, 0, 0, 3},    // ImagingSelection.status
-	{3961, 3962, 0, 0, 3},   // ImagingSelection.study-uid
-	{883, 3963, 119, 0, 4},  // ImagingSelection.subject
-	{3045, 3964, 117, 0, 4}, // ImagingStudy.based-on
-	{3452, 3965, 0, 0, 3},   // ImagingStudy.body-site
-	{3954, 3966, 98, 0, 4},  // ImagingStudy.body-structure
-	{3967, 3968, 0, 0, 3},   // ImagingStudy.dicom-class
-	{1001, 3969, 31, 0, 4},  // ImagingStudy.encounter
-	{1235, 3970, 116, 0, 4}, // ImagingStudy.endpoint
-	{872, 3971, 0, 0, 3},    // ImagingStudy.identifier
-	{1023, 3972, 0, 0, 3},   // ImagingStudy.instance
-	{1692, 3973, 0, 0, 3},   // ImagingStudy.modality
-	{1040, 3974, 3, 0, 4},   // ImagingStudy.patient
-	{1184, 3975, 48, 0, 4},  // ImagingStudy.performer
+	{859, 3830, 0, 0, 7},    // EvidenceVariable.url
+	{952, 3831, 0, 0, 3},    // EvidenceVariable.version
+	{1556, 3832, 0, 0, 3},   // ExampleScenario.context
+	{2953, 3833, 0, 0, 6},   // ExampleScenario.context-quantity
+	{2955, 3834, 0, 0, 3},   // ExampleScenario.context-type
+	{2957, 3835, 0, 7, 5},   // ExampleScenario.context-type-quantity
+	{2959, 3835, 0, 8, 5},   // ExampleScenario.context-type-value
+	{845, 3836, 0, 0, 1},    // ExampleScenario.date
+	{872, 3837, 0, 0, 3},    // ExampleScenario.identifier
+	{920, 3838, 0, 0, 3},    // ExampleScenario.jurisdiction
+	{877, 3839, 0, 0, 2},    // ExampleScenario.name
+	{932, 3840, 0, 0, 2},    // ExampleScenario.publisher
+	{882, 3841, 0, 0, 3},    // ExampleScenario.status
+	{859, 3842, 0, 0, 7},    // ExampleScenario.url
+	{952, 3843, 0, 0, 3},    // ExampleScenario.version
+	{3167, 3844, 51, 0, 4},  // ExplanationOfBenefit.care-team
+	{1384, 3845, 56, 0, 4},  // ExplanationOfBenefit.claim
+	{866, 3846, 106, 0, 4},  // ExplanationOfBenefit.coverage
+	{1054, 3847, 0, 0, 1},   // ExplanationOfBenefit.created
+	{3254, 3848, 52, 0, 4},  // ExplanationOfBenefit.detail-udi
+	{1110, 3849, 0, 0, 2},   // ExplanationOfBenefit.disposition
+	{1001, 3850, 31, 0, 4},  // ExplanationOfBenefit.encounter
+	{1282, 3851, 53, 0, 4},  // ExplanationOfBenefit.enterer
+	{1337, 3852, 54, 0, 4},  // ExplanationOfBenefit.facility
+	{872, 3853, 0, 0, 3},    // ExplanationOfBenefit.identifier
+	{3261, 3854, 52, 0, 4},  // ExplanationOfBenefit.item-udi
+	{1040, 3855, 3, 0, 4},   // ExplanationOfBenefit.patient
+	{1343, 3856, 55, 0, 4},  // ExplanationOfBenefit.payee
+	{3266, 3857, 52, 0, 4},  // ExplanationOfBenefit.procedure-udi
+	{1345, 3858, 51, 0, 4},  // ExplanationOfBenefit.provider
+	{882, 3859, 0, 0, 3},    // ExplanationOfBenefit.status
+	{3270, 3860, 52, 0, 4},  // ExplanationOfBenefit.subdetail-udi
+	{844, 3861, 0, 0, 3},    // FamilyMemberHistory.code
+	{845, 3862, 0, 0, 1},    // FamilyMemberHistory.date
+	{872, 3863, 0, 0, 3},    // FamilyMemberHistory.identifier
+	{3176, 3864, 44, 0, 4},  // FamilyMemberHistory.instantiates-canonical
+	{3178, 3865, 0, 0, 7},   // FamilyMemberHistory.instantiates-uri
+	{1040, 3866, 3, 0, 4},   // FamilyMemberHistory.patient
+	{902, 3867, 0, 0, 3},    // FamilyMemberHistory.relationship
+	{2078, 3868, 0, 0, 3},   // FamilyMemberHistory.sex
+	{882, 3869, 0, 0, 3},    // FamilyMemberHistory.status
+	{907, 3870, 47, 0, 4},   // Flag.author
+	{998, 3871, 0, 0, 3},    // Flag.category
+	{845, 3872, 0, 0, 1},    // Flag.date
+	{1001, 3873, 31, 0, 4},  // Flag.encounter
+	{872, 3874, 0, 0, 3},    // Flag.identifier
+	{1040, 3875, 3, 0, 4},   // Flag.patient
+	{882, 3876, 0, 0, 3},    // Flag.status
+	{883, 3877, 107, 0, 4},  // Flag.subject
+	{844, 3878, 0, 0, 3},    // FormularyItem.code
+	{872, 3879, 0, 0, 3},    // FormularyItem.identifier
+	{1476, 3880, 6, 0, 4},   // GenomicStudy.focus
+	{872, 3881, 0, 0, 3},    // GenomicStudy.identifier
+	{1040, 3882, 3, 0, 4},   // GenomicStudy.patient
+	{882, 3883, 0, 0, 3},    // GenomicStudy.status
+	{883, 3884, 108, 0, 4},  // GenomicStudy.subject
+	{3885, 3886, 0, 0, 3},   // Goal.achievement-status
+	{1262, 3887, 109, 0, 4}, // Goal.addresses
+	{998, 3888, 0, 0, 3},    // Goal.category
+	{868, 3889, 0, 0, 3},    // Goal.description
+	{872, 3890, 0, 0, 3},    // Goal.identifier
+	{3891, 3892, 0, 0, 3},   // Goal.lifecycle-status
+	{1040, 3893, 3, 0, 4},   // Goal.patient
+	{3894, 3895, 0, 0, 1},   // Goal.start-date
+	{883, 3896, 110, 0, 4},  // Goal.subject
+	{3897, 3898, 0, 0, 1},   // Goal.target-date
+	{3899, 3900, 0, 0, 3},   // Goal.target-measure
+	{1556, 3901, 0, 0, 3},   // GraphDefinition.context
+	{2953, 3902, 0, 0, 6},   // GraphDefinition.context-quantity
+	{2955, 3903, 0, 0, 3},   // GraphDefinition.context-type
+	{2957, 3904, 0, 7, 5},   // GraphDefinition.context-type-quantity
+	{2959, 3904, 0, 8, 5},   // GraphDefinition.context-type-value
+	{845, 3905, 0, 0, 1},    // GraphDefinition.date
+	{868, 3906, 0, 0, 2},    // GraphDefinition.description
+	{872, 3907, 0, 0, 3},    // GraphDefinition.identifier
+	{920, 3908, 0, 0, 3},    // GraphDefinition.jurisdiction
+	{877, 3909, 0, 0, 2},    // GraphDefinition.name
+	{932, 3910, 0, 0, 2},    // GraphDefinition.publisher
+	{1070, 3911, 0, 0, 3},   // GraphDefinition.start
+	{882, 3912, 0, 0, 3},    // GraphDefinition.status
+	{859, 3913, 0, 0, 7},    // GraphDefinition.url
+	{952, 3914, 0, 0, 3},    // GraphDefinition.version
+	{2020, 3915, 0, 0, 3},   // Group.characteristic
+	{3916, 3917, 6, 0, 4},   // Group.characteristic-reference
+	{3918, 392, 0, 111, 5},  // Group.characteristic-value
+	{844, 3919, 0, 0, 3},    // Group.code
+	{2021, 3920, 0, 0, 3},   // Group.exclude
+	{872, 3921, 0, 0, 3},    // Group.identifier
+	{3922, 3923, 112, 0, 4}, // Group.managing-entity
+	{1275, 3924, 113, 0, 4}, // Group.member
+	{2123, 3925, 0, 0, 3},   // Group.membership
+	{877, 3926, 0, 0, 2},    // Group.name
+	{885, 3927, 0, 0, 3},    // Group.type
+	{980, 3928, 0, 0, 3},    // Group.value
+	{872, 3929, 0, 0, 3},    // GuidanceResponse.identifier
+	{1040, 3930, 3, 0, 4},   // GuidanceResponse.patient
+	{1174, 3931, 0, 0, 3},   // GuidanceResponse.request
+	{882, 3932, 0, 0, 3},    // GuidanceResponse.status
+	{883, 3933, 27, 0, 4},   // GuidanceResponse.subject
+	{1188, 3934, 0, 0, 3},   // HealthcareService.active
+	{2020, 3935, 0, 0, 3},   // HealthcareService.characteristic
+	{2135, 3936, 0, 0, 3},   // HealthcareService.communication
+	{3937, 3938, 12, 0, 4},  // HealthcareService.coverage-area
+	{2137, 3939, 0, 0, 3},   // HealthcareService.eligibility
+	{1235, 3940, 114, 0, 4}, // HealthcareService.endpoint
+	{872, 3941, 0, 0, 3},    // HealthcareService.identifier
+	{924, 3942, 12, 0, 4},   // HealthcareService.location
+	{877, 3943, 0, 0, 2},    // HealthcareService.name
+	{3944, 3945, 25, 0, 4},  // HealthcareService.offered-in
+	{1983, 3946, 2, 0, 4},   // HealthcareService.organization
+	{2141, 3947, 0, 0, 3},   // HealthcareService.program
+	{3061, 3948, 0, 0, 3},   // HealthcareService.service-category
+	{3063, 3949, 0, 0, 3},   // HealthcareService.service-type
+	{1069, 3950, 0, 0, 3},   // HealthcareService.specialty
+	{3045, 3951, 115, 0, 4}, // ImagingSelection.based-on
+	{3452, 3952, 0, 0, 3},   // ImagingSelection.body-site
+	{3953, 3954, 97, 0, 4},  // ImagingSelection.body-structure
+	{844, 3955, 0, 0, 3},    // ImagingSelection.code
+	{2963, 3956, 116, 0, 4}, // ImagingSelection.derived-from
+	{872, 3957, 0, 0, 3},    // ImagingSelection.identifier
+	{1540, 3958, 0, 0, 1},   // ImagingSelection.issued
+	{1040, 3959, 3, 0, 4},   // ImagingSelection.patient
+	{882, 3955, 0, 0, 3},    // ImagingSelection.status
+	{3960, 3961, 0, 0, 3},   // ImagingSelection.study-uid
+	{883, 3962, 117, 0, 4},  // ImagingSelection.subject
+	{3045, 3963, 115, 0, 4}, // ImagingStudy.based-on
+	{3452, 3964, 0, 0, 3},   // ImagingStudy.body-site
+	{3953, 3965, 97, 0, 4},  // ImagingStudy.body-structure
+	{3966, 3967, 0, 0, 3},   // ImagingStudy.dicom-class
+	{1001, 3968, 31, 0, 4},  // ImagingStudy.encounter
+	{1235, 3969, 114, 0, 4}, // ImagingStudy.endpoint
+	{872, 3970, 0, 0, 3},    // ImagingStudy.identifier
+	{1023, 3971, 0, 0, 3},   // ImagingStudy.instance
+	{1692, 3972, 0, 0, 3},   // ImagingStudy.modality
+	{1040, 3973, 3, 0, 4},   // ImagingStudy.patient
+	{1184, 3974, 48, 0, 4},  // ImagingStudy.performer
 	{1061, 0, 0, 0, 3},      // ImagingStudy.reason
-	{2088, 3976, 32, 0, 4},  // ImagingStudy.referrer
-	{2163, 3977, 0, 0, 3},   // ImagingStudy.series
-	{2164, 3978, 0, 0, 1},   // ImagingStudy.started
-	{882, 3979, 0, 0, 3},    // ImagingStudy.status
-	{883, 3980, 120, 0, 4},  // ImagingStudy.subject
-	{845, 3981, 0, 0, 1},    // Immunization.date
-	{872, 3982, 0, 0, 3},    // Immunization.identifier
-	{924, 3983, 12, 0, 4},   // Immunization.location
-	{3576, 3984, 0, 0, 2},   // Immunization.lot-number
-	{1630, 3985, 2, 0, 4},   // Immunization.manufacturer
-	{1040, 3986, 3, 0, 4},   // Immunization.patient
-	{1184, 3987, 55, 0, 4},  // Immunization.performer
-	{1041, 3988, 18, 0, 4},  // Immunization.reaction
-	{3989, 3990, 0, 0, 1},   // Immunization.reaction-date
-	{3055, 3991, 0, 0, 3},   // Immunization.reason-code
-	{3057, 3992, 121, 0, 4}, // Immunization.reason-reference
-	{2163, 3993, 0, 0, 2},   // Immunization.series
-	{882, 3994, 0, 0, 3},    // Immunization.status
-	{3995, 3996, 0, 0, 3},   // Immunization.status-reason
-	{3997, 3998, 0, 0, 3},   // Immunization.target-disease
-	{3999, 4000, 0, 0, 3},   // Immunization.vaccine-code
-	{845, 4001, 0, 0, 1},    // ImmunizationEvaluation.date
-	{4002, 4003, 0, 0, 3},   // ImmunizationEvaluation.dose-status
-	{872, 4004, 0, 0, 3},    // ImmunizationEvaluation.identifier
-	{4005, 4006, 122, 0, 4}, // ImmunizationEvaluation.immunization-event
-	{1040, 4007, 3, 0, 4},   // ImmunizationEvaluation.patient
-	{882, 4008, 0, 0, 3},    // ImmunizationEvaluation.status
-	{3997, 4009, 0, 0, 3},   // ImmunizationEvaluation.target-disease
-	{845, 4010, 0, 0, 1},    // ImmunizationRecommendation.date
-	{872, 4011, 0, 0, 3},    // ImmunizationRecommendation.identifier
-	{1594, 4012, 6, 0, 4},   // ImmunizationRecommendation.information
-	{1040, 4013, 3, 0, 4},   // ImmunizationRecommendation.patient
-	{882, 4014, 0, 0, 3},    // ImmunizationRecommendation.status
-	{4015, 4016, 123, 0, 4}, // ImmunizationRecommendation.support
-	{3997, 4017, 0, 0, 3},   // ImmunizationRecommendation.target-disease
-	{4018, 4019, 0, 0, 3},   // ImmunizationRecommendation.vaccine-type
-	{1556, 4020, 0, 0, 3},   // ImplementationGuide.context
-	{2953, 4021, 0, 0, 6},   // ImplementationGuide.context-quantity
-	{2955, 4022, 0, 0, 3},   // ImplementationGuide.context-type
-	{2957, 4023, 0, 7, 5},   // ImplementationGuide.context-type-quantity
-	{2959, 4023, 0, 8, 5},   // ImplementationGuide.context-type-value
-	{845, 4024, 0, 0, 1},    // ImplementationGuide.date
-	{2961, 4025, 37, 0, 4},  // ImplementationGuide.depends-on
-	{868, 4026, 0, 0, 2},    // ImplementationGuide.description
-	{918, 4027, 0, 0, 3},    // ImplementationGuide.experimental
-	{2189, 4028, 38, 0, 4},  // ImplementationGuide.global
-	{872, 4029, 0, 0, 3},    // ImplementationGuide.identifier
-	{920, 4030, 0, 0, 3},    // ImplementationGuide.jurisdiction
-	{877, 4031, 0, 0, 2},    // ImplementationGuide.name
-	{932, 4032, 0, 0, 2},    // ImplementationGuide.publisher
-	{1209, 4033, 6, 0, 4},   // ImplementationGuide.resource
-	{882, 4034, 0, 0, 3},    // ImplementationGuide.status
-	{947, 4035, 0, 0, 2},    // ImplementationGuide.title
-	{859, 4036, 0, 0, 7},    // ImplementationGuide.url
-	{952, 4037, 0, 0, 3},    // ImplementationGuide.version
-	{2206, 4038, 124, 0, 4}, // Ingredient.for
-	{958, 4039, 0, 0, 3},    // Ingredient.function
-	{872, 4040, 0, 0, 3},    // Ingredient.identifier
-	{1630, 4041, 2, 0, 4},   // Ingredient.manufacturer
-	{959, 4042, 0, 0, 3},    // Ingredient.role
-	{882, 4043, 0, 0, 3},    // Ingredient.status
-	{4044, 4045, 0, 0, 6},   // Ingredient.strength-concentration-quantity
-	{4046, 4047, 0, 125, 5}, // Ingredient.strength-concentration-ratio
-	{4048, 4049, 0, 0, 6},   // Ingredient.strength-presentation-quantity
-	{4050, 4051, 0, 125, 5}, // Ingredient.strength-presentation-ratio
-	{1046, 4052, 126, 0, 4}, // Ingredient.substance
-	{4053, 4054, 0, 0, 3},   // Ingredient.substance-code
-	{4055, 4052, 126, 0, 4}, // Ingredient.substance-definition
-	{1238, 4056, 0, 0, 2},   // InsurancePlan.address
-	{4057, 4058, 0, 0, 2},   // InsurancePlan.address-city
-	{4059, 4060, 0, 0, 2},   // InsurancePlan.address-country
-	{4061, 4062, 0, 0, 2},   // InsurancePlan.address-postalcode
-	{4063, 4064, 0, 0, 2},   // InsurancePlan.address-state
-	{4065, 4066, 0, 0, 3},   // InsurancePlan.address-use
-	{4067, 4068, 2, 0, 4},   // InsurancePlan.administered-by
-	{1235, 4069, 116, 0, 4}, // InsurancePlan.endpoint
-	{872, 4070, 0, 0, 3},    // InsurancePlan.identifier
-	{877, 4071, 0, 0, 2},    // InsurancePlan.name
-	{4072, 4073, 2, 0, 4},   // InsurancePlan.owned-by
-	{4074, 4075, 0, 0, 2},   // InsurancePlan.phonetic
-	{882, 4076, 0, 0, 3},    // InsurancePlan.status
-	{885, 4077, 0, 0, 3},    // InsurancePlan.type
-	{844, 4078, 0, 0, 3},    // InventoryItem.code
-	{872, 4079, 0, 0, 3},    // InventoryItem.identifier
-	{882, 4080, 0, 0, 3},    // InventoryItem.status
-	{883, 4081, 127, 0, 4},  // InventoryItem.subject
-	{872, 4082, 0, 0, 3},    // InventoryReport.identifier
-	{1018, 4083, 0, 0, 3},   // InventoryReport.item
-	{4084, 4085, 128, 0, 4}, // InventoryReport.item-reference
-	{882, 4086, 0, 0, 3},    // InventoryReport.status
-	{901, 4087, 4, 0, 4},    // Invoice.account
-	{845, 4088, 0, 0, 1},    // Invoice.date
-	{872, 4089, 0, 0, 3},    // Invoice.identifier
-	{1641, 4090, 2, 0, 4},   // Invoice.issuer
-	{927, 4091, 47, 0, 4},   // Invoice.participant
-	{4092, 4093, 0, 0, 3},   // Invoice.participant-role
-	{1040, 4094, 3, 0, 4},   // Invoice.patient
-	{1460, 4095, 1, 0, 4},   // Invoice.recipient
-	{882, 4096, 0, 0, 3},    // Invoice.status
-	{883, 4097, 27, 0, 4},   // Invoice.subject
-	{4098, 4099, 0, 0, 6},   // Invoice.totalgross
-	{4100, 4101, 0, 0, 6},   // Invoice.totalnet
-	{885, 4102, 0, 0, 3},    // Invoice.type
-	{2950, 4103, 6, 0, 4},   // Library.composed-of
-	{4104, 4105, 0, 0, 3},   // Library.content-type
-	{1556, 4106, 0, 0, 3},   // Library.context
-	{2953, 4107, 0, 0, 6},   // Library.context-quantity
-	{2955, 4108, 0, 0, 3},   // Library.context-type
-	{2957, 4109, 0, 7, 5},   // Library.context-type-quantity
-	{2959, 4109, 0, 8, 5},   // Library.context-type-value
-	{845, 4110, 0, 0, 1},    // Library.date
-	{2961, 4111, 6, 0, 4},   // Library.depends-on
-	{2963, 4112, 6, 0, 4},   // Library.derived-from
-	{868, 4113, 0, 0, 2},    // Library.description
-	{1409, 4114, 0, 0, 1},   // Library.effective
-	{872, 4115, 0, 0, 3},    // Library.identifier
-	{920, 4116, 0, 0, 3},    // Library.jurisdiction
-	{877, 4117, 0, 0, 2},    // Library.name
-	{2511, 4118, 6, 0, 4},   // Library.predecessor
-	{932, 4119, 0, 0, 2},    // Library.publisher
-	{882, 4120, 0, 0, 3},    // Library.status
-	{2974, 4121, 6, 0, 4},   // Library.successor
-	{947, 4122, 0, 0, 2},    // Library.title
-	{948, 4123, 0, 0, 3},    // Library.topic
-	{885, 4124, 0, 0, 3},    // Library.type
-	{859, 4125, 0, 0, 7},    // Library.url
-	{952, 4126, 0, 0, 3},    // Library.version
-	{907, 4127, 51, 0, 4},   // Linkage.author
-	{1018, 4128, 6, 0, 4},   // Linkage.item
-	{1135, 4128, 6, 0, 4},   // Linkage.source
-	{844, 4129, 0, 0, 3},    // List.code
-	{845, 4130, 0, 0, 1},    // List.date
-	{4131, 4132, 0, 0, 3},   // List.empty-reason
-	{1001, 4133, 31, 0, 4},  // List.encounter
-	{872, 4134, 0, 0, 3},    // List.identifier
-	{1018, 4135, 6, 0, 4},   // List.item
-	{4136, 4137, 0, 0, 2},   // List.notes
-	{1040, 4138, 3, 0, 4},   // List.patient
-	{1135, 4139, 19, 0, 4},  // List.source
-	{882, 4140, 0, 0, 3},    // List.status
-	{883, 4141, 6, 0, 4},    // List.subject
-	{947, 4142, 0, 0, 2},    // List.title
-	{1238, 4143, 0, 0, 2},   // Location.address
-	{4057, 4144, 0, 0, 2},   // Location.address-city
-	{4059, 4145, 0, 0, 2},   // Location.address-country
-	{4061, 4146, 0, 0, 2},   // Location.address-postalcode
-	{4063, 4147, 0, 0, 2},   // Location.address-state
-	{4065, 4148, 0, 0, 3},   // Location.address-use
-	{2020, 4149, 0, 0, 3},   // Location.characteristic
-	{2894, 4150, 0, 0, 8},   // Location.contains
-	{1235, 4151, 116, 0, 4}, // Location.endpoint
-	{872, 4152, 0, 0, 3},    // Location.identifier
-	{877, 4153, 0, 0, 2},    // Location.name
-	{4154, 462, 0, 0, 8},    // Location.near
-	{4155, 4156, 0, 0, 3},   // Location.operational-status
-	{1983, 4157, 2, 0, 4},   // Location.organization
-	{4158, 4159, 12, 0, 4},  // Location.partof
-	{882, 4160, 0, 0, 3},    // Location.status
-	{885, 4161, 0, 0, 3},    // Location.type
-	{2995, 4162, 0, 0, 3},   // ManufacturedItemDefinition.dose-form
-	{872, 4163, 0, 0, 3},    // ManufacturedItemDefinition.identifier
-	{975, 4164, 0, 0, 3},    // ManufacturedItemDefinition.ingredient
-	{877, 4165, 0, 0, 3},    // ManufacturedItemDefinition.name
-	{882, 4166, 0, 0, 3},    // ManufacturedItemDefinition.status
-	{2950, 4167, 6, 0, 4},   // Measure.composed-of
-	{1556, 4168, 0, 0, 3},   // Measure.context
-	{2953, 4169, 0, 0, 6},   // Measure.context-quantity
-	{2955, 4170, 0, 0, 3},   // Measure.context-type
-	{2957, 4171, 0, 7, 5},   // Measure.context-type-quantity
-	{2959, 4171, 0, 8, 5},   // Measure.context-type-value
-	{845, 4172, 0, 0, 1},    // Measure.date
-	{2961, 4173, 6, 0, 4},   // Measure.depends-on
-	{2963, 4174, 6, 0, 4},   // Measure.derived-from
-	{868, 4175, 0, 0, 2},    // Measure.description
-	{1409, 4176, 0, 0, 1},   // Measure.effective
-	{872, 4177, 0, 0, 3},    // Measure.identifier
-	{920, 4178, 0, 0, 3},    // Measure.jurisdiction
-	{877, 4179, 0, 0, 2},    // Measure.name
-	{2511, 4180, 6, 0, 4},   // Measure.predecessor
-	{932, 4181, 0, 0, 2},    // Measure.publisher
-	{882, 4182, 0, 0, 3},    // Measure.status
-	{2974, 4183, 6, 0, 4},   // Measure.successor
-	{947, 4184, 0, 0, 2},    // Measure.title
-	{948, 4185, 0, 0, 3},    // Measure.topic
-	{859, 4186, 0, 0, 7},    // Measure.url
-	{952, 4187, 0, 0, 3},    // Measure.version
-	{845, 4188, 0, 0, 1},    // MeasureReport.date
-	{4189, 4190, 6, 0, 4},   // MeasureReport.evaluated-resource
-	{872, 4191, 0, 0, 3},    // MeasureReport.identifier
-	{924, 4192, 12, 0, 4},   // MeasureReport.location
-	{2116, 4193, 129, 0, 4}, // MeasureReport.measure
-	{1040, 4194, 3, 0, 4},   // MeasureReport.patient
-	{898, 4195, 0, 0, 1},    // MeasureReport.period
-	{2247, 4196, 130, 0, 4}, // MeasureReport.reporter
-	{882, 4197, 0, 0, 3},    // MeasureReport.status
-	{883, 4198, 131, 0, 4},  // MeasureReport.subject
-	{844, 4199, 0, 0, 3},    // Medication.code
-	{3572, 4200, 0, 0, 1},   // Medication.expiration-date
+	{2088, 3975, 32, 0, 4},  // ImagingStudy.referrer
+	{2163, 3976, 0, 0, 3},   // ImagingStudy.series
+	{2164, 3977, 0, 0, 1},   // ImagingStudy.started
+	{882, 3978, 0, 0, 3},    // ImagingStudy.status
+	{883, 3979, 118, 0, 4},  // ImagingStudy.subject
+	{845, 3980, 0, 0, 1},    // Immunization.date
+	{872, 3981, 0, 0, 3},    // Immunization.identifier
+	{924, 3982, 12, 0, 4},   // Immunization.location
+	{3576, 3983, 0, 0, 2},   // Immunization.lot-number
+	{1630, 3984, 2, 0, 4},   // Immunization.manufacturer
+	{1040, 3985, 3, 0, 4},   // Immunization.patient
+	{1184, 3986, 55, 0, 4},  // Immunization.performer
+	{1041, 3987, 18, 0, 4},  // Immunization.reaction
+	{3988, 3989, 0, 0, 1},   // Immunization.reaction-date
+	{3055, 3990, 0, 0, 3},   // Immunization.reason-code
+	{3057, 3991, 119, 0, 4}, // Immunization.reason-reference
+	{2163, 3992, 0, 0, 2},   // Immunization.series
+	{882, 3993, 0, 0, 3},    // Immunization.status
+	{3994, 3995, 0, 0, 3},   // Immunization.status-reason
+	{3996, 3997, 0, 0, 3},   // Immunization.target-disease
+	{3998, 3999, 0, 0, 3},   // Immunization.vaccine-code
+	{845, 4000, 0, 0, 1},    // ImmunizationEvaluation.date
+	{4001, 4002, 0, 0, 3},   // ImmunizationEvaluation.dose-status
+	{872, 4003, 0, 0, 3},    // ImmunizationEvaluation.identifier
+	{4004, 4005, 120, 0, 4}, // ImmunizationEvaluation.immunization-event
+	{1040, 4006, 3, 0, 4},   // ImmunizationEvaluation.patient
+	{882, 4007, 0, 0, 3},    // ImmunizationEvaluation.status
+	{3996, 4008, 0, 0, 3},   // ImmunizationEvaluation.target-disease
+	{845, 4009, 0, 0, 1},    // ImmunizationRecommendation.date
+	{872, 4010, 0, 0, 3},    // ImmunizationRecommendation.identifier
+	{1594, 4011, 6, 0, 4},   // ImmunizationRecommendation.information
+	{1040, 4012, 3, 0, 4},   // ImmunizationRecommendation.patient
+	{882, 4013, 0, 0, 3},    // ImmunizationRecommendation.status
+	{4014, 4015, 121, 0, 4}, // ImmunizationRecommendation.support
+	{3996, 4016, 0, 0, 3},   // ImmunizationRecommendation.target-disease
+	{4017, 4018, 0, 0, 3},   // ImmunizationRecommendation.vaccine-type
+	{1556, 4019, 0, 0, 3},   // ImplementationGuide.context
+	{2953, 4020, 0, 0, 6},   // ImplementationGuide.context-quantity
+	{2955, 4021, 0, 0, 3},   // ImplementationGuide.context-type
+	{2957, 4022, 0, 7, 5},   // ImplementationGuide.context-type-quantity
+	{2959, 4022, 0, 8, 5},   // ImplementationGuide.context-type-value
+	{845, 4023, 0, 0, 1},    // ImplementationGuide.date
+	{2961, 4024, 37, 0, 4},  // ImplementationGuide.depends-on
+	{868, 4025, 0, 0, 2},    // ImplementationGuide.description
+	{918, 4026, 0, 0, 3},    // ImplementationGuide.experimental
+	{2189, 4027, 38, 0, 4},  // ImplementationGuide.global
+	{872, 4028, 0, 0, 3},    // ImplementationGuide.identifier
+	{920, 4029, 0, 0, 3},    // ImplementationGuide.jurisdiction
+	{877, 4030, 0, 0, 2},    // ImplementationGuide.name
+	{932, 4031, 0, 0, 2},    // ImplementationGuide.publisher
+	{1209, 4032, 6, 0, 4},   // ImplementationGuide.resource
+	{882, 4033, 0, 0, 3},    // ImplementationGuide.status
+	{947, 4034, 0, 0, 2},    // ImplementationGuide.title
+	{859, 4035, 0, 0, 7},    // ImplementationGuide.url
+	{952, 4036, 0, 0, 3},    // ImplementationGuide.version
+	{2206, 4037, 122, 0, 4}, // Ingredient.for
+	{958, 4038, 0, 0, 3},    // Ingredient.function
+	{872, 4039, 0, 0, 3},    // Ingredient.identifier
+	{1630, 4040, 2, 0, 4},   // Ingredient.manufacturer
+	{959, 4041, 0, 0, 3},    // Ingredient.role
+	{882, 4042, 0, 0, 3},    // Ingredient.status
+	{4043, 4044, 0, 0, 6},   // Ingredient.strength-concentration-quantity
+	{4045, 4046, 0, 0, 6},   // Ingredient.strength-presentation-quantity
+	{1046, 4047, 123, 0, 4}, // Ingredient.substance
+	{4048, 4049, 0, 0, 3},   // Ingredient.substance-code
+	{4050, 4047, 123, 0, 4}, // Ingredient.substance-definition
+	{1238, 4051, 0, 0, 2},   // InsurancePlan.address
+	{4052, 4053, 0, 0, 2},   // InsurancePlan.address-city
+	{4054, 4055, 0, 0, 2},   // InsurancePlan.address-country
+	{4056, 4057, 0, 0, 2},   // InsurancePlan.address-postalcode
+	{4058, 4059, 0, 0, 2},   // InsurancePlan.address-state
+	{4060, 4061, 0, 0, 3},   // InsurancePlan.address-use
+	{4062, 4063, 2, 0, 4},   // InsurancePlan.administered-by
+	{1235, 4064, 114, 0, 4}, // InsurancePlan.endpoint
+	{872, 4065, 0, 0, 3},    // InsurancePlan.identifier
+	{877, 4066, 0, 0, 2},    // InsurancePlan.name
+	{4067, 4068, 2, 0, 4},   // InsurancePlan.owned-by
+	{4069, 4070, 0, 0, 2},   // InsurancePlan.phonetic
+	{882, 4071, 0, 0, 3},    // InsurancePlan.status
+	{885, 4072, 0, 0, 3},    // InsurancePlan.type
+	{844, 4073, 0, 0, 3},    // InventoryItem.code
+	{872, 4074, 0, 0, 3},    // InventoryItem.identifier
+	{882, 4075, 0, 0, 3},    // InventoryItem.status
+	{883, 4076, 124, 0, 4},  // InventoryItem.subject
+	{872, 4077, 0, 0, 3},    // InventoryReport.identifier
+	{1018, 4078, 0, 0, 3},   // InventoryReport.item
+	{4079, 4080, 125, 0, 4}, // InventoryReport.item-reference
+	{882, 4081, 0, 0, 3},    // InventoryReport.status
+	{901, 4082, 4, 0, 4},    // Invoice.account
+	{845, 4083, 0, 0, 1},    // Invoice.date
+	{872, 4084, 0, 0, 3},    // Invoice.identifier
+	{1641, 4085, 2, 0, 4},   // Invoice.issuer
+	{927, 4086, 47, 0, 4},   // Invoice.participant
+	{4087, 4088, 0, 0, 3},   // Invoice.participant-role
+	{1040, 4089, 3, 0, 4},   // Invoice.patient
+	{1460, 4090, 1, 0, 4},   // Invoice.recipient
+	{882, 4091, 0, 0, 3},    // Invoice.status
+	{883, 4092, 27, 0, 4},   // Invoice.subject
+	{4093, 4094, 0, 0, 6},   // Invoice.totalgross
+	{4095, 4096, 0, 0, 6},   // Invoice.totalnet
+	{885, 4097, 0, 0, 3},    // Invoice.type
+	{2950, 4098, 6, 0, 4},   // Library.composed-of
+	{4099, 4100, 0, 0, 3},   // Library.content-type
+	{1556, 4101, 0, 0, 3},   // Library.context
+	{2953, 4102, 0, 0, 6},   // Library.context-quantity
+	{2955, 4103, 0, 0, 3},   // Library.context-type
+	{2957, 4104, 0, 7, 5},   // Library.context-type-quantity
+	{2959, 4104, 0, 8, 5},   // Library.context-type-value
+	{845, 4105, 0, 0, 1},    // Library.date
+	{2961, 4106, 6, 0, 4},   // Library.depends-on
+	{2963, 4107, 6, 0, 4},   // Library.derived-from
+	{868, 4108, 0, 0, 2},    // Library.description
+	{1409, 4109, 0, 0, 1},   // Library.effective
+	{872, 4110, 0, 0, 3},    // Library.identifier
+	{920, 4111, 0, 0, 3},    // Library.jurisdiction
+	{877, 4112, 0, 0, 2},    // Library.name
+	{2511, 4113, 6, 0, 4},   // Library.predecessor
+	{932, 4114, 0, 0, 2},    // Library.publisher
+	{882, 4115, 0, 0, 3},    // Library.status
+	{2974, 4116, 6, 0, 4},   // Library.successor
+	{947, 4117, 0, 0, 2},    // Library.title
+	{948, 4118, 0, 0, 3},    // Library.topic
+	{885, 4119, 0, 0, 3},    // Library.type
+	{859, 4120, 0, 0, 7},    // Library.url
+	{952, 4121, 0, 0, 3},    // Library.version
+	{907, 4122, 51, 0, 4},   // Linkage.author
+	{1018, 4123, 6, 0, 4},   // Linkage.item
+	{1135, 4123, 6, 0, 4},   // Linkage.source
+	{844, 4124, 0, 0, 3},    // List.code
+	{845, 4125, 0, 0, 1},    // List.date
+	{4126, 4127, 0, 0, 3},   // List.empty-reason
+	{1001, 4128, 31, 0, 4},  // List.encounter
+	{872, 4129, 0, 0, 3},    // List.identifier
+	{1018, 4130, 6, 0, 4},   // List.item
+	{4131, 4132, 0, 0, 2},   // List.notes
+	{1040, 4133, 3, 0, 4},   // List.patient
+	{1135, 4134, 19, 0, 4},  // List.source
+	{882, 4135, 0, 0, 3},    // List.status
+	{883, 4136, 6, 0, 4},    // List.subject
+	{947, 4137, 0, 0, 2},    // List.title
+	{1238, 4138, 0, 0, 2},   // Location.address
+	{4052, 4139, 0, 0, 2},   // Location.address-city
+	{4054, 4140, 0, 0, 2},   // Location.address-country
+	{4056, 4141, 0, 0, 2},   // Location.address-postalcode
+	{4058, 4142, 0, 0, 2},   // Location.address-state
+	{4060, 4143, 0, 0, 3},   // Location.address-use
+	{2020, 4144, 0, 0, 3},   // Location.characteristic
+	{2894, 4145, 0, 0, 8},   // Location.contains
+	{1235, 4146, 114, 0, 4}, // Location.endpoint
+	{872, 4147, 0, 0, 3},    // Location.identifier
+	{877, 4148, 0, 0, 2},    // Location.name
+	{4149, 462, 0, 0, 8},    // Location.near
+	{4150, 4151, 0, 0, 3},   // Location.operational-status
+	{1983, 4152, 2, 0, 4},   // Location.organization
+	{4153, 4154, 12, 0, 4},  // Location.partof
+	{882, 4155, 0, 0, 3},    // Location.status
+	{885, 4156, 0, 0, 3},    // Location.type
+	{2995, 4157, 0, 0, 3},   // ManufacturedItemDefinition.dose-form
+	{872, 4158, 0, 0, 3},    // ManufacturedItemDefinition.identifier
+	{975, 4159, 0, 0, 3},    // ManufacturedItemDefinition.ingredient
+	{877, 4160, 0, 0, 3},    // ManufacturedItemDefinition.name
+	{882, 4161, 0, 0, 3},    // ManufacturedItemDefinition.status
+	{2950, 4162, 6, 0, 4},   // Measure.composed-of
+	{1556, 4163, 0, 0, 3},   // Measure.context
+	{2953, 4164, 0, 0, 6},   // Measure.context-quantity
+	{2955, 4165, 0, 0, 3},   // Measure.context-type
+	{2957, 4166, 0, 7, 5},   // Measure.context-type-quantity
+	{2959, 4166, 0, 8, 5},   // Measure.context-type-value
+	{845, 4167, 0, 0, 1},    // Measure.date
+	{2961, 4168, 6, 0, 4},   // Measure.depends-on
+	{2963, 4169, 6, 0, 4},   // Measure.derived-from
+	{868, 4170, 0, 0, 2},    // Measure.description
+	{1409, 4171, 0, 0, 1},   // Measure.effective
+	{872, 4172, 0, 0, 3},    // Measure.identifier
+	{920, 4173, 0, 0, 3},    // Measure.jurisdiction
+	{877, 4174, 0, 0, 2},    // Measure.name
+	{2511, 4175, 6, 0, 4},   // Measure.predecessor
+	{932, 4176, 0, 0, 2},    // Measure.publisher
+	{882, 4177, 0, 0, 3},    // Measure.status
+	{2974, 4178, 6, 0, 4},   // Measure.successor
+	{947, 4179, 0, 0, 2},    // Measure.title
+	{948, 4180, 0, 0, 3},    // Measure.topic
+	{859, 4181, 0, 0, 7},    // Measure.url
+	{952, 4182, 0, 0, 3},    // Measure.version
+	{845, 4183, 0, 0, 1},    // MeasureReport.date
+	{4184, 4185, 6, 0, 4},   // MeasureReport.evaluated-resource
+	{872, 4186, 0, 0, 3},    // MeasureReport.identifier
+	{924, 4187, 12, 0, 4},   // MeasureReport.location
+	{2116, 4188, 126, 0, 4}, // MeasureReport.measure
+	{1040, 4189, 3, 0, 4},   // MeasureReport.patient
+	{898, 4190, 0, 0, 1},    // MeasureReport.period
+	{2247, 4191, 127, 0, 4}, // MeasureReport.reporter
+	{882, 4192, 0, 0, 3},    // MeasureReport.status
+	{883, 4193, 128, 0, 4},  // MeasureReport.subject
+	{844, 4194, 0, 0, 3},    // Medication.code
+	{3572, 4195, 0, 0, 1},   // Medication.expiration-date
 	{1393, 0, 0, 0, 3},      // Medication.form
-	{872, 4201, 0, 0, 3},    // Medication.identifier
-	{975, 4202, 132, 0, 4},  // Medication.ingredient
-	{4203, 4204, 0, 0, 3},   // Medication.ingredient-code
-	{3576, 4205, 0, 0, 3},   // Medication.lot-number
-	{4206, 4207, 2, 0, 4},   // Medication.marketingauthorizationholder
-	{3116, 4201, 0, 0, 3},   // Medication.serial-number
-	{882, 4208, 0, 0, 3},    // Medication.status
-	{844, 4209, 0, 0, 3},    // MedicationAdministration.code
-	{845, 4210, 0, 0, 1},    // MedicationAdministration.date
-	{900, 4211, 52, 0, 4},   // MedicationAdministration.device
-	{1001, 4212, 31, 0, 4},  // MedicationAdministration.encounter
-	{872, 4213, 0, 0, 3},    // MedicationAdministration.identifier
-	{1505, 4214, 133, 0, 4}, // MedicationAdministration.medication
-	{1040, 4215, 3, 0, 4},   // MedicationAdministration.patient
-	{1184, 4216, 78, 0, 4},  // MedicationAdministration.performer
-	{4217, 4218, 0, 0, 3},   // MedicationAdministration.performer-device-code
-	{4219, 4220, 121, 0, 4}, // MedicationAdministration.reason-given
-	{4221, 4222, 0, 0, 3},   // MedicationAdministration.reason-given-code
-	{4223, 4224, 0, 0, 3},   // MedicationAdministration.reason-not-given
-	{1174, 4225, 134, 0, 4}, // MedicationAdministration.request
-	{882, 4226, 0, 0, 3},    // MedicationAdministration.status
-	{883, 4227, 27, 0, 4},   // MedicationAdministration.subject
-	{844, 4228, 0, 0, 3},    // MedicationDispense.code
-	{1180, 4229, 12, 0, 4},  // MedicationDispense.destination
-	{1001, 4230, 31, 0, 4},  // MedicationDispense.encounter
-	{872, 4231, 0, 0, 3},    // MedicationDispense.identifier
-	{924, 4232, 12, 0, 4},   // MedicationDispense.location
-	{1505, 4233, 133, 0, 4}, // MedicationDispense.medication
-	{1040, 4234, 3, 0, 4},   // MedicationDispense.patient
-	{1184, 4235, 19, 0, 4},  // MedicationDispense.performer
-	{1344, 4236, 134, 0, 4}, // MedicationDispense.prescription
-	{1669, 4237, 135, 0, 4}, // MedicationDispense.receiver
-	{1134, 4238, 0, 0, 1},   // MedicationDispense.recorded
-	{4239, 4240, 51, 0, 4},  // MedicationDispense.responsibleparty
-	{882, 4241, 0, 0, 3},    // MedicationDispense.status
-	{883, 4242, 27, 0, 4},   // MedicationDispense.subject
-	{885, 4243, 0, 0, 3},    // MedicationDispense.type
-	{4244, 4245, 0, 0, 1},   // MedicationDispense.whenhandedover
-	{4246, 4247, 0, 0, 1},   // MedicationDispense.whenprepared
-	{1293, 4248, 0, 0, 3},   // MedicationKnowledge.classification
-	{3234, 4249, 0, 0, 3},   // MedicationKnowledge.classification-type
-	{844, 4250, 0, 0, 3},    // MedicationKnowledge.code
-	{4251, 4252, 0, 0, 3},   // MedicationKnowledge.doseform
-	{872, 4253, 0, 0, 3},    // MedicationKnowledge.identifier
-	{975, 4254, 136, 0, 4},  // MedicationKnowledge.ingredient
-	{4203, 4255, 0, 0, 3},   // MedicationKnowledge.ingredient-code
-	{4256, 4257, 0, 0, 3},   // MedicationKnowledge.monitoring-program-name
-	{4258, 4259, 0, 0, 3},   // MedicationKnowledge.monitoring-program-type
-	{2333, 4260, 92, 0, 4},  // MedicationKnowledge.monograph
-	{4261, 4262, 0, 0, 3},   // MedicationKnowledge.monograph-type
-	{4263, 0, 0, 0, 6},      // MedicationKnowledge.packaging-cost
-	{4264, 0, 0, 0, 3},      // MedicationKnowledge.packaging-cost-concept
-	{4265, 4266, 0, 0, 3},   // MedicationKnowledge.product-type
-	{4267, 4268, 0, 0, 3},   // MedicationKnowledge.source-cost
-	{882, 4269, 0, 0, 3},    // MedicationKnowledge.status
-	{4270, 4271, 0, 0, 1},   // MedicationRequest.authoredon
-	{998, 4272, 0, 0, 3},    // MedicationRequest.category
-	{844, 4273, 0, 0, 3},    // MedicationRequest.code
-	{4274, 4275, 0, 0, 1},   // MedicationRequest.combo-date
-	{1001, 4276, 31, 0, 4},  // MedicationRequest.encounter
-	{3357, 4277, 0, 0, 3},   // MedicationRequest.group-identifier
-	{872, 4278, 0, 0, 3},    // MedicationRequest.identifier
-	{4279, 4280, 2, 0, 4},   // MedicationRequest.intended-dispenser
-	{4281, 4282, 137, 0, 4}, // MedicationRequest.intended-performer
-	{4283, 4284, 0, 0, 3},   // MedicationRequest.intended-performertype
-	{919, 4285, 0, 0, 3},    // MedicationRequest.intent
-	{1505, 4286, 133, 0, 4}, // MedicationRequest.medication
-	{1040, 4287, 3, 0, 4},   // MedicationRequest.patient
-	{890, 4288, 0, 0, 3},    // MedicationRequest.priority
-	{1469, 4289, 47, 0, 4},  // MedicationRequest.requester
-	{882, 4290, 0, 0, 3},    // MedicationRequest.status
-	{883, 4291, 27, 0, 4},   // MedicationRequest.subject
-	{1676, 4292, 0, 0, 3},   // MedicationStatement.adherence
-	{998, 4293, 0, 0, 3},    // MedicationStatement.category
-	{844, 4294, 0, 0, 3},    // MedicationStatement.code
-	{1409, 4295, 0, 0, 1},   // MedicationStatement.effective
-	{1001, 4296, 31, 0, 4},  // MedicationStatement.encounter
-	{872, 4297, 0, 0, 3},    // MedicationStatement.identifier
-	{1505, 4298, 133, 0, 4}, // MedicationStatement.medication
-	{1040, 4299, 3, 0, 4},   // MedicationStatement.patient
-	{1135, 4300, 55, 0, 4},  // MedicationStatement.source
-	{882, 4301, 0, 0, 3},    // MedicationStatement.status
-	{883, 4302, 27, 0, 4},   // MedicationStatement.subject
-	{2020, 4303, 0, 0, 3},   // MedicinalProductDefinition.characteristic
-	{4304, 4305, 0, 0, 3},   // MedicinalProductDefinition.characteristic-type
-	{909, 4306, 138, 0, 4},  // MedicinalProductDefinition.contact
-	{1537, 4307, 0, 0, 3},   // MedicinalProductDefinition.domain
-	{872, 4308, 0, 0, 3},    // MedicinalProductDefinition.identifier
-	{975, 4309, 0, 0, 3},    // MedicinalProductDefinition.ingredient
-	{4310, 4311, 92, 0, 4},  // MedicinalProductDefinition.master-file
-	{877, 4312, 0, 0, 2},    // MedicinalProductDefinition.name
-	{4313, 4314, 0, 0, 3},   // MedicinalProductDefinition.name-language
-	{4315, 4316, 0, 0, 3},   // MedicinalProductDefinition.product-classification
-	{882, 4317, 0, 0, 3},    // MedicinalProductDefinition.status
-	{885, 4318, 0, 0, 3},    // MedicinalProductDefinition.type
-	{998, 4319, 0, 0, 3},    // MessageDefinition.category
-	{1556, 4320, 0, 0, 3},   // MessageDefinition.context
-	{2953, 4321, 0, 0, 6},   // MessageDefinition.context-quantity
-	{2955, 4322, 0, 0, 3},   // MessageDefinition.context-type
-	{2957, 4323, 0, 7, 5},   // MessageDefinition.context-type-quantity
-	{2959, 4323, 0, 8, 5},   // MessageDefinition.context-type-value
-	{845, 4324, 0, 0, 1},    // MessageDefinition.date
-	{868, 4325, 0, 0, 2},    // MessageDefinition.description
-	{1336, 4326, 0, 0, 3},   // MessageDefinition.event
-	{1476, 4327, 0, 0, 3},   // MessageDefinition.focus
-	{872, 4328, 0, 0, 3},    // MessageDefinition.identifier
-	{920, 4329, 0, 0, 3},    // MessageDefinition.jurisdiction
-	{877, 4330, 0, 0, 2},    // MessageDefinition.name
-	{1169, 4331, 86, 0, 4},  // MessageDefinition.parent
-	{932, 4332, 0, 0, 2},    // MessageDefinition.publisher
-	{882, 4333, 0, 0, 3},    // MessageDefinition.status
-	{947, 4334, 0, 0, 2},    // MessageDefinition.title
-	{859, 4335, 0, 0, 7},    // MessageDefinition.url
-	{952, 4336, 0, 0, 3},    // MessageDefinition.version
-	{907, 4337, 89, 0, 4},   // MessageHeader.author
-	{844, 4338, 0, 0, 3},    // MessageHeader.code
-	{1180, 4339, 0, 0, 2},   // MessageHeader.destination
-	{1336, 4340, 0, 0, 3},   // MessageHeader.event
-	{1476, 4341, 6, 0, 4},   // MessageHeader.focus
-	{1669, 4342, 51, 0, 4},  // MessageHeader.receiver
-	{4343, 4344, 0, 0, 3},   // MessageHeader.response-id
-	{1352, 4345, 51, 0, 4},  // MessageHeader.responsible
-	{1461, 4346, 89, 0, 4},  // MessageHeader.sender
-	{1135, 4347, 0, 0, 2},   // MessageHeader.source
-	{1487, 4348, 52, 0, 4},  // MessageHeader.target
-	{1476, 4349, 6, 0, 4},   // MolecularSequence.focus
-	{872, 4350, 0, 0, 3},    // MolecularSequence.identifier
-	{1040, 4351, 3, 0, 4},   // MolecularSequence.patient
-	{883, 4352, 110, 0, 4},  // MolecularSequence.subject
-	{885, 4353, 0, 0, 3},    // MolecularSequence.type
-	{909, 4354, 0, 0, 2},    // NamingSystem.contact
-	{1556, 4355, 0, 0, 3},   // NamingSystem.context
-	{2953, 4356, 0, 0, 6},   // NamingSystem.context-quantity
-	{2955, 4357, 0, 0, 3},   // NamingSystem.context-type
-	{2957, 4358, 0, 7, 5},   // NamingSystem.context-type-quantity
-	{2959, 4358, 0, 8, 5},   // NamingSystem.context-type-value
-	{845, 4359, 0, 0, 1},    // NamingSystem.date
-	{2963, 4360, 6, 0, 4},   // NamingSystem.derived-from
-	{868, 4361, 0, 0, 2},    // NamingSystem.description
-	{1409, 4362, 0, 0, 1},   // NamingSystem.effective
-	{4363, 4364, 0, 0, 3},   // NamingSystem.id-type
-	{872, 4365, 0, 0, 3},    // NamingSystem.identifier
-	{920, 4366, 0, 0, 3},    // NamingSystem.jurisdiction
-	{921, 4367, 0, 0, 3},    // NamingSystem.kind
-	{877, 4368, 0, 0, 2},    // NamingSystem.name
-	{898, 4369, 0, 0, 1},    // NamingSystem.period
-	{2511, 4370, 6, 0, 4},   // NamingSystem.predecessor
-	{932, 4371, 0, 0, 2},    // NamingSystem.publisher
-	{1352, 4372, 0, 0, 2},   // NamingSystem.responsible
-	{882, 4373, 0, 0, 3},    // NamingSystem.status
-	{1272, 4374, 0, 0, 3},   // NamingSystem.telecom
-	{948, 4375, 0, 0, 3},    // NamingSystem.topic
-	{885, 4376, 0, 0, 3},    // NamingSystem.type
-	{859, 4377, 0, 0, 7},    // NamingSystem.url
-	{980, 4378, 0, 0, 2},    // NamingSystem.value
-	{952, 4379, 0, 0, 3},    // NamingSystem.version
-	{844, 4380, 0, 0, 3},    // NutritionIntake.code
-	{845, 4381, 0, 0, 1},    // NutritionIntake.date
-	{1001, 4382, 31, 0, 4},  // NutritionIntake.encounter
-	{872, 4383, 0, 0, 3},    // NutritionIntake.identifier
-	{4384, 4385, 0, 0, 3},   // NutritionIntake.nutrition
-	{1040, 4386, 3, 0, 4},   // NutritionIntake.patient
-	{1135, 4387, 55, 0, 4},  // NutritionIntake.source
-	{882, 4388, 0, 0, 3},    // NutritionIntake.status
-	{883, 4389, 27, 0, 4},   // NutritionIntake.subject
-	{2438, 4390, 0, 0, 3},   // NutritionOrder.additive
-	{4391, 4392, 0, 0, 1},   // NutritionOrder.datetime
-	{1001, 4393, 31, 0, 4},  // NutritionOrder.encounter
-	{4394, 4395, 0, 0, 3},   // NutritionOrder.formula
-	{3357, 4396, 0, 0, 3},   // NutritionOrder.group-identifier
-	{872, 4397, 0, 0, 3},    // NutritionOrder.identifier
-	{4398, 4399, 0, 0, 3},   // NutritionOrder.oraldiet
-	{1040, 4400, 3, 0, 4},   // NutritionOrder.patient
-	{1345, 4401, 32, 0, 4},  // NutritionOrder.provider
-	{882, 4402, 0, 0, 3},    // NutritionOrder.status
-	{883, 4403, 27, 0, 4},   // NutritionOrder.subject
-	{2437, 4404, 0, 0, 3},   // NutritionOrder.supplement
-	{844, 4405, 0, 0, 3},    // NutritionProduct.code
-	{872, 4406, 0, 0, 3},    // NutritionProduct.identifier
-	{3576, 4407, 0, 0, 3},   // NutritionProduct.lot-number
-	{3116, 4406, 0, 0, 3},   // NutritionProduct.serial-number
-	{882, 4408, 0, 0, 3},    // NutritionProduct.status
-	{3045, 4409, 139, 0, 4}, // Observation.based-on
-	{998, 4410, 0, 0, 3},    // Observation.category
-	{844, 4411, 0, 0, 3},    // Observation.code
-	{3568, 562, 0, 140, 5},  // Observation.code-value-concept
-	{4412, 562, 0, 141, 5},  // Observation.code-value-date
-	{4413, 562, 0, 142, 5},  // Observation.code-value-quantity
-	{4414, 562, 0, 143, 5},  // Observation.code-value-string
-	{4415, 4416, 0, 0, 3},   // Observation.combo-code
-	{4417, 4418, 0, 144, 5}, // Observation.combo-code-value-concept
-	{4419, 4418, 0, 145, 5}, // Observation.combo-code-value-quantity
-	{4420, 4421, 0, 0, 3},   // Observation.combo-data-absent-reason
-	{4422, 4423, 0, 0, 3},   // Observation.combo-value-concept
-	{4424, 4425, 0, 0, 6},   // Observation.combo-value-quantity
-	{4426, 4427, 0, 0, 3},   // Observation.component-code
-	{4428, 563, 0, 146, 5},  // Observation.component-code-value-concept
-	{4429, 563, 0, 147, 5},  // Observation.component-code-value-quantity
-	{4430, 4431, 0, 0, 3},   // Observation.component-data-absent-reason
-	{4432, 4433, 0, 0, 7},   // Observation.component-value-canonical
-	{4434, 4435, 0, 0, 3},   // Observation.component-value-concept
-	{4436, 4437, 0, 0, 6},   // Observation.component-value-quantity
-	{4438, 4439, 148, 0, 4}, // Observation.component-value-reference
-	{4440, 4441, 0, 0, 3},   // Observation.data-absent-reason
-	{845, 4442, 0, 0, 1},    // Observation.date
-	{2963, 4443, 149, 0, 4}, // Observation.derived-from
-	{900, 4444, 150, 0, 4},  // Observation.device
-	{1001, 4445, 31, 0, 4},  // Observation.encounter
-	{1476, 4446, 6, 0, 4},   // Observation.focus
-	{4447, 4448, 151, 0, 4}, // Observation.has-member
-	{872, 4449, 0, 0, 3},    // Observation.identifier
-	{1216, 4450, 0, 0, 3},   // Observation.method
-	{3181, 4451, 152, 0, 4}, // Observation.part-of
-	{1040, 4452, 3, 0, 4},   // Observation.patient
-	{1184, 4453, 46, 0, 4},  // Observation.performer
-	{1689, 4454, 153, 0, 4}, // Observation.specimen
-	{882, 4455, 0, 0, 3},    // Observation.status
-	{883, 4456, 79, 0, 4},   // Observation.subject
-	{4457, 4458, 0, 0, 7},   // Observation.value-canonical
-	{4459, 4460, 0, 0, 3},   // Observation.value-concept
-	{4461, 4462, 0, 0, 1},   // Observation.value-date
-	{4463, 4464, 0, 0, 2},   // Observation.value-markdown
-	{4465, 4466, 0, 0, 6},   // Observation.value-quantity
-	{4467, 4468, 148, 0, 4}, // Observation.value-reference
-	{998, 4469, 0, 0, 3},    // ObservationDefinition.category
-	{844, 4470, 0, 0, 3},    // ObservationDefinition.code
-	{918, 4471, 0, 0, 3},    // ObservationDefinition.experimental
-	{872, 4472, 0, 0, 3},    // ObservationDefinition.identifier
-	{1216, 4473, 0, 0, 3},   // ObservationDefinition.method
-	{882, 4474, 0, 0, 3},    // ObservationDefinition.status
-	{947, 4475, 0, 0, 2},    // ObservationDefinition.title
-	{859, 4476, 0, 0, 7},    // ObservationDefinition.url
-	{1709, 4477, 154, 0, 4}, // OperationDefinition.base
-	{844, 4478, 0, 0, 3},    // OperationDefinition.code
-	{1556, 4479, 0, 0, 3},   // OperationDefinition.context
-	{2953, 4480, 0, 0, 6},   // OperationDefinition.context-quantity
-	{2955, 4481, 0, 0, 3},   // OperationDefinition.context-type
-	{2957, 4482, 0, 7, 5},   // OperationDefinition.context-type-quantity
-	{2959, 4482, 0, 8, 5},   // OperationDefinition.context-type-value
-	{845, 4483, 0, 0, 1},    // OperationDefinition.date
-	{868, 4484, 0, 0, 2},    // OperationDefinition.description
-	{872, 4485, 0, 0, 3},    // OperationDefinition.identifier
-	{4486, 4487, 38, 0, 4},  // OperationDefinition.input-profile
-	{1023, 4488, 0, 0, 3},   // OperationDefinition.instance
-	{920, 4489, 0, 0, 3},    // OperationDefinition.jurisdiction
-	{921, 4490, 0, 0, 3},    // OperationDefinition.kind
-	{877, 4491, 0, 0, 2},    // OperationDefinition.name
-	{4492, 4493, 38, 0, 4},  // OperationDefinition.output-profile
-	{932, 4494, 0, 0, 2},    // OperationDefinition.publisher
-	{882, 4495, 0, 0, 3},    // OperationDefinition.status
-	{1029, 4496, 0, 0, 3},   // OperationDefinition.system
-	{947, 4497, 0, 0, 2},    // OperationDefinition.title
-	{885, 4498, 0, 0, 3},    // OperationDefinition.type
-	{859, 4499, 0, 0, 7},    // OperationDefinition.url
-	{952, 4500, 0, 0, 3},    // OperationDefinition.version
-	{1188, 4501, 0, 0, 3},   // Organization.active
-	{1238, 4502, 0, 0, 2},   // Organization.address
-	{4057, 4503, 0, 0, 2},   // Organization.address-city
-	{4059, 4504, 0, 0, 2},   // Organization.address-country
-	{4061, 4505, 0, 0, 2},   // Organization.address-postalcode
-	{4063, 4506, 0, 0, 2},   // Organization.address-state
-	{4065, 4507, 0, 0, 3},   // Organization.address-use
-	{1235, 4508, 116, 0, 4}, // Organization.endpoint
-	{872, 4509, 0, 0, 3},    // Organization.identifier
-	{877, 4510, 0, 0, 2},    // Organization.name
-	{4158, 4511, 2, 0, 4},   // Organization.partof
-	{4074, 4512, 0, 0, 2},   // Organization.phonetic
-	{885, 4513, 0, 0, 3},    // Organization.type
-	{1188, 4514, 0, 0, 3},   // OrganizationAffiliation.active
-	{845, 4515, 0, 0, 1},    // OrganizationAffiliation.date
-	{4516, 4517, 0, 0, 3},   // OrganizationAffiliation.email
-	{1235, 4518, 116, 0, 4}, // OrganizationAffiliation.endpoint
-	{872, 4519, 0, 0, 3},    // OrganizationAffiliation.identifier
-	{924, 4520, 12, 0, 4},   // OrganizationAffiliation.location
-	{1136, 4521, 2, 0, 4},   // OrganizationAffiliation.network
-	{4522, 4523, 2, 0, 4},   // OrganizationAffiliation.participating-organization
-	{4524, 4525, 0, 0, 3},   // OrganizationAffiliation.phone
-	{4526, 4527, 2, 0, 4},   // OrganizationAffiliation.primary-organization
-	{959, 4528, 0, 0, 3},    // OrganizationAffiliation.role
-	{1259, 4529, 25, 0, 4},  // OrganizationAffiliation.service
-	{1069, 4530, 0, 0, 3},   // OrganizationAffiliation.specialty
-	{1272, 4531, 0, 0, 3},   // OrganizationAffiliation.telecom
-	{4532, 4533, 155, 0, 4}, // PackagedProductDefinition.biological
-	{4534, 4533, 155, 0, 4}, // PackagedProductDefinition.contained-item
-	{900, 4533, 155, 0, 4},  // PackagedProductDefinition.device
-	{872, 4535, 0, 0, 3},    // PackagedProductDefinition.identifier
-	{3001, 4533, 155, 0, 4}, // PackagedProductDefinition.manufactured-item
-	{1505, 4533, 155, 0, 4}, // PackagedProductDefinition.medication
-	{877, 4536, 0, 0, 3},    // PackagedProductDefinition.name
-	{4384, 4533, 155, 0, 4}, // PackagedProductDefinition.nutrition
-	{4537, 4533, 155, 0, 4}, // PackagedProductDefinition.package
-	{4538, 4539, 10, 0, 4},  // PackagedProductDefinition.package-for
-	{882, 4540, 0, 0, 3},    // PackagedProductDefinition.status
-	{1188, 4541, 0, 0, 3},   // Patient.active
-	{1238, 4542, 0, 0, 2},   // Patient.address
-	{4057, 4543, 0, 0, 2},   // Patient.address-city
-	{4059, 4544, 0, 0, 2},   // Patient.address-country
-	{4061, 4545, 0, 0, 2},   // Patient.address-postalcode
-	{4063, 4546, 0, 0, 2},   // Patient.address-state
-	{4065, 4547, 0, 0, 3},   // Patient.address-use
-	{4548, 4549, 0, 0, 1},   // Patient.birthdate
-	{4550, 4551, 0, 0, 1},   // Patient.death-date
-	{2071, 4552, 0, 0, 3},   // Patient.deceased
-	{4516, 4553, 0, 0, 3},   // Patient.email
-	{2145, 4554, 0, 0, 2},   // Patient.family
-	{2470, 4555, 0, 0, 3},   // Patient.gender
-	{4556, 4557, 51, 0, 4},  // Patient.general-practitioner
-	{2146, 4558, 0, 0, 2},   // Patient.given
-	{872, 4559, 0, 0, 3},    // Patient.identifier
-	{874, 4560, 0, 0, 3},    // Patient.language
-	{1204, 4561, 76, 0, 4},  // Patient.link
-	{877, 4562, 0, 0, 2},    // Patient.name
-	{1983, 4563, 2, 0, 4},   // Patient.organization
-	{4564, 4565, 92, 0, 4},  // Patient.part-agree
-	{4524, 4566, 0, 0, 3},   // Patient.phone
-	{4074, 4562, 0, 0, 2},   // Patient.phonetic
-	{1272, 4567, 0, 0, 3},   // Patient.telecom
-	{1054, 4568, 0, 0, 1},   // PaymentNotice.created
-	{872, 4569, 0, 0, 3},    // PaymentNotice.identifier
-	{4570, 4571, 0, 0, 3},   // PaymentNotice.payment-status
-	{2247, 4572, 51, 0, 4},  // PaymentNotice.reporter
-	{1174, 4573, 6, 0, 4},   // PaymentNotice.request
-	{1210, 4574, 6, 0, 4},   // PaymentNotice.response
-	{882, 4575, 0, 0, 3},    // PaymentNotice.status
-	{4576, 4577, 4, 0, 4},   // PaymentReconciliation.allocation-account
-	{4578, 4579, 31, 0, 4},  // PaymentReconciliation.allocation-encounter
-	{1054, 4580, 0, 0, 1},   // PaymentReconciliation.created
-	{1110, 4581, 0, 0, 2},   // PaymentReconciliation.disposition
-	{872, 4582, 0, 0, 3},    // PaymentReconciliation.identifier
-	{1009, 4583, 0, 0, 3},   // PaymentReconciliation.outcome
-	{4584, 4585, 1, 0, 4},   // PaymentReconciliation.payment-issuer
-	{1174, 4586, 156, 0, 4}, // PaymentReconciliation.request
-	{1141, 4587, 51, 0, 4},  // PaymentReconciliation.requestor
-	{882, 4588, 0, 0, 3},    // PaymentReconciliation.status
-	{882, 4589, 0, 0, 3},    // Permission.status
-	{1238, 4590, 0, 0, 2},   // Person.address
-	{4057, 4591, 0, 0, 2},   // Person.address-city
-	{4059, 4592, 0, 0, 2},   // Person.address-country
-	{4061, 4593, 0, 0, 2},   // Person.address-postalcode
-	{4063, 4594, 0, 0, 2},   // Person.address-state
-	{4065, 4595, 0, 0, 3},   // Person.address-use
-	{4548, 4596, 0, 0, 1},   // Person.birthdate
-	{4550, 4597, 0, 0, 1},   // Person.death-date
-	{2071, 4598, 0, 0, 3},   // Person.deceased
-	{4516, 4599, 0, 0, 3},   // Person.email
-	{2145, 4600, 0, 0, 2},   // Person.family
-	{2470, 4601, 0, 0, 3},   // Person.gender
-	{2146, 4602, 0, 0, 2},   // Person.given
-	{872, 4603, 0, 0, 3},    // Person.identifier
-	{1204, 4604, 157, 0, 4}, // Person.link
-	{877, 4605, 0, 0, 2},    // Person.name
-	{1983, 4606, 2, 0, 4},   // Person.organization
-	{1040, 4607, 3, 0, 4},   // Person.patient
-	{4524, 4608, 0, 0, 3},   // Person.phone
-	{4074, 4605, 0, 0, 2},   // Person.phonetic
-	{2535, 4609, 23, 0, 4},  // Person.practitioner
-	{4610, 4611, 158, 0, 4}, // Person.relatedperson
-	{1272, 4612, 0, 0, 3},   // Person.telecom
-	{2950, 4613, 6, 0, 4},   // PlanDefinition.composed-of
-	{1556, 4614, 0, 0, 3},   // PlanDefinition.context
-	{2953, 4615, 0, 0, 6},   // PlanDefinition.context-quantity
-	{2955, 4616, 0, 0, 3},   // PlanDefinition.context-type
-	{2957, 4617, 0, 7, 5},   // PlanDefinition.context-type-quantity
-	{2959, 4617, 0, 8, 5},   // PlanDefinition.context-type-value
-	{845, 4618, 0, 0, 1},    // PlanDefinition.date
-	{1240, 4619, 159, 0, 4}, // PlanDefinition.definition
-	{2961, 4620, 6, 0, 4},   // PlanDefinition.depends-on
-	{2963, 4621, 6, 0, 4},   // PlanDefinition.derived-from
-	{868, 4622, 0, 0, 2},    // PlanDefinition.description
-	{1409, 4623, 0, 0, 1},   // PlanDefinition.effective
-	{872, 4624, 0, 0, 3},    // PlanDefinition.identifier
-	{920, 4625, 0, 0, 3},    // PlanDefinition.jurisdiction
-	{877, 4626, 0, 0, 2},    // PlanDefinition.name
-	{2511, 4627, 6, 0, 4},   // PlanDefinition.predecessor
-	{932, 4628, 0, 0, 2},    // PlanDefinition.publisher
-	{882, 4629, 0, 0, 3},    // PlanDefinition.status
-	{2974, 4630, 6, 0, 4},   // PlanDefinition.successor
-	{947, 4631, 0, 0, 2},    // PlanDefinition.title
-	{948, 4632, 0, 0, 3},    // PlanDefinition.topic
-	{885, 4633, 0, 0, 3},    // PlanDefinition.type
-	{859, 4634, 0, 0, 7},    // PlanDefinition.url
-	{952, 4635, 0, 0, 3},    // PlanDefinition.version
-	{1188, 4636, 0, 0, 3},   // Practitioner.active
-	{1238, 4637, 0, 0, 2},   // Practitioner.address
-	{4057, 4638, 0, 0, 2},   // Practitioner.address-city
-	{4059, 4639, 0, 0, 2},   // Practitioner.address-country
-	{4061, 4640, 0, 0, 2},   // Practitioner.address-postalcode
-	{4063, 4641, 0, 0, 2},   // Practitioner.address-state
-	{4065, 4642, 0, 0, 3},   // Practitioner.address-use
-	{2135, 4643, 0, 0, 3},   // Practitioner.communication
-	{4550, 4644, 0, 0, 1},   // Practitioner.death-date
-	{2071, 4645, 0, 0, 3},   // Practitioner.deceased
-	{4516, 4646, 0, 0, 3},   // Practitioner.email
-	{2145, 4647, 0, 0, 2},   // Practitioner.family
-	{2470, 4648, 0, 0, 3},   // Practitioner.gender
-	{2146, 4649, 0, 0, 2},   // Practitioner.given
-	{872, 4650, 0, 0, 3},    // Practitioner.identifier
-	{877, 4651, 0, 0, 2},    // Practitioner.name
-	{4524, 4652, 0, 0, 3},   // Practitioner.phone
-	{4074, 4651, 0, 0, 2},   // Practitioner.phonetic
-	{4653, 4654, 0, 0, 1},   // Practitioner.qualification-period
-	{1272, 4655, 0, 0, 3},   // Practitioner.telecom
-	{1188, 4656, 0, 0, 3},   // PractitionerRole.active
-	{2020, 4657, 0, 0, 3},   // PractitionerRole.characteristic
-	{2135, 4658, 0, 0, 3},   // PractitionerRole.communication
-	{845, 4659, 0, 0, 1},    // PractitionerRole.date
-	{4516, 4660, 0, 0, 3},   // PractitionerRole.email
-	{1235, 4661, 116, 0, 4}, // PractitionerRole.endpoint
-	{872, 4662, 0, 0, 3},    // PractitionerRole.identifier
-	{924, 4663, 12, 0, 4},   // PractitionerRole.location
-	{1983, 4664, 2, 0, 4},   // PractitionerRole.organization
-	{4524, 4665, 0, 0, 3},   // PractitionerRole.phone
-	{2535, 4666, 23, 0, 4},  // PractitionerRole.practitioner
-	{959, 4667, 0, 0, 3},    // PractitionerRole.role
-	{1259, 4668, 25, 0, 4},  // PractitionerRole.service
-	{1069, 4669, 0, 0, 3},   // PractitionerRole.specialty
-	{1272, 4670, 0, 0, 3},   // PractitionerRole.telecom
-	{3045, 4671, 160, 0, 4}, // Procedure.based-on
-	{998, 4672, 0, 0, 3},    // Procedure.category
-	{844, 4673, 0, 0, 3},    // Procedure.code
-	{845, 4674, 0, 0, 1},    // Procedure.date
-	{1001, 4675, 31, 0, 4},  // Procedure.encounter
-	{872, 4676, 0, 0, 3},    // Procedure.identifier
-	{3176, 4677, 44, 0, 4},  // Procedure.instantiates-canonical
-	{3178, 4678, 0, 0, 7},   // Procedure.instantiates-uri
-	{924, 4679, 12, 0, 4},   // Procedure.location
-	{3181, 4680, 161, 0, 4}, // Procedure.part-of
-	{1040, 4681, 3, 0, 4},   // Procedure.patient
-	{1184, 4682, 48, 0, 4},  // Procedure.performer
-	{3055, 4683, 0, 0, 3},   // Procedure.reason-code
-	{3057, 4684, 162, 0, 4}, // Procedure.reason-reference
-	{2541, 4685, 163, 0, 4}, // Procedure.report
-	{882, 4686, 0, 0, 3},    // Procedure.status
-	{883, 4687, 164, 0, 4},  // Procedure.subject
-	{1261, 4688, 0, 0, 3},   // Provenance.activity
-	{1128, 4689, 19, 0, 4},  // Provenance.agent
-	{3085, 4690, 0, 0, 3},   // Provenance.agent-role
-	{4691, 4692, 0, 0, 3},   // Provenance.agent-type
-	{3045, 4693, 30, 0, 4},  // Provenance.based-on
-	{1001, 4694, 31, 0, 4},  // Provenance.encounter
-	{1130, 4695, 6, 0, 4},   // Provenance.entity
-	{924, 4696, 12, 0, 4},   // Provenance.location
-	{1040, 4697, 3, 0, 4},   // Provenance.patient
-	{1134, 4698, 0, 0, 1},   // Provenance.recorded
-	{4699, 4700, 0, 0, 3},   // Provenance.signature-type
-	{1487, 4701, 6, 0, 4},   // Provenance.target
-	{1355, 4702, 0, 0, 1},   // Provenance.when
-	{4415, 4703, 0, 0, 3},   // Questionnaire.combo-code
-	{1556, 4704, 0, 0, 3},   // Questionnaire.context
-	{2953, 4705, 0, 0, 6},   // Questionnaire.context-quantity
-	{2955, 4706, 0, 0, 3},   // Questionnaire.context-type
-	{2957, 4707, 0, 7, 5},   // Questionnaire.context-type-quantity
-	{2959, 4707, 0, 8, 5},   // Questionnaire.context-type-value
-	{845, 4708, 0, 0, 1},    // Questionnaire.date
-	{1240, 4709, 0, 0, 7},   // Questionnaire.definition
-	{868, 4710, 0, 0, 2},    // Questionnaire.description
-	{1409, 4711, 0, 0, 1},   // Questionnaire.effective
-	{872, 4712, 0, 0, 3},    // Questionnaire.identifier
-	{4713, 4714, 0, 0, 3},   // Questionnaire.item-code
-	{920, 4715, 0, 0, 3},    // Questionnaire.jurisdiction
-	{877, 4716, 0, 0, 2},    // Questionnaire.name
-	{932, 4717, 0, 0, 2},    // Questionnaire.publisher
-	{4718, 4719, 0, 0, 3},   // Questionnaire.questionnaire-code
-	{882, 4720, 0, 0, 3},    // Questionnaire.status
-	{4721, 4722, 0, 0, 3},   // Questionnaire.subject-type
-	{947, 4723, 0, 0, 2},    // Questionnaire.title
-	{859, 4724, 0, 0, 7},    // Questionnaire.url
-	{952, 4725, 0, 0, 3},    // Questionnaire.version
-	{907, 4726, 47, 0, 4},   // QuestionnaireResponse.author
-	{2568, 4727, 0, 0, 1},   // QuestionnaireResponse.authored
-	{3045, 4728, 160, 0, 4}, // QuestionnaireResponse.based-on
-	{1001, 4729, 31, 0, 4},  // QuestionnaireResponse.encounter
-	{872, 4730, 0, 0, 3},    // QuestionnaireResponse.identifier
-	{4731, 4732, 6, 0, 4},   // QuestionnaireResponse.item-subject
-	{3181, 4733, 165, 0, 4}, // QuestionnaireResponse.part-of
-	{1040, 4734, 3, 0, 4},   // QuestionnaireResponse.patient
-	{1509, 4735, 166, 0, 4}, // QuestionnaireResponse.questionnaire
-	{1135, 4736, 47, 0, 4},  // QuestionnaireResponse.source
-	{882, 4737, 0, 0, 3},    // QuestionnaireResponse.status
-	{883, 4738, 6, 0, 4},    // QuestionnaireResponse.subject
-	{2573, 4739, 0, 0, 3},   // RegulatedAuthorization.case
-	{4740, 4741, 0, 0, 3},   // RegulatedAuthorization.case-type
-	{2574, 4742, 2, 0, 4},   // RegulatedAuthorization.holder
-	{872, 4743, 0, 0, 3},    // RegulatedAuthorization.identifier
-	{2575, 4744, 0, 0, 3},   // RegulatedAuthorization.region
-	{882, 4745, 0, 0, 3},    // RegulatedAuthorization.status
-	{883, 4746, 167, 0, 4},  // RegulatedAuthorization.subject
-	{1188, 4747, 0, 0, 3},   // RelatedPerson.active
-	{1238, 4748, 0, 0, 2},   // RelatedPerson.address
-	{4057, 4749, 0, 0, 2},   // RelatedPerson.address-city
-	{4059, 4750, 0, 0, 2},   // RelatedPerson.address-country
-	{4061, 4751, 0, 0, 2},   // RelatedPerson.address-postalcode
-	{4063, 4752, 0, 0, 2},   // RelatedPerson.address-state
-	{4065, 4753, 0, 0, 3},   // RelatedPerson.address-use
-	{4548, 4754, 0, 0, 1},   // RelatedPerson.birthdate
-	{4516, 4755, 0, 0, 3},   // RelatedPerson.email
-	{2145, 4756, 0, 0, 2},   // RelatedPerson.family
-	{2470, 4757, 0, 0, 3},   // RelatedPerson.gender
-	{2146, 4758, 0, 0, 2},   // RelatedPerson.given
-	{872, 4759, 0, 0, 3},    // RelatedPerson.identifier
-	{877, 4760, 0, 0, 2},    // RelatedPerson.name
-	{1040, 4761, 3, 0, 4},   // RelatedPerson.patient
-	{4524, 4762, 0, 0, 3},   // RelatedPerson.phone
-	{4074, 4760, 0, 0, 2},   // RelatedPerson.phonetic
-	{902, 4763, 0, 0, 3},    // RelatedPerson.relationship
-	{1272, 4764, 0, 0, 3},   // RelatedPerson.telecom
-	{907, 4765, 168, 0, 4},  // RequestOrchestration.author
-	{2568, 4766, 0, 0, 1},   // RequestOrchestration.authored
-	{3045, 4767, 6, 0, 4},   // RequestOrchestration.based-on
-	{844, 4768, 0, 0, 3},    // RequestOrchestration.code
-	{1001, 4769, 31, 0, 4},  // RequestOrchestration.encounter
-	{3357, 4770, 0, 0, 3},   // RequestOrchestration.group-identifier
-	{872, 4771, 0, 0, 3},    // RequestOrchestration.identifier
-	{3176, 4772, 100, 0, 4}, // RequestOrchestration.instantiates-canonical
-	{3178, 4773, 0, 0, 7},   // RequestOrchestration.instantiates-uri
-	{919, 4774, 0, 0, 3},    // RequestOrchestration.intent
-	{927, 4775, 169, 0, 4},  // RequestOrchestration.participant
-	{1040, 4776, 3, 0, 4},   // RequestOrchestration.patient
-	{890, 4777, 0, 0, 3},    // RequestOrchestration.priority
-	{882, 4778, 0, 0, 3},    // RequestOrchestration.status
-	{883, 4779, 131, 0, 4},  // RequestOrchestration.subject
-	{1021, 4780, 170, 0, 4}, // Requirements.actor
-	{1556, 4781, 0, 0, 3},   // Requirements.context
-	{2953, 4782, 0, 0, 6},   // Requirements.context-quantity
-	{2955, 4783, 0, 0, 3},   // Requirements.context-type
-	{2957, 4784, 0, 7, 5},   // Requirements.context-type-quantity
-	{2959, 4784, 0, 8, 5},   // Requirements.context-type-value
-	{845, 4785, 0, 0, 1},    // Requirements.date
-	{2963, 4786, 171, 0, 4}, // Requirements.derived-from
-	{868, 4787, 0, 0, 2},    // Requirements.description
-	{872, 4788, 0, 0, 3},    // Requirements.identifier
-	{920, 4789, 0, 0, 3},    // Requirements.jurisdiction
-	{877, 4790, 0, 0, 2},    // Requirements.name
-	{932, 4791, 0, 0, 2},    // Requirements.publisher
-	{882, 4792, 0, 0, 3},    // Requirements.status
-	{947, 4793, 0, 0, 2},    // Requirements.title
-	{859, 4794, 0, 0, 7},    // Requirements.url
-	{952, 4795, 0, 0, 3},    // Requirements.version
-	{1112, 4796, 0, 0, 3},   // ResearchStudy.classifier
-	{891, 4797, 0, 0, 3},    // ResearchStudy.condition
-	{845, 4798, 0, 0, 1},    // ResearchStudy.date
-	{868, 4799, 0, 0, 2},    // ResearchStudy.description
-	{2137, 4800, 172, 0, 4}, // ResearchStudy.eligibility
-	{4801, 4802, 0, 0, 3},   // ResearchStudy.focus-code
-	{4803, 4804, 173, 0, 4}, // ResearchStudy.focus-reference
-	{872, 4805, 0, 0, 3},    // ResearchStudy.identifier
-	{2589, 4806, 0, 0, 3},   // ResearchStudy.keyword
-	{877, 4807, 0, 0, 2},    // ResearchStudy.name
-	{4808, 4809, 0, 0, 2},   // ResearchStudy.objective-description
-	{4810, 4811, 0, 0, 3},   // ResearchStudy.objective-type
-	{3181, 4812, 15, 0, 4},  // ResearchStudy.part-of
-	{2592, 4813, 0, 0, 3},   // ResearchStudy.phase
-	{4814, 663, 0, 174, 5},  // ResearchStudy.progress-status-state-actual
-	{4815, 663, 0, 175, 5},  // ResearchStudy.progress-status-state-period
-	{4816, 663, 0, 176, 5},  // ResearchStudy.progress-status-state-period-actual
-	{1239, 4817, 177, 0, 4}, // ResearchStudy.protocol
-	{4818, 4819, 0, 0, 0},   // ResearchStudy.recruitment-actual
-	{4820, 4821, 0, 0, 0},   // ResearchStudy.recruitment-target
-	{2575, 4822, 0, 0, 3},   // ResearchStudy.region
-	{1156, 4823, 178, 0, 4}, // ResearchStudy.site
-	{882, 4824, 0, 0, 3},    // ResearchStudy.status
-	{4825, 4826, 0, 0, 3},   // ResearchStudy.study-design
-	{947, 4827, 0, 0, 2},    // ResearchStudy.title
-	{845, 4828, 0, 0, 1},    // ResearchSubject.date
-	{872, 4829, 0, 0, 3},    // ResearchSubject.identifier
-	{1040, 4830, 3, 0, 4},   // ResearchSubject.patient
-	{882, 4831, 0, 0, 3},    // ResearchSubject.status
-	{1015, 4832, 15, 0, 4},  // ResearchSubject.study
-	{883, 4833, 179, 0, 4},  // ResearchSubject.subject
-	{4834, 4835, 0, 0, 3},   // ResearchSubject.subject_state
-	{4836, 0, 0, 0, 8},      // Resource._content
-	{4837, 0, 0, 0, 8},      // Resource._filter
-	{4838, 0, 0, 0, 8},      // Resource._has
-	{4839, 4840, 0, 0, 3},   // Resource._id
-	{4841, 4840, 0, 0, 4},   // Resource._in
-	{4842, 4843, 0, 0, 3},   // Resource._language
-	{4844, 4845, 0, 0, 1},   // Resource._lastUpdated
-	{4846, 0, 0, 0, 8},      // Resource._list
-	{4847, 4848, 38, 0, 4},  // Resource._profile
-	{4849, 0, 0, 0, 8},      // Resource._query
-	{4850, 4851, 0, 0, 3},   // Resource._security
-	{4852, 4853, 0, 0, 7},   // Resource._source
-	{4854, 4855, 0, 0, 3},   // Resource._tag
+	{872, 4196, 0, 0, 3},    // Medication.identifier
+	{975, 4197, 129, 0, 4},  // Medication.ingredient
+	{4198, 4199, 0, 0, 3},   // Medication.ingredient-code
+	{3576, 4200, 0, 0, 3},   // Medication.lot-number
+	{4201, 4202, 2, 0, 4},   // Medication.marketingauthorizationholder
+	{3116, 4196, 0, 0, 3},   // Medication.serial-number
+	{882, 4203, 0, 0, 3},    // Medication.status
+	{844, 4204, 0, 0, 3},    // MedicationAdministration.code
+	{845, 4205, 0, 0, 1},    // MedicationAdministration.date
+	{900, 4206, 52, 0, 4},   // MedicationAdministration.device
+	{1001, 4207, 31, 0, 4},  // MedicationAdministration.encounter
+	{872, 4208, 0, 0, 3},    // MedicationAdministration.identifier
+	{1505, 4209, 130, 0, 4}, // MedicationAdministration.medication
+	{1040, 4210, 3, 0, 4},   // MedicationAdministration.patient
+	{1184, 4211, 78, 0, 4},  // MedicationAdministration.performer
+	{4212, 4213, 0, 0, 3},   // MedicationAdministration.performer-device-code
+	{4214, 4215, 119, 0, 4}, // MedicationAdministration.reason-given
+	{4216, 4217, 0, 0, 3},   // MedicationAdministration.reason-given-code
+	{4218, 4219, 0, 0, 3},   // MedicationAdministration.reason-not-given
+	{1174, 4220, 131, 0, 4}, // MedicationAdministration.request
+	{882, 4221, 0, 0, 3},    // MedicationAdministration.status
+	{883, 4222, 27, 0, 4},   // MedicationAdministration.subject
+	{844, 4223, 0, 0, 3},    // MedicationDispense.code
+	{1180, 4224, 12, 0, 4},  // MedicationDispense.destination
+	{1001, 4225, 31, 0, 4},  // MedicationDispense.encounter
+	{872, 4226, 0, 0, 3},    // MedicationDispense.identifier
+	{924, 4227, 12, 0, 4},   // MedicationDispense.location
+	{1505, 4228, 130, 0, 4}, // MedicationDispense.medication
+	{1040, 4229, 3, 0, 4},   // MedicationDispense.patient
+	{1184, 4230, 19, 0, 4},  // MedicationDispense.performer
+	{1344, 4231, 131, 0, 4}, // MedicationDispense.prescription
+	{1669, 4232, 132, 0, 4}, // MedicationDispense.receiver
+	{1134, 4233, 0, 0, 1},   // MedicationDispense.recorded
+	{4234, 4235, 51, 0, 4},  // MedicationDispense.responsibleparty
+	{882, 4236, 0, 0, 3},    // MedicationDispense.status
+	{883, 4237, 27, 0, 4},   // MedicationDispense.subject
+	{885, 4238, 0, 0, 3},    // MedicationDispense.type
+	{4239, 4240, 0, 0, 1},   // MedicationDispense.whenhandedover
+	{4241, 4242, 0, 0, 1},   // MedicationDispense.whenprepared
+	{1293, 4243, 0, 0, 3},   // MedicationKnowledge.classification
+	{3234, 4244, 0, 0, 3},   // MedicationKnowledge.classification-type
+	{844, 4245, 0, 0, 3},    // MedicationKnowledge.code
+	{4246, 4247, 0, 0, 3},   // MedicationKnowledge.doseform
+	{872, 4248, 0, 0, 3},    // MedicationKnowledge.identifier
+	{975, 4249, 133, 0, 4},  // MedicationKnowledge.ingredient
+	{4198, 4250, 0, 0, 3},   // MedicationKnowledge.ingredient-code
+	{4251, 4252, 0, 0, 3},   // MedicationKnowledge.monitoring-program-name
+	{4253, 4254, 0, 0, 3},   // MedicationKnowledge.monitoring-program-type
+	{2333, 4255, 91, 0, 4},  // MedicationKnowledge.monograph
+	{4256, 4257, 0, 0, 3},   // MedicationKnowledge.monograph-type
+	{4258, 0, 0, 0, 6},      // MedicationKnowledge.packaging-cost
+	{4259, 0, 0, 0, 3},      // MedicationKnowledge.packaging-cost-concept
+	{4260, 4261, 0, 0, 3},   // MedicationKnowledge.product-type
+	{4262, 4263, 0, 0, 3},   // MedicationKnowledge.source-cost
+	{882, 4264, 0, 0, 3},    // MedicationKnowledge.status
+	{4265, 4266, 0, 0, 1},   // MedicationRequest.authoredon
+	{998, 4267, 0, 0, 3},    // MedicationRequest.category
+	{844, 4268, 0, 0, 3},    // MedicationRequest.code
+	{4269, 4270, 0, 0, 1},   // MedicationRequest.combo-date
+	{1001, 4271, 31, 0, 4},  // MedicationRequest.encounter
+	{3357, 4272, 0, 0, 3},   // MedicationRequest.group-identifier
+	{872, 4273, 0, 0, 3},    // MedicationRequest.identifier
+	{4274, 4275, 2, 0, 4},   // MedicationRequest.intended-dispenser
+	{4276, 4277, 134, 0, 4}, // MedicationRequest.intended-performer
+	{4278, 4279, 0, 0, 3},   // MedicationRequest.intended-performertype
+	{919, 4280, 0, 0, 3},    // MedicationRequest.intent
+	{1505, 4281, 130, 0, 4}, // MedicationRequest.medication
+	{1040, 4282, 3, 0, 4},   // MedicationRequest.patient
+	{890, 4283, 0, 0, 3},    // MedicationRequest.priority
+	{1469, 4284, 47, 0, 4},  // MedicationRequest.requester
+	{882, 4285, 0, 0, 3},    // MedicationRequest.status
+	{883, 4286, 27, 0, 4},   // MedicationRequest.subject
+	{1676, 4287, 0, 0, 3},   // MedicationStatement.adherence
+	{998, 4288, 0, 0, 3},    // MedicationStatement.category
+	{844, 4289, 0, 0, 3},    // MedicationStatement.code
+	{1409, 4290, 0, 0, 1},   // MedicationStatement.effective
+	{1001, 4291, 31, 0, 4},  // MedicationStatement.encounter
+	{872, 4292, 0, 0, 3},    // MedicationStatement.identifier
+	{1505, 4293, 130, 0, 4}, // MedicationStatement.medication
+	{1040, 4294, 3, 0, 4},   // MedicationStatement.patient
+	{1135, 4295, 55, 0, 4},  // MedicationStatement.source
+	{882, 4296, 0, 0, 3},    // MedicationStatement.status
+	{883, 4297, 27, 0, 4},   // MedicationStatement.subject
+	{2020, 4298, 0, 0, 3},   // MedicinalProductDefinition.characteristic
+	{4299, 4300, 0, 0, 3},   // MedicinalProductDefinition.characteristic-type
+	{909, 4301, 135, 0, 4},  // MedicinalProductDefinition.contact
+	{1537, 4302, 0, 0, 3},   // MedicinalProductDefinition.domain
+	{872, 4303, 0, 0, 3},    // MedicinalProductDefinition.identifier
+	{975, 4304, 0, 0, 3},    // MedicinalProductDefinition.ingredient
+	{4305, 4306, 91, 0, 4},  // MedicinalProductDefinition.master-file
+	{877, 4307, 0, 0, 2},    // MedicinalProductDefinition.name
+	{4308, 4309, 0, 0, 3},   // MedicinalProductDefinition.name-language
+	{4310, 4311, 0, 0, 3},   // MedicinalProductDefinition.product-classification
+	{882, 4312, 0, 0, 3},    // MedicinalProductDefinition.status
+	{885, 4313, 0, 0, 3},    // MedicinalProductDefinition.type
+	{998, 4314, 0, 0, 3},    // MessageDefinition.category
+	{1556, 4315, 0, 0, 3},   // MessageDefinition.context
+	{2953, 4316, 0, 0, 6},   // MessageDefinition.context-quantity
+	{2955, 4317, 0, 0, 3},   // MessageDefinition.context-type
+	{2957, 4318, 0, 7, 5},   // MessageDefinition.context-type-quantity
+	{2959, 4318, 0, 8, 5},   // MessageDefinition.context-type-value
+	{845, 4319, 0, 0, 1},    // MessageDefinition.date
+	{868, 4320, 0, 0, 2},    // MessageDefinition.description
+	{1336, 4321, 0, 0, 3},   // MessageDefinition.event
+	{1476, 4322, 0, 0, 3},   // MessageDefinition.focus
+	{872, 4323, 0, 0, 3},    // MessageDefinition.identifier
+	{920, 4324, 0, 0, 3},    // MessageDefinition.jurisdiction
+	{877, 4325, 0, 0, 2},    // MessageDefinition.name
+	{1169, 4326, 85, 0, 4},  // MessageDefinition.parent
+	{932, 4327, 0, 0, 2},    // MessageDefinition.publisher
+	{882, 4328, 0, 0, 3},    // MessageDefinition.status
+	{947, 4329, 0, 0, 2},    // MessageDefinition.title
+	{859, 4330, 0, 0, 7},    // MessageDefinition.url
+	{952, 4331, 0, 0, 3},    // MessageDefinition.version
+	{907, 4332, 88, 0, 4},   // MessageHeader.author
+	{844, 4333, 0, 0, 3},    // MessageHeader.code
+	{1180, 4334, 0, 0, 2},   // MessageHeader.destination
+	{1336, 4335, 0, 0, 3},   // MessageHeader.event
+	{1476, 4336, 6, 0, 4},   // MessageHeader.focus
+	{1669, 4337, 51, 0, 4},  // MessageHeader.receiver
+	{4338, 4339, 0, 0, 3},   // MessageHeader.response-id
+	{1352, 4340, 51, 0, 4},  // MessageHeader.responsible
+	{1461, 4341, 88, 0, 4},  // MessageHeader.sender
+	{1135, 4342, 0, 0, 2},   // MessageHeader.source
+	{1487, 4343, 52, 0, 4},  // MessageHeader.target
+	{1476, 4344, 6, 0, 4},   // MolecularSequence.focus
+	{872, 4345, 0, 0, 3},    // MolecularSequence.identifier
+	{1040, 4346, 3, 0, 4},   // MolecularSequence.patient
+	{883, 4347, 108, 0, 4},  // MolecularSequence.subject
+	{885, 4348, 0, 0, 3},    // MolecularSequence.type
+	{909, 4349, 0, 0, 2},    // NamingSystem.contact
+	{1556, 4350, 0, 0, 3},   // NamingSystem.context
+	{2953, 4351, 0, 0, 6},   // NamingSystem.context-quantity
+	{2955, 4352, 0, 0, 3},   // NamingSystem.context-type
+	{2957, 4353, 0, 7, 5},   // NamingSystem.context-type-quantity
+	{2959, 4353, 0, 8, 5},   // NamingSystem.context-type-value
+	{845, 4354, 0, 0, 1},    // NamingSystem.date
+	{2963, 4355, 6, 0, 4},   // NamingSystem.derived-from
+	{868, 4356, 0, 0, 2},    // NamingSystem.description
+	{1409, 4357, 0, 0, 1},   // NamingSystem.effective
+	{4358, 4359, 0, 0, 3},   // NamingSystem.id-type
+	{872, 4360, 0, 0, 3},    // NamingSystem.identifier
+	{920, 4361, 0, 0, 3},    // NamingSystem.jurisdiction
+	{921, 4362, 0, 0, 3},    // NamingSystem.kind
+	{877, 4363, 0, 0, 2},    // NamingSystem.name
+	{898, 4364, 0, 0, 1},    // NamingSystem.period
+	{2511, 4365, 6, 0, 4},   // NamingSystem.predecessor
+	{932, 4366, 0, 0, 2},    // NamingSystem.publisher
+	{1352, 4367, 0, 0, 2},   // NamingSystem.responsible
+	{882, 4368, 0, 0, 3},    // NamingSystem.status
+	{1272, 4369, 0, 0, 3},   // NamingSystem.telecom
+	{948, 4370, 0, 0, 3},    // NamingSystem.topic
+	{885, 4371, 0, 0, 3},    // NamingSystem.type
+	{859, 4372, 0, 0, 7},    // NamingSystem.url
+	{980, 4373, 0, 0, 2},    // NamingSystem.value
+	{952, 4374, 0, 0, 3},    // NamingSystem.version
+	{844, 4375, 0, 0, 3},    // NutritionIntake.code
+	{845, 4376, 0, 0, 1},    // NutritionIntake.date
+	{1001, 4377, 31, 0, 4},  // NutritionIntake.encounter
+	{872, 4378, 0, 0, 3},    // NutritionIntake.identifier
+	{4379, 4380, 0, 0, 3},   // NutritionIntake.nutrition
+	{1040, 4381, 3, 0, 4},   // NutritionIntake.patient
+	{1135, 4382, 55, 0, 4},  // NutritionIntake.source
+	{882, 4383, 0, 0, 3},    // NutritionIntake.status
+	{883, 4384, 27, 0, 4},   // NutritionIntake.subject
+	{2438, 4385, 0, 0, 3},   // NutritionOrder.additive
+	{4386, 4387, 0, 0, 1},   // NutritionOrder.datetime
+	{1001, 4388, 31, 0, 4},  // NutritionOrder.encounter
+	{4389, 4390, 0, 0, 3},   // NutritionOrder.formula
+	{3357, 4391, 0, 0, 3},   // NutritionOrder.group-identifier
+	{872, 4392, 0, 0, 3},    // NutritionOrder.identifier
+	{4393, 4394, 0, 0, 3},   // NutritionOrder.oraldiet
+	{1040, 4395, 3, 0, 4},   // NutritionOrder.patient
+	{1345, 4396, 32, 0, 4},  // NutritionOrder.provider
+	{882, 4397, 0, 0, 3},    // NutritionOrder.status
+	{883, 4398, 27, 0, 4},   // NutritionOrder.subject
+	{2437, 4399, 0, 0, 3},   // NutritionOrder.supplement
+	{844, 4400, 0, 0, 3},    // NutritionProduct.code
+	{872, 4401, 0, 0, 3},    // NutritionProduct.identifier
+	{3576, 4402, 0, 0, 3},   // NutritionProduct.lot-number
+	{3116, 4401, 0, 0, 3},   // NutritionProduct.serial-number
+	{882, 4403, 0, 0, 3},    // NutritionProduct.status
+	{3045, 4404, 136, 0, 4}, // Observation.based-on
+	{998, 4405, 0, 0, 3},    // Observation.category
+	{844, 4406, 0, 0, 3},    // Observation.code
+	{3568, 562, 0, 137, 5},  // Observation.code-value-concept
+	{4407, 562, 0, 138, 5},  // Observation.code-value-date
+	{4408, 562, 0, 139, 5},  // Observation.code-value-quantity
+	{4409, 4410, 0, 0, 3},   // Observation.combo-code
+	{4411, 4412, 0, 140, 5}, // Observation.combo-code-value-concept
+	{4413, 4412, 0, 141, 5}, // Observation.combo-code-value-quantity
+	{4414, 4415, 0, 0, 3},   // Observation.combo-data-absent-reason
+	{4416, 4417, 0, 0, 3},   // Observation.combo-value-concept
+	{4418, 4419, 0, 0, 6},   // Observation.combo-value-quantity
+	{4420, 4421, 0, 0, 3},   // Observation.component-code
+	{4422, 563, 0, 142, 5},  // Observation.component-code-value-concept
+	{4423, 563, 0, 143, 5},  // Observation.component-code-value-quantity
+	{4424, 4425, 0, 0, 3},   // Observation.component-data-absent-reason
+	{4426, 4427, 0, 0, 7},   // Observation.component-value-canonical
+	{4428, 4429, 0, 0, 3},   // Observation.component-value-concept
+	{4430, 4431, 0, 0, 6},   // Observation.component-value-quantity
+	{4432, 4433, 144, 0, 4}, // Observation.component-value-reference
+	{4434, 4435, 0, 0, 3},   // Observation.data-absent-reason
+	{845, 4436, 0, 0, 1},    // Observation.date
+	{2963, 4437, 145, 0, 4}, // Observation.derived-from
+	{900, 4438, 146, 0, 4},  // Observation.device
+	{1001, 4439, 31, 0, 4},  // Observation.encounter
+	{1476, 4440, 6, 0, 4},   // Observation.focus
+	{4441, 4442, 147, 0, 4}, // Observation.has-member
+	{872, 4443, 0, 0, 3},    // Observation.identifier
+	{1216, 4444, 0, 0, 3},   // Observation.method
+	{3181, 4445, 148, 0, 4}, // Observation.part-of
+	{1040, 4446, 3, 0, 4},   // Observation.patient
+	{1184, 4447, 46, 0, 4},  // Observation.performer
+	{1689, 4448, 149, 0, 4}, // Observation.specimen
+	{882, 4449, 0, 0, 3},    // Observation.status
+	{883, 4450, 79, 0, 4},   // Observation.subject
+	{4451, 4452, 0, 0, 7},   // Observation.value-canonical
+	{4453, 4454, 0, 0, 3},   // Observation.value-concept
+	{4455, 4456, 0, 0, 1},   // Observation.value-date
+	{4457, 4458, 0, 0, 2},   // Observation.value-markdown
+	{4459, 4460, 0, 0, 6},   // Observation.value-quantity
+	{4461, 4462, 144, 0, 4}, // Observation.value-reference
+	{998, 4463, 0, 0, 3},    // ObservationDefinition.category
+	{844, 4464, 0, 0, 3},    // ObservationDefinition.code
+	{918, 4465, 0, 0, 3},    // ObservationDefinition.experimental
+	{872, 4466, 0, 0, 3},    // ObservationDefinition.identifier
+	{1216, 4467, 0, 0, 3},   // ObservationDefinition.method
+	{882, 4468, 0, 0, 3},    // ObservationDefinition.status
+	{947, 4469, 0, 0, 2},    // ObservationDefinition.title
+	{859, 4470, 0, 0, 7},    // ObservationDefinition.url
+	{1709, 4471, 150, 0, 4}, // OperationDefinition.base
+	{844, 4472, 0, 0, 3},    // OperationDefinition.code
+	{1556, 4473, 0, 0, 3},   // OperationDefinition.context
+	{2953, 4474, 0, 0, 6},   // OperationDefinition.context-quantity
+	{2955, 4475, 0, 0, 3},   // OperationDefinition.context-type
+	{2957, 4476, 0, 7, 5},   // OperationDefinition.context-type-quantity
+	{2959, 4476, 0, 8, 5},   // OperationDefinition.context-type-value
+	{845, 4477, 0, 0, 1},    // OperationDefinition.date
+	{868, 4478, 0, 0, 2},    // OperationDefinition.description
+	{872, 4479, 0, 0, 3},    // OperationDefinition.identifier
+	{4480, 4481, 38, 0, 4},  // OperationDefinition.input-profile
+	{1023, 4482, 0, 0, 3},   // OperationDefinition.instance
+	{920, 4483, 0, 0, 3},    // OperationDefinition.jurisdiction
+	{921, 4484, 0, 0, 3},    // OperationDefinition.kind
+	{877, 4485, 0, 0, 2},    // OperationDefinition.name
+	{4486, 4487, 38, 0, 4},  // OperationDefinition.output-profile
+	{932, 4488, 0, 0, 2},    // OperationDefinition.publisher
+	{882, 4489, 0, 0, 3},    // OperationDefinition.status
+	{1029, 4490, 0, 0, 3},   // OperationDefinition.system
+	{947, 4491, 0, 0, 2},    // OperationDefinition.title
+	{885, 4492, 0, 0, 3},    // OperationDefinition.type
+	{859, 4493, 0, 0, 7},    // OperationDefinition.url
+	{952, 4494, 0, 0, 3},    // OperationDefinition.version
+	{1188, 4495, 0, 0, 3},   // Organization.active
+	{1238, 4496, 0, 0, 2},   // Organization.address
+	{4052, 4497, 0, 0, 2},   // Organization.address-city
+	{4054, 4498, 0, 0, 2},   // Organization.address-country
+	{4056, 4499, 0, 0, 2},   // Organization.address-postalcode
+	{4058, 4500, 0, 0, 2},   // Organization.address-state
+	{4060, 4501, 0, 0, 3},   // Organization.address-use
+	{1235, 4502, 114, 0, 4}, // Organization.endpoint
+	{872, 4503, 0, 0, 3},    // Organization.identifier
+	{877, 4504, 0, 0, 2},    // Organization.name
+	{4153, 4505, 2, 0, 4},   // Organization.partof
+	{4069, 4506, 0, 0, 2},   // Organization.phonetic
+	{885, 4507, 0, 0, 3},    // Organization.type
+	{1188, 4508, 0, 0, 3},   // OrganizationAffiliation.active
+	{845, 4509, 0, 0, 1},    // OrganizationAffiliation.date
+	{4510, 4511, 0, 0, 3},   // OrganizationAffiliation.email
+	{1235, 4512, 114, 0, 4}, // OrganizationAffiliation.endpoint
+	{872, 4513, 0, 0, 3},    // OrganizationAffiliation.identifier
+	{924, 4514, 12, 0, 4},   // OrganizationAffiliation.location
+	{1136, 4515, 2, 0, 4},   // OrganizationAffiliation.network
+	{4516, 4517, 2, 0, 4},   // OrganizationAffiliation.participating-organization
+	{4518, 4519, 0, 0, 3},   // OrganizationAffiliation.phone
+	{4520, 4521, 2, 0, 4},   // OrganizationAffiliation.primary-organization
+	{959, 4522, 0, 0, 3},    // OrganizationAffiliation.role
+	{1259, 4523, 25, 0, 4},  // OrganizationAffiliation.service
+	{1069, 4524, 0, 0, 3},   // OrganizationAffiliation.specialty
+	{1272, 4525, 0, 0, 3},   // OrganizationAffiliation.telecom
+	{4526, 4527, 151, 0, 4}, // PackagedProductDefinition.biological
+	{4528, 4527, 151, 0, 4}, // PackagedProductDefinition.contained-item
+	{900, 4527, 151, 0, 4},  // PackagedProductDefinition.device
+	{872, 4529, 0, 0, 3},    // PackagedProductDefinition.identifier
+	{3001, 4527, 151, 0, 4}, // PackagedProductDefinition.manufactured-item
+	{1505, 4527, 151, 0, 4}, // PackagedProductDefinition.medication
+	{877, 4530, 0, 0, 3},    // PackagedProductDefinition.name
+	{4379, 4527, 151, 0, 4}, // PackagedProductDefinition.nutrition
+	{4531, 4527, 151, 0, 4}, // PackagedProductDefinition.package
+	{4532, 4533, 10, 0, 4},  // PackagedProductDefinition.package-for
+	{882, 4534, 0, 0, 3},    // PackagedProductDefinition.status
+	{1188, 4535, 0, 0, 3},   // Patient.active
+	{1238, 4536, 0, 0, 2},   // Patient.address
+	{4052, 4537, 0, 0, 2},   // Patient.address-city
+	{4054, 4538, 0, 0, 2},   // Patient.address-country
+	{4056, 4539, 0, 0, 2},   // Patient.address-postalcode
+	{4058, 4540, 0, 0, 2},   // Patient.address-state
+	{4060, 4541, 0, 0, 3},   // Patient.address-use
+	{4542, 4543, 0, 0, 1},   // Patient.birthdate
+	{4544, 4545, 0, 0, 1},   // Patient.death-date
+	{2071, 4546, 0, 0, 3},   // Patient.deceased
+	{4510, 4547, 0, 0, 3},   // Patient.email
+	{2145, 4548, 0, 0, 2},   // Patient.family
+	{2470, 4549, 0, 0, 3},   // Patient.gender
+	{4550, 4551, 51, 0, 4},  // Patient.general-practitioner
+	{2146, 4552, 0, 0, 2},   // Patient.given
+	{872, 4553, 0, 0, 3},    // Patient.identifier
+	{874, 4554, 0, 0, 3},    // Patient.language
+	{1204, 4555, 76, 0, 4},  // Patient.link
+	{877, 4556, 0, 0, 2},    // Patient.name
+	{1983, 4557, 2, 0, 4},   // Patient.organization
+	{4558, 4559, 91, 0, 4},  // Patient.part-agree
+	{4518, 4560, 0, 0, 3},   // Patient.phone
+	{4069, 4556, 0, 0, 2},   // Patient.phonetic
+	{1272, 4561, 0, 0, 3},   // Patient.telecom
+	{1054, 4562, 0, 0, 1},   // PaymentNotice.created
+	{872, 4563, 0, 0, 3},    // PaymentNotice.identifier
+	{4564, 4565, 0, 0, 3},   // PaymentNotice.payment-status
+	{2247, 4566, 51, 0, 4},  // PaymentNotice.reporter
+	{1174, 4567, 6, 0, 4},   // PaymentNotice.request
+	{1210, 4568, 6, 0, 4},   // PaymentNotice.response
+	{882, 4569, 0, 0, 3},    // PaymentNotice.status
+	{4570, 4571, 4, 0, 4},   // PaymentReconciliation.allocation-account
+	{4572, 4573, 31, 0, 4},  // PaymentReconciliation.allocation-encounter
+	{1054, 4574, 0, 0, 1},   // PaymentReconciliation.created
+	{1110, 4575, 0, 0, 2},   // PaymentReconciliation.disposition
+	{872, 4576, 0, 0, 3},    // PaymentReconciliation.identifier
+	{1009, 4577, 0, 0, 3},   // PaymentReconciliation.outcome
+	{4578, 4579, 1, 0, 4},   // PaymentReconciliation.payment-issuer
+	{1174, 4580, 152, 0, 4}, // PaymentReconciliation.request
+	{1141, 4581, 51, 0, 4},  // PaymentReconciliation.requestor
+	{882, 4582, 0, 0, 3},    // PaymentReconciliation.status
+	{882, 4583, 0, 0, 3},    // Permission.status
+	{1238, 4584, 0, 0, 2},   // Person.address
+	{4052, 4585, 0, 0, 2},   // Person.address-city
+	{4054, 4586, 0, 0, 2},   // Person.address-country
+	{4056, 4587, 0, 0, 2},   // Person.address-postalcode
+	{4058, 4588, 0, 0, 2},   // Person.address-state
+	{4060, 4589, 0, 0, 3},   // Person.address-use
+	{4542, 4590, 0, 0, 1},   // Person.birthdate
+	{4544, 4591, 0, 0, 1},   // Person.death-date
+	{2071, 4592, 0, 0, 3},   // Person.deceased
+	{4510, 4593, 0, 0, 3},   // Person.email
+	{2145, 4594, 0, 0, 2},   // Person.family
+	{2470, 4595, 0, 0, 3},   // Person.gender
+	{2146, 4596, 0, 0, 2},   // Person.given
+	{872, 4597, 0, 0, 3},    // Person.identifier
+	{1204, 4598, 153, 0, 4}, // Person.link
+	{877, 4599, 0, 0, 2},    // Person.name
+	{1983, 4600, 2, 0, 4},   // Person.organization
+	{1040, 4601, 3, 0, 4},   // Person.patient
+	{4518, 4602, 0, 0, 3},   // Person.phone
+	{4069, 4599, 0, 0, 2},   // Person.phonetic
+	{2535, 4603, 23, 0, 4},  // Person.practitioner
+	{4604, 4605, 154, 0, 4}, // Person.relatedperson
+	{1272, 4606, 0, 0, 3},   // Person.telecom
+	{2950, 4607, 6, 0, 4},   // PlanDefinition.composed-of
+	{1556, 4608, 0, 0, 3},   // PlanDefinition.context
+	{2953, 4609, 0, 0, 6},   // PlanDefinition.context-quantity
+	{2955, 4610, 0, 0, 3},   // PlanDefinition.context-type
+	{2957, 4611, 0, 7, 5},   // PlanDefinition.context-type-quantity
+	{2959, 4611, 0, 8, 5},   // PlanDefinition.context-type-value
+	{845, 4612, 0, 0, 1},    // PlanDefinition.date
+	{1240, 4613, 155, 0, 4}, // PlanDefinition.definition
+	{2961, 4614, 6, 0, 4},   // PlanDefinition.depends-on
+	{2963, 4615, 6, 0, 4},   // PlanDefinition.derived-from
+	{868, 4616, 0, 0, 2},    // PlanDefinition.description
+	{1409, 4617, 0, 0, 1},   // PlanDefinition.effective
+	{872, 4618, 0, 0, 3},    // PlanDefinition.identifier
+	{920, 4619, 0, 0, 3},    // PlanDefinition.jurisdiction
+	{877, 4620, 0, 0, 2},    // PlanDefinition.name
+	{2511, 4621, 6, 0, 4},   // PlanDefinition.predecessor
+	{932, 4622, 0, 0, 2},    // PlanDefinition.publisher
+	{882, 4623, 0, 0, 3},    // PlanDefinition.status
+	{2974, 4624, 6, 0, 4},   // PlanDefinition.successor
+	{947, 4625, 0, 0, 2},    // PlanDefinition.title
+	{948, 4626, 0, 0, 3},    // PlanDefinition.topic
+	{885, 4627, 0, 0, 3},    // PlanDefinition.type
+	{859, 4628, 0, 0, 7},    // PlanDefinition.url
+	{952, 4629, 0, 0, 3},    // PlanDefinition.version
+	{1188, 4630, 0, 0, 3},   // Practitioner.active
+	{1238, 4631, 0, 0, 2},   // Practitioner.address
+	{4052, 4632, 0, 0, 2},   // Practitioner.address-city
+	{4054, 4633, 0, 0, 2},   // Practitioner.address-country
+	{4056, 4634, 0, 0, 2},   // Practitioner.address-postalcode
+	{4058, 4635, 0, 0, 2},   // Practitioner.address-state
+	{4060, 4636, 0, 0, 3},   // Practitioner.address-use
+	{2135, 4637, 0, 0, 3},   // Practitioner.communication
+	{4544, 4638, 0, 0, 1},   // Practitioner.death-date
+	{2071, 4639, 0, 0, 3},   // Practitioner.deceased
+	{4510, 4640, 0, 0, 3},   // Practitioner.email
+	{2145, 4641, 0, 0, 2},   // Practitioner.family
+	{2470, 4642, 0, 0, 3},   // Practitioner.gender
+	{2146, 4643, 0, 0, 2},   // Practitioner.given
+	{872, 4644, 0, 0, 3},    // Practitioner.identifier
+	{877, 4645, 0, 0, 2},    // Practitioner.name
+	{4518, 4646, 0, 0, 3},   // Practitioner.phone
+	{4069, 4645, 0, 0, 2},   // Practitioner.phonetic
+	{4647, 4648, 0, 0, 1},   // Practitioner.qualification-period
+	{1272, 4649, 0, 0, 3},   // Practitioner.telecom
+	{1188, 4650, 0, 0, 3},   // PractitionerRole.active
+	{2020, 4651, 0, 0, 3},   // PractitionerRole.characteristic
+	{2135, 4652, 0, 0, 3},   // PractitionerRole.communication
+	{845, 4653, 0, 0, 1},    // PractitionerRole.date
+	{4510, 4654, 0, 0, 3},   // PractitionerRole.email
+	{1235, 4655, 114, 0, 4}, // PractitionerRole.endpoint
+	{872, 4656, 0, 0, 3},    // PractitionerRole.identifier
+	{924, 4657, 12, 0, 4},   // PractitionerRole.location
+	{1983, 4658, 2, 0, 4},   // PractitionerRole.organization
+	{4518, 4659, 0, 0, 3},   // PractitionerRole.phone
+	{2535, 4660, 23, 0, 4},  // PractitionerRole.practitioner
+	{959, 4661, 0, 0, 3},    // PractitionerRole.role
+	{1259, 4662, 25, 0, 4},  // PractitionerRole.service
+	{1069, 4663, 0, 0, 3},   // PractitionerRole.specialty
+	{1272, 4664, 0, 0, 3},   // PractitionerRole.telecom
+	{3045, 4665, 156, 0, 4}, // Procedure.based-on
+	{998, 4666, 0, 0, 3},    // Procedure.category
+	{844, 4667, 0, 0, 3},    // Procedure.code
+	{845, 4668, 0, 0, 1},    // Procedure.date
+	{1001, 4669, 31, 0, 4},  // Procedure.encounter
+	{872, 4670, 0, 0, 3},    // Procedure.identifier
+	{3176, 4671, 44, 0, 4},  // Procedure.instantiates-canonical
+	{3178, 4672, 0, 0, 7},   // Procedure.instantiates-uri
+	{924, 4673, 12, 0, 4},   // Procedure.location
+	{3181, 4674, 157, 0, 4}, // Procedure.part-of
+	{1040, 4675, 3, 0, 4},   // Procedure.patient
+	{1184, 4676, 48, 0, 4},  // Procedure.performer
+	{3055, 4677, 0, 0, 3},   // Procedure.reason-code
+	{3057, 4678, 158, 0, 4}, // Procedure.reason-reference
+	{2541, 4679, 159, 0, 4}, // Procedure.report
+	{882, 4680, 0, 0, 3},    // Procedure.status
+	{883, 4681, 160, 0, 4},  // Procedure.subject
+	{1261, 4682, 0, 0, 3},   // Provenance.activity
+	{1128, 4683, 19, 0, 4},  // Provenance.agent
+	{3085, 4684, 0, 0, 3},   // Provenance.agent-role
+	{4685, 4686, 0, 0, 3},   // Provenance.agent-type
+	{3045, 4687, 30, 0, 4},  // Provenance.based-on
+	{1001, 4688, 31, 0, 4},  // Provenance.encounter
+	{1130, 4689, 6, 0, 4},   // Provenance.entity
+	{924, 4690, 12, 0, 4},   // Provenance.location
+	{1040, 4691, 3, 0, 4},   // Provenance.patient
+	{1134, 4692, 0, 0, 1},   // Provenance.recorded
+	{4693, 4694, 0, 0, 3},   // Provenance.signature-type
+	{1487, 4695, 6, 0, 4},   // Provenance.target
+	{1355, 4696, 0, 0, 1},   // Provenance.when
+	{4409, 4697, 0, 0, 3},   // Questionnaire.combo-code
+	{1556, 4698, 0, 0, 3},   // Questionnaire.context
+	{2953, 4699, 0, 0, 6},   // Questionnaire.context-quantity
+	{2955, 4700, 0, 0, 3},   // Questionnaire.context-type
+	{2957, 4701, 0, 7, 5},   // Questionnaire.context-type-quantity
+	{2959, 4701, 0, 8, 5},   // Questionnaire.context-type-value
+	{845, 4702, 0, 0, 1},    // Questionnaire.date
+	{1240, 4703, 0, 0, 7},   // Questionnaire.definition
+	{868, 4704, 0, 0, 2},    // Questionnaire.description
+	{1409, 4705, 0, 0, 1},   // Questionnaire.effective
+	{872, 4706, 0, 0, 3},    // Questionnaire.identifier
+	{4707, 4708, 0, 0, 3},   // Questionnaire.item-code
+	{920, 4709, 0, 0, 3},    // Questionnaire.jurisdiction
+	{877, 4710, 0, 0, 2},    // Questionnaire.name
+	{932, 4711, 0, 0, 2},    // Questionnaire.publisher
+	{4712, 4713, 0, 0, 3},   // Questionnaire.questionnaire-code
+	{882, 4714, 0, 0, 3},    // Questionnaire.status
+	{4715, 4716, 0, 0, 3},   // Questionnaire.subject-type
+	{947, 4717, 0, 0, 2},    // Questionnaire.title
+	{859, 4718, 0, 0, 7},    // Questionnaire.url
+	{952, 4719, 0, 0, 3},    // Questionnaire.version
+	{907, 4720, 47, 0, 4},   // QuestionnaireResponse.author
+	{2568, 4721, 0, 0, 1},   // QuestionnaireResponse.authored
+	{3045, 4722, 156, 0, 4}, // QuestionnaireResponse.based-on
+	{1001, 4723, 31, 0, 4},  // QuestionnaireResponse.encounter
+	{872, 4724, 0, 0, 3},    // QuestionnaireResponse.identifier
+	{4725, 4726, 6, 0, 4},   // QuestionnaireResponse.item-subject
+	{3181, 4727, 161, 0, 4}, // QuestionnaireResponse.part-of
+	{1040, 4728, 3, 0, 4},   // QuestionnaireResponse.patient
+	{1509, 4729, 162, 0, 4}, // QuestionnaireResponse.questionnaire
+	{1135, 4730, 47, 0, 4},  // QuestionnaireResponse.source
+	{882, 4731, 0, 0, 3},    // QuestionnaireResponse.status
+	{883, 4732, 6, 0, 4},    // QuestionnaireResponse.subject
+	{2573, 4733, 0, 0, 3},   // RegulatedAuthorization.case
+	{4734, 4735, 0, 0, 3},   // RegulatedAuthorization.case-type
+	{2574, 4736, 2, 0, 4},   // RegulatedAuthorization.holder
+	{872, 4737, 0, 0, 3},    // RegulatedAuthorization.identifier
+	{2575, 4738, 0, 0, 3},   // RegulatedAuthorization.region
+	{882, 4739, 0, 0, 3},    // RegulatedAuthorization.status
+	{883, 4740, 163, 0, 4},  // RegulatedAuthorization.subject
+	{1188, 4741, 0, 0, 3},   // RelatedPerson.active
+	{1238, 4742, 0, 0, 2},   // RelatedPerson.address
+	{4052, 4743, 0, 0, 2},   // RelatedPerson.address-city
+	{4054, 4744, 0, 0, 2},   // RelatedPerson.address-country
+	{4056, 4745, 0, 0, 2},   // RelatedPerson.address-postalcode
+	{4058, 4746, 0, 0, 2},   // RelatedPerson.address-state
+	{4060, 4747, 0, 0, 3},   // RelatedPerson.address-use
+	{4542, 4748, 0, 0, 1},   // RelatedPerson.birthdate
+	{4510, 4749, 0, 0, 3},   // RelatedPerson.email
+	{2145, 4750, 0, 0, 2},   // RelatedPerson.family
+	{2470, 4751, 0, 0, 3},   // RelatedPerson.gender
+	{2146, 4752, 0, 0, 2},   // RelatedPerson.given
+	{872, 4753, 0, 0, 3},    // RelatedPerson.identifier
+	{877, 4754, 0, 0, 2},    // RelatedPerson.name
+	{1040, 4755, 3, 0, 4},   // RelatedPerson.patient
+	{4518, 4756, 0, 0, 3},   // RelatedPerson.phone
+	{4069, 4754, 0, 0, 2},   // RelatedPerson.phonetic
+	{902, 4757, 0, 0, 3},    // RelatedPerson.relationship
+	{1272, 4758, 0, 0, 3},   // RelatedPerson.telecom
+	{907, 4759, 164, 0, 4},  // RequestOrchestration.author
+	{2568, 4760, 0, 0, 1},   // RequestOrchestration.authored
+	{3045, 4761, 6, 0, 4},   // RequestOrchestration.based-on
+	{844, 4762, 0, 0, 3},    // RequestOrchestration.code
+	{1001, 4763, 31, 0, 4},  // RequestOrchestration.encounter
+	{3357, 4764, 0, 0, 3},   // RequestOrchestration.group-identifier
+	{872, 4765, 0, 0, 3},    // RequestOrchestration.identifier
+	{3176, 4766, 99, 0, 4},  // RequestOrchestration.instantiates-canonical
+	{3178, 4767, 0, 0, 7},   // RequestOrchestration.instantiates-uri
+	{919, 4768, 0, 0, 3},    // RequestOrchestration.intent
+	{927, 4769, 165, 0, 4},  // RequestOrchestration.participant
+	{1040, 4770, 3, 0, 4},   // RequestOrchestration.patient
+	{890, 4771, 0, 0, 3},    // RequestOrchestration.priority
+	{882, 4772, 0, 0, 3},    // RequestOrchestration.status
+	{883, 4773, 128, 0, 4},  // RequestOrchestration.subject
+	{1021, 4774, 166, 0, 4}, // Requirements.actor
+	{1556, 4775, 0, 0, 3},   // Requirements.context
+	{2953, 4776, 0, 0, 6},   // Requirements.context-quantity
+	{2955, 4777, 0, 0, 3},   // Requirements.context-type
+	{2957, 4778, 0, 7, 5},   // Requirements.context-type-quantity
+	{2959, 4778, 0, 8, 5},   // Requirements.context-type-value
+	{845, 4779, 0, 0, 1},    // Requirements.date
+	{2963, 4780, 167, 0, 4}, // Requirements.derived-from
+	{868, 4781, 0, 0, 2},    // Requirements.description
+	{872, 4782, 0, 0, 3},    // Requirements.identifier
+	{920, 4783, 0, 0, 3},    // Requirements.jurisdiction
+	{877, 4784, 0, 0, 2},    // Requirements.name
+	{932, 4785, 0, 0, 2},    // Requirements.publisher
+	{882, 4786, 0, 0, 3},    // Requirements.status
+	{947, 4787, 0, 0, 2},    // Requirements.title
+	{859, 4788, 0, 0, 7},    // Requirements.url
+	{952, 4789, 0, 0, 3},    // Requirements.version
+	{1112, 4790, 0, 0, 3},   // ResearchStudy.classifier
+	{891, 4791, 0, 0, 3},    // ResearchStudy.condition
+	{845, 4792, 0, 0, 1},    // ResearchStudy.date
+	{868, 4793, 0, 0, 2},    // ResearchStudy.description
+	{2137, 4794, 168, 0, 4}, // ResearchStudy.eligibility
+	{4795, 4796, 0, 0, 3},   // ResearchStudy.focus-code
+	{4797, 4798, 169, 0, 4}, // ResearchStudy.focus-reference
+	{872, 4799, 0, 0, 3},    // ResearchStudy.identifier
+	{2589, 4800, 0, 0, 3},   // ResearchStudy.keyword
+	{877, 4801, 0, 0, 2},    // ResearchStudy.name
+	{4802, 4803, 0, 0, 2},   // ResearchStudy.objective-description
+	{4804, 4805, 0, 0, 3},   // ResearchStudy.objective-type
+	{3181, 4806, 15, 0, 4},  // ResearchStudy.part-of
+	{2592, 4807, 0, 0, 3},   // ResearchStudy.phase
+	{1239, 4808, 170, 0, 4}, // ResearchStudy.protocol
+	{4809, 4810, 0, 0, 0},   // ResearchStudy.recruitment-actual
+	{4811, 4812, 0, 0, 0},   // ResearchStudy.recruitment-target
+	{2575, 4813, 0, 0, 3},   // ResearchStudy.region
+	{1156, 4814, 171, 0, 4}, // ResearchStudy.site
+	{882, 4815, 0, 0, 3},    // ResearchStudy.status
+	{4816, 4817, 0, 0, 3},   // ResearchStudy.study-design
+	{947, 4818, 0, 0, 2},    // ResearchStudy.title
+	{845, 4819, 0, 0, 1},    // ResearchSubject.date
+	{872, 4820, 0, 0, 3},    // ResearchSubject.identifier
+	{1040, 4821, 3, 0, 4},   // ResearchSubject.patient
+	{882, 4822, 0, 0, 3},    // ResearchSubject.status
+	{1015, 4823, 15, 0, 4},  // ResearchSubject.study
+	{883, 4824, 172, 0, 4},  // ResearchSubject.subject
+	{4825, 4826, 0, 0, 3},   // ResearchSubject.subject_state
+	{4827, 0, 0, 0, 8},      // Resource._content
+	{4828, 0, 0, 0, 8},      // Resource._filter
+	{4829, 0, 0, 0, 8},      // Resource._has
+	{4830, 4831, 0, 0, 3},   // Resource._id
+	{4832, 4831, 0, 0, 4},   // Resource._in
+	{4833, 4834, 0, 0, 3},   // Resource._language
+	{4835, 4836, 0, 0, 1},   // Resource._lastUpdated
+	{4837, 0, 0, 0, 8},      // Resource._list
+	{4838, 4839, 38, 0, 4},  // Resource._profile
+	{4840, 0, 0, 0, 8},      // Resource._query
+	{4841, 4842, 0, 0, 3},   // Resource._security
+	{4843, 4844, 0, 0, 7},   // Resource._source
+	{4845, 4846, 0, 0, 3},   // Resource._tag
 	{3702, 0, 0, 0, 2},      // Resource._text
-	{4856, 0, 0, 0, 8},      // Resource._type
-	{891, 4857, 42, 0, 4},   // RiskAssessment.condition
-	{845, 4858, 0, 0, 1},    // RiskAssessment.date
-	{1001, 4859, 31, 0, 4},  // RiskAssessment.encounter
-	{872, 4860, 0, 0, 3},    // RiskAssessment.identifier
-	{1216, 4861, 0, 0, 3},   // RiskAssessment.method
-	{1040, 4862, 3, 0, 4},   // RiskAssessment.patient
-	{1184, 4863, 78, 0, 4},  // RiskAssessment.performer
-	{2609, 4864, 0, 0, 0},   // RiskAssessment.probability
-	{4865, 4866, 0, 0, 3},   // RiskAssessment.risk
-	{883, 4867, 27, 0, 4},   // RiskAssessment.subject
-	{1188, 4868, 0, 0, 3},   // Schedule.active
-	{1021, 4869, 180, 0, 4}, // Schedule.actor
-	{845, 4870, 0, 0, 1},    // Schedule.date
-	{872, 4871, 0, 0, 3},    // Schedule.identifier
-	{877, 4872, 0, 0, 2},    // Schedule.name
-	{3061, 4873, 0, 0, 3},   // Schedule.service-category
-	{3063, 4874, 0, 0, 3},   // Schedule.service-type
-	{3065, 4875, 25, 0, 4},  // Schedule.service-type-reference
-	{1069, 4876, 0, 0, 3},   // Schedule.specialty
-	{1709, 4877, 0, 0, 3},   // SearchParameter.base
-	{844, 4878, 0, 0, 3},    // SearchParameter.code
-	{1113, 4879, 181, 0, 4}, // SearchParameter.component
-	{1556, 4880, 0, 0, 3},   // SearchParameter.context
-	{2953, 4881, 0, 0, 6},   // SearchParameter.context-quantity
-	{2955, 4882, 0, 0, 3},   // SearchParameter.context-type
-	{2957, 4883, 0, 7, 5},   // SearchParameter.context-type-quantity
-	{2959, 4883, 0, 8, 5},   // SearchParameter.context-type-value
-	{845, 4884, 0, 0, 1},    // SearchParameter.date
-	{2963, 4885, 181, 0, 4}, // SearchParameter.derived-from
-	{868, 4886, 0, 0, 2},    // SearchParameter.description
-	{872, 4887, 0, 0, 3},    // SearchParameter.identifier
-	{920, 4888, 0, 0, 3},    // SearchParameter.jurisdiction
-	{877, 4889, 0, 0, 2},    // SearchParameter.name
-	{932, 4890, 0, 0, 2},    // SearchParameter.publisher
-	{882, 4891, 0, 0, 3},    // SearchParameter.status
-	{1487, 4892, 0, 0, 3},   // SearchParameter.target
-	{885, 4893, 0, 0, 3},    // SearchParameter.type
-	{859, 4894, 0, 0, 7},    // SearchParameter.url
-	{952, 4895, 0, 0, 3},    // SearchParameter.version
-	{2568, 4896, 0, 0, 1},   // ServiceRequest.authored
-	{3045, 4897, 182, 0, 4}, // ServiceRequest.based-on
-	{3452, 4898, 0, 0, 3},   // ServiceRequest.body-site
-	{3954, 4899, 98, 0, 4},  // ServiceRequest.body-structure
-	{998, 4900, 0, 0, 3},    // ServiceRequest.category
-	{4901, 4902, 0, 0, 3},   // ServiceRequest.code-concept
-	{4903, 4904, 86, 0, 4},  // ServiceRequest.code-reference
-	{1001, 4905, 31, 0, 4},  // ServiceRequest.encounter
-	{872, 4906, 0, 0, 3},    // ServiceRequest.identifier
-	{3176, 4907, 86, 0, 4},  // ServiceRequest.instantiates-canonical
-	{3178, 4908, 0, 0, 7},   // ServiceRequest.instantiates-uri
-	{919, 4909, 0, 0, 3},    // ServiceRequest.intent
-	{1005, 4910, 0, 0, 1},   // ServiceRequest.occurrence
-	{1040, 4911, 3, 0, 4},   // ServiceRequest.patient
-	{1184, 4912, 48, 0, 4},  // ServiceRequest.performer
-	{4913, 4914, 0, 0, 3},   // ServiceRequest.performer-type
-	{890, 4915, 0, 0, 3},    // ServiceRequest.priority
-	{1064, 4916, 33, 0, 4},  // ServiceRequest.replaces
-	{1469, 4917, 47, 0, 4},  // ServiceRequest.requester
-	{2631, 4918, 0, 0, 3},   // ServiceRequest.requisition
-	{1689, 4919, 94, 0, 4},  // ServiceRequest.specimen
-	{882, 4920, 0, 0, 3},    // ServiceRequest.status
-	{883, 4921, 90, 0, 4},   // ServiceRequest.subject
-	{3043, 4922, 0, 0, 3},   // Slot.appointment-type
-	{872, 4923, 0, 0, 3},    // Slot.identifier
-	{2352, 4924, 183, 0, 4}, // Slot.schedule
-	{3061, 4925, 0, 0, 3},   // Slot.service-category
-	{3063, 4926, 0, 0, 3},   // Slot.service-type
-	{3065, 4927, 25, 0, 4},  // Slot.service-type-reference
-	{1069, 4928, 0, 0, 3},   // Slot.specialty
-	{1070, 4929, 0, 0, 1},   // Slot.start
-	{882, 4930, 0, 0, 3},    // Slot.status
-	{4931, 4932, 0, 0, 3},   // Specimen.accession
-	{1277, 4933, 98, 0, 4},  // Specimen.bodysite
-	{1176, 4934, 0, 0, 1},   // Specimen.collected
-	{1179, 4935, 53, 0, 4},  // Specimen.collector
-	{4936, 4937, 52, 0, 4},  // Specimen.container-device
-	{872, 4938, 0, 0, 3},    // Specimen.identifier
-	{1169, 4939, 94, 0, 4},  // Specimen.parent
-	{1040, 4940, 3, 0, 4},   // Specimen.patient
-	{879, 4941, 184, 0, 4},  // Specimen.procedure
-	{882, 4942, 0, 0, 3},    // Specimen.status
-	{883, 4943, 185, 0, 4},  // Specimen.subject
-	{885, 4944, 0, 0, 3},    // Specimen.type
-	{2640, 4945, 0, 0, 3},   // SpecimenDefinition.container
-	{918, 4946, 0, 0, 3},    // SpecimenDefinition.experimental
-	{872, 4947, 0, 0, 3},    // SpecimenDefinition.identifier
-	{4948, 4949, 0, 0, 3},   // SpecimenDefinition.is-derived
-	{882, 4950, 0, 0, 3},    // SpecimenDefinition.status
-	{947, 4951, 0, 0, 2},    // SpecimenDefinition.title
-	{885, 4952, 0, 0, 3},    // SpecimenDefinition.type
-	{4953, 4954, 0, 0, 3},   // SpecimenDefinition.type-tested
-	{859, 4955, 0, 0, 7},    // SpecimenDefinition.url
-	{1296, 4956, 0, 0, 3},   // StructureDefinition.abstract
-	{1709, 4957, 38, 0, 4},  // StructureDefinition.base
-	{4958, 4959, 0, 0, 3},   // StructureDefinition.base-path
-	{1556, 4960, 0, 0, 3},   // StructureDefinition.context
-	{2953, 4961, 0, 0, 6},   // StructureDefinition.context-quantity
-	{2955, 4962, 0, 0, 3},   // StructureDefinition.context-type
-	{2957, 4963, 0, 7, 5},   // StructureDefinition.context-type-quantity
-	{2959, 4963, 0, 8, 5},   // StructureDefinition.context-type-value
-	{845, 4964, 0, 0, 1},    // StructureDefinition.date
-	{2673, 4965, 0, 0, 3},   // StructureDefinition.derivation
-	{868, 4966, 0, 0, 2},    // StructureDefinition.description
-	{918, 4967, 0, 0, 3},    // StructureDefinition.experimental
-	{4968, 691, 0, 186, 5},  // StructureDefinition.ext-context
-	{4969, 4970, 0, 0, 3},   // StructureDefinition.ext-context-expression
-	{4971, 4972, 0, 0, 3},   // StructureDefinition.ext-context-type
-	{872, 4973, 0, 0, 3},    // StructureDefinition.identifier
-	{920, 4974, 0, 0, 3},    // StructureDefinition.jurisdiction
-	{2589, 4975, 0, 0, 3},   // StructureDefinition.keyword
-	{921, 4976, 0, 0, 3},    // StructureDefinition.kind
-	{877, 4977, 0, 0, 2},    // StructureDefinition.name
-	{957, 4978, 0, 0, 3},    // StructureDefinition.path
-	{932, 4979, 0, 0, 2},    // StructureDefinition.publisher
-	{882, 4980, 0, 0, 3},    // StructureDefinition.status
-	{947, 4981, 0, 0, 2},    // StructureDefinition.title
-	{885, 4982, 0, 0, 7},    // StructureDefinition.type
-	{859, 4983, 0, 0, 7},    // StructureDefinition.url
-	{4984, 4985, 70, 0, 4},  // StructureDefinition.valueset
-	{952, 4986, 0, 0, 3},    // StructureDefinition.version
-	{1556, 4987, 0, 0, 3},   // StructureMap.context
-	{2953, 4988, 0, 0, 6},   // StructureMap.context-quantity
-	{2955, 4989, 0, 0, 3},   // StructureMap.context-type
-	{2957, 4990, 0, 7, 5},   // StructureMap.context-type-quantity
-	{2959, 4990, 0, 8, 5},   // StructureMap.context-type-value
-	{845, 4991, 0, 0, 1},    // StructureMap.date
-	{868, 4992, 0, 0, 2},    // StructureMap.description
-	{872, 4993, 0, 0, 3},    // StructureMap.identifier
-	{920, 4994, 0, 0, 3},    // StructureMap.jurisdiction
-	{877, 4995, 0, 0, 2},    // StructureMap.name
-	{932, 4996, 0, 0, 2},    // StructureMap.publisher
-	{882, 4997, 0, 0, 3},    // StructureMap.status
-	{947, 4998, 0, 0, 2},    // StructureMap.title
-	{859, 4999, 0, 0, 7},    // StructureMap.url
-	{952, 5000, 0, 0, 3},    // StructureMap.version
-	{909, 5001, 0, 0, 3},    // Subscription.contact
-	{5002, 5003, 0, 0, 3},   // Subscription.content-level
-	{5004, 5005, 0, 0, 2},   // Subscription.filter-value
-	{872, 5006, 0, 0, 3},    // Subscription.identifier
-	{877, 5007, 0, 0, 2},    // Subscription.name
-	{878, 5008, 73, 0, 4},   // Subscription.owner
-	{1458, 5009, 0, 0, 3},   // Subscription.payload
-	{882, 5010, 0, 0, 3},    // Subscription.status
-	{948, 5011, 0, 0, 7},    // Subscription.topic
-	{885, 5012, 0, 0, 3},    // Subscription.type
-	{859, 5013, 0, 0, 7},    // Subscription.url
-	{845, 5014, 0, 0, 1},    // SubscriptionTopic.date
-	{5015, 5016, 0, 0, 7},   // SubscriptionTopic.derived-or-self
-	{1409, 5017, 0, 0, 1},   // SubscriptionTopic.effective
-	{1336, 5018, 0, 0, 3},   // SubscriptionTopic.event
-	{872, 5019, 0, 0, 3},    // SubscriptionTopic.identifier
-	{1209, 5020, 0, 0, 7},   // SubscriptionTopic.resource
-	{882, 5021, 0, 0, 3},    // SubscriptionTopic.status
-	{947, 5022, 0, 0, 2},    // SubscriptionTopic.title
-	{5023, 5024, 0, 0, 2},   // SubscriptionTopic.trigger-description
-	{859, 5025, 0, 0, 7},    // SubscriptionTopic.url
-	{952, 5026, 0, 0, 3},    // SubscriptionTopic.version
-	{998, 5027, 0, 0, 3},    // Substance.category
-	{844, 5028, 0, 0, 3},    // Substance.code
-	{4903, 5029, 126, 0, 4}, // Substance.code-reference
-	{2240, 5030, 0, 0, 1},   // Substance.expiry
-	{872, 5031, 0, 0, 3},    // Substance.identifier
-	{934, 5032, 0, 0, 6},    // Substance.quantity
-	{882, 5033, 0, 0, 3},    // Substance.status
-	{5034, 5035, 136, 0, 4}, // Substance.substance-reference
-	{1293, 5036, 0, 0, 3},   // SubstanceDefinition.classification
-	{844, 5037, 0, 0, 3},    // SubstanceDefinition.code
-	{1537, 5038, 0, 0, 3},   // SubstanceDefinition.domain
-	{872, 5039, 0, 0, 3},    // SubstanceDefinition.identifier
-	{877, 5040, 0, 0, 2},    // SubstanceDefinition.name
-	{872, 5041, 0, 0, 3},    // SupplyDelivery.identifier
-	{1040, 5042, 3, 0, 4},   // SupplyDelivery.patient
-	{1669, 5043, 51, 0, 4},  // SupplyDelivery.receiver
-	{882, 5044, 0, 0, 3},    // SupplyDelivery.status
-	{2720, 5045, 51, 0, 4},  // SupplyDelivery.supplier
-	{998, 5046, 0, 0, 3},    // SupplyRequest.category
-	{845, 5047, 0, 0, 1},    // SupplyRequest.date
-	{872, 5048, 0, 0, 3},    // SupplyRequest.identifier
-	{1040, 5049, 3, 0, 4},   // SupplyRequest.patient
-	{1469, 5050, 19, 0, 4},  // SupplyRequest.requester
-	{882, 5051, 0, 0, 3},    // SupplyRequest.status
-	{883, 5052, 187, 0, 4},  // SupplyRequest.subject
-	{2720, 5053, 188, 0, 4}, // SupplyRequest.supplier
-	{1021, 5054, 46, 0, 4},  // Task.actor
-	{3616, 5055, 0, 0, 1},   // Task.authored-on
-	{3045, 5056, 6, 0, 4},   // Task.based-on
-	{5057, 5058, 0, 0, 3},   // Task.business-status
-	{844, 5059, 0, 0, 3},    // Task.code
-	{1001, 5060, 31, 0, 4},  // Task.encounter
-	{1476, 5061, 6, 0, 4},   // Task.focus
-	{3357, 5062, 0, 0, 3},   // Task.group-identifier
-	{872, 5063, 0, 0, 3},    // Task.identifier
-	{919, 5064, 0, 0, 3},    // Task.intent
-	{5065, 5066, 0, 0, 1},   // Task.modified
-	{2094, 5067, 6, 0, 4},   // Task.output
-	{878, 5068, 46, 0, 4},   // Task.owner
-	{3181, 5069, 156, 0, 4}, // Task.part-of
-	{1040, 5070, 3, 0, 4},   // Task.patient
-	{1184, 5071, 0, 0, 3},   // Task.performer
-	{898, 5072, 0, 0, 1},    // Task.period
-	{890, 5073, 0, 0, 3},    // Task.priority
-	{5074, 5075, 48, 0, 4},  // Task.requestedperformer-reference
-	{1469, 5076, 47, 0, 4},  // Task.requester
-	{882, 5077, 0, 0, 3},    // Task.status
-	{883, 5078, 6, 0, 4},    // Task.subject
-	{1556, 5079, 0, 0, 3},   // TerminologyCapabilities.context
-	{2953, 5080, 0, 0, 6},   // TerminologyCapabilities.context-quantity
-	{2955, 5081, 0, 0, 3},   // TerminologyCapabilities.context-type
-	{2957, 5082, 0, 7, 5},   // TerminologyCapabilities.context-type-quantity
-	{2959, 5082, 0, 8, 5},   // TerminologyCapabilities.context-type-value
-	{845, 5083, 0, 0, 1},    // TerminologyCapabilities.date
-	{868, 5084, 0, 0, 2},    // TerminologyCapabilities.description
-	{872, 5085, 0, 0, 3},    // TerminologyCapabilities.identifier
-	{920, 5086, 0, 0, 3},    // TerminologyCapabilities.jurisdiction
-	{877, 5087, 0, 0, 2},    // TerminologyCapabilities.name
-	{932, 5088, 0, 0, 2},    // TerminologyCapabilities.publisher
-	{882, 5089, 0, 0, 3},    // TerminologyCapabilities.status
-	{947, 5090, 0, 0, 2},    // TerminologyCapabilities.title
-	{859, 5091, 0, 0, 7},    // TerminologyCapabilities.url
-	{952, 5092, 0, 0, 3},    // TerminologyCapabilities.version
-	{872, 5093, 0, 0, 3},    // TestPlan.identifier
-	{1548, 5094, 6, 0, 4},   // TestPlan.scope
-	{882, 5095, 0, 0, 3},    // TestPlan.status
-	{859, 5096, 0, 0, 7},    // TestPlan.url
-	{872, 5097, 0, 0, 3},    // TestReport.identifier
-	{1540, 5098, 0, 0, 1},   // TestReport.issued
-	{927, 5099, 0, 0, 7},    // TestReport.participant
-	{1687, 5100, 0, 0, 3},   // TestReport.result
-	{882, 5101, 0, 0, 3},    // TestReport.status
-	{2843, 5102, 0, 0, 2},   // TestReport.tester
-	{5103, 5104, 189, 0, 4}, // TestReport.testscript
-	{1556, 5105, 0, 0, 3},   // TestScript.context
-	{2953, 5106, 0, 0, 6},   // TestScript.context-quantity
-	{2955, 5107, 0, 0, 3},   // TestScript.context-type
-	{2957, 5108, 0, 7, 5},   // TestScript.context-type-quantity
-	{2959, 5108, 0, 8, 5},   // TestScript.context-type-value
-	{845, 5109, 0, 0, 1},    // TestScript.date
-	{868, 5110, 0, 0, 2},    // TestScript.description
-	{872, 5111, 0, 0, 3},    // TestScript.identifier
-	{920, 5112, 0, 0, 3},    // TestScript.jurisdiction
-	{877, 5113, 0, 0, 2},    // TestScript.name
-	{932, 5114, 0, 0, 2},    // TestScript.publisher
-	{5115, 5116, 6, 0, 4},   // TestScript.scope-artifact
-	{5117, 800, 0, 190, 5},  // TestScript.scope-artifact-conformance
-	{5118, 800, 0, 191, 5},  // TestScript.scope-artifact-phase
-	{882, 5119, 0, 0, 3},    // TestScript.status
-	{5120, 5121, 0, 0, 2},   // TestScript.testscript-capability
-	{947, 5122, 0, 0, 2},    // TestScript.title
-	{859, 5123, 0, 0, 7},    // TestScript.url
-	{952, 5124, 0, 0, 3},    // TestScript.version
-	{872, 5125, 0, 0, 3},    // Transport.identifier
-	{882, 5126, 0, 0, 3},    // Transport.status
-	{844, 5127, 0, 0, 3},    // ValueSet.code
-	{1556, 5128, 0, 0, 3},   // ValueSet.context
-	{2953, 5129, 0, 0, 6},   // ValueSet.context-quantity
-	{2955, 5130, 0, 0, 3},   // ValueSet.context-type
-	{2957, 5131, 0, 7, 5},   // ValueSet.context-type-quantity
-	{2959, 5131, 0, 8, 5},   // ValueSet.context-type-value
-	{845, 5132, 0, 0, 1},    // ValueSet.date
-	{2963, 5133, 6, 0, 4},   // ValueSet.derived-from
-	{868, 5134, 0, 0, 2},    // ValueSet.description
-	{1409, 5135, 0, 0, 1},   // ValueSet.effective
-	{2818, 5136, 0, 0, 7},   // ValueSet.expansion
-	{872, 5137, 0, 0, 3},    // ValueSet.identifier
-	{920, 5138, 0, 0, 3},    // ValueSet.jurisdiction
-	{877, 5139, 0, 0, 2},    // ValueSet.name
-	{2511, 5140, 6, 0, 4},   // ValueSet.predecessor
-	{932, 5141, 0, 0, 2},    // ValueSet.publisher
-	{965, 5142, 0, 0, 7},    // ValueSet.reference
-	{882, 5143, 0, 0, 3},    // ValueSet.status
-	{947, 5144, 0, 0, 2},    // ValueSet.title
-	{948, 5145, 0, 0, 3},    // ValueSet.topic
-	{859, 5146, 0, 0, 7},    // ValueSet.url
-	{952, 5147, 0, 0, 3},    // ValueSet.version
-	{5148, 5149, 0, 0, 3},   // VerificationResult.attestation-method
-	{5150, 5151, 51, 0, 4},  // VerificationResult.attestation-onbehalfof
-	{5152, 5153, 51, 0, 4},  // VerificationResult.attestation-who
-	{5154, 5155, 0, 0, 1},   // VerificationResult.primarysource-date
-	{5156, 5157, 0, 0, 3},   // VerificationResult.primarysource-type
-	{5158, 5159, 51, 0, 4},  // VerificationResult.primarysource-who
-	{882, 5160, 0, 0, 3},    // VerificationResult.status
-	{5161, 5162, 0, 0, 1},   // VerificationResult.status-date
-	{1487, 5163, 6, 0, 4},   // VerificationResult.target
-	{5164, 5165, 2, 0, 4},   // VerificationResult.validator-organization
-	{5166, 5167, 0, 0, 1},   // VisionPrescription.datewritten
-	{1001, 5168, 31, 0, 4},  // VisionPrescription.encounter
-	{872, 5169, 0, 0, 3},    // VisionPrescription.identifier
-	{1040, 5170, 3, 0, 4},   // VisionPrescription.patient
-	{2928, 5171, 32, 0, 4},  // VisionPrescription.prescriber
-	{882, 5172, 0, 0, 3},    // VisionPrescription.status
+	{4847, 0, 0, 0, 8},      // Resource._type
+	{891, 4848, 42, 0, 4},   // RiskAssessment.condition
+	{845, 4849, 0, 0, 1},    // RiskAssessment.date
+	{1001, 4850, 31, 0, 4},  // RiskAssessment.encounter
+	{872, 4851, 0, 0, 3},    // RiskAssessment.identifier
+	{1216, 4852, 0, 0, 3},   // RiskAssessment.method
+	{1040, 4853, 3, 0, 4},   // RiskAssessment.patient
+	{1184, 4854, 78, 0, 4},  // RiskAssessment.performer
+	{2609, 4855, 0, 0, 0},   // RiskAssessment.probability
+	{4856, 4857, 0, 0, 3},   // RiskAssessment.risk
+	{883, 4858, 27, 0, 4},   // RiskAssessment.subject
+	{1188, 4859, 0, 0, 3},   // Schedule.active
+	{1021, 4860, 173, 0, 4}, // Schedule.actor
+	{845, 4861, 0, 0, 1},    // Schedule.date
+	{872, 4862, 0, 0, 3},    // Schedule.identifier
+	{877, 4863, 0, 0, 2},    // Schedule.name
+	{3061, 4864, 0, 0, 3},   // Schedule.service-category
+	{3063, 4865, 0, 0, 3},   // Schedule.service-type
+	{3065, 4866, 25, 0, 4},  // Schedule.service-type-reference
+	{1069, 4867, 0, 0, 3},   // Schedule.specialty
+	{1709, 4868, 0, 0, 3},   // SearchParameter.base
+	{844, 4869, 0, 0, 3},    // SearchParameter.code
+	{1113, 4870, 174, 0, 4}, // SearchParameter.component
+	{1556, 4871, 0, 0, 3},   // SearchParameter.context
+	{2953, 4872, 0, 0, 6},   // SearchParameter.context-quantity
+	{2955, 4873, 0, 0, 3},   // SearchParameter.context-type
+	{2957, 4874, 0, 7, 5},   // SearchParameter.context-type-quantity
+	{2959, 4874, 0, 8, 5},   // SearchParameter.context-type-value
+	{845, 4875, 0, 0, 1},    // SearchParameter.date
+	{2963, 4876, 174, 0, 4}, // SearchParameter.derived-from
+	{868, 4877, 0, 0, 2},    // SearchParameter.description
+	{872, 4878, 0, 0, 3},    // SearchParameter.identifier
+	{920, 4879, 0, 0, 3},    // SearchParameter.jurisdiction
+	{877, 4880, 0, 0, 2},    // SearchParameter.name
+	{932, 4881, 0, 0, 2},    // SearchParameter.publisher
+	{882, 4882, 0, 0, 3},    // SearchParameter.status
+	{1487, 4883, 0, 0, 3},   // SearchParameter.target
+	{885, 4884, 0, 0, 3},    // SearchParameter.type
+	{859, 4885, 0, 0, 7},    // SearchParameter.url
+	{952, 4886, 0, 0, 3},    // SearchParameter.version
+	{2568, 4887, 0, 0, 1},   // ServiceRequest.authored
+	{3045, 4888, 175, 0, 4}, // ServiceRequest.based-on
+	{3452, 4889, 0, 0, 3},   // ServiceRequest.body-site
+	{3953, 4890, 97, 0, 4},  // ServiceRequest.body-structure
+	{998, 4891, 0, 0, 3},    // ServiceRequest.category
+	{4892, 4893, 0, 0, 3},   // ServiceRequest.code-concept
+	{4894, 4895, 85, 0, 4},  // ServiceRequest.code-reference
+	{1001, 4896, 31, 0, 4},  // ServiceRequest.encounter
+	{872, 4897, 0, 0, 3},    // ServiceRequest.identifier
+	{3176, 4898, 85, 0, 4},  // ServiceRequest.instantiates-canonical
+	{3178, 4899, 0, 0, 7},   // ServiceRequest.instantiates-uri
+	{919, 4900, 0, 0, 3},    // ServiceRequest.intent
+	{1005, 4901, 0, 0, 1},   // ServiceRequest.occurrence
+	{1040, 4902, 3, 0, 4},   // ServiceRequest.patient
+	{1184, 4903, 48, 0, 4},  // ServiceRequest.performer
+	{4904, 4905, 0, 0, 3},   // ServiceRequest.performer-type
+	{890, 4906, 0, 0, 3},    // ServiceRequest.priority
+	{1064, 4907, 33, 0, 4},  // ServiceRequest.replaces
+	{1469, 4908, 47, 0, 4},  // ServiceRequest.requester
+	{2631, 4909, 0, 0, 3},   // ServiceRequest.requisition
+	{1689, 4910, 93, 0, 4},  // ServiceRequest.specimen
+	{882, 4911, 0, 0, 3},    // ServiceRequest.status
+	{883, 4912, 89, 0, 4},   // ServiceRequest.subject
+	{3043, 4913, 0, 0, 3},   // Slot.appointment-type
+	{872, 4914, 0, 0, 3},    // Slot.identifier
+	{2352, 4915, 176, 0, 4}, // Slot.schedule
+	{3061, 4916, 0, 0, 3},   // Slot.service-category
+	{3063, 4917, 0, 0, 3},   // Slot.service-type
+	{3065, 4918, 25, 0, 4},  // Slot.service-type-reference
+	{1069, 4919, 0, 0, 3},   // Slot.specialty
+	{1070, 4920, 0, 0, 1},   // Slot.start
+	{882, 4921, 0, 0, 3},    // Slot.status
+	{4922, 4923, 0, 0, 3},   // Specimen.accession
+	{1277, 4924, 97, 0, 4},  // Specimen.bodysite
+	{1176, 4925, 0, 0, 1},   // Specimen.collected
+	{1179, 4926, 53, 0, 4},  // Specimen.collector
+	{4927, 4928, 52, 0, 4},  // Specimen.container-device
+	{872, 4929, 0, 0, 3},    // Specimen.identifier
+	{1169, 4930, 93, 0, 4},  // Specimen.parent
+	{1040, 4931, 3, 0, 4},   // Specimen.patient
+	{879, 4932, 177, 0, 4},  // Specimen.procedure
+	{882, 4933, 0, 0, 3},    // Specimen.status
+	{883, 4934, 178, 0, 4},  // Specimen.subject
+	{885, 4935, 0, 0, 3},    // Specimen.type
+	{2640, 4936, 0, 0, 3},   // SpecimenDefinition.container
+	{918, 4937, 0, 0, 3},    // SpecimenDefinition.experimental
+	{872, 4938, 0, 0, 3},    // SpecimenDefinition.identifier
+	{4939, 4940, 0, 0, 3},   // SpecimenDefinition.is-derived
+	{882, 4941, 0, 0, 3},    // SpecimenDefinition.status
+	{947, 4942, 0, 0, 2},    // SpecimenDefinition.title
+	{885, 4943, 0, 0, 3},    // SpecimenDefinition.type
+	{4944, 4945, 0, 0, 3},   // SpecimenDefinition.type-tested
+	{859, 4946, 0, 0, 7},    // SpecimenDefinition.url
+	{1296, 4947, 0, 0, 3},   // StructureDefinition.abstract
+	{1709, 4948, 38, 0, 4},  // StructureDefinition.base
+	{4949, 4950, 0, 0, 3},   // StructureDefinition.base-path
+	{1556, 4951, 0, 0, 3},   // StructureDefinition.context
+	{2953, 4952, 0, 0, 6},   // StructureDefinition.context-quantity
+	{2955, 4953, 0, 0, 3},   // StructureDefinition.context-type
+	{2957, 4954, 0, 7, 5},   // StructureDefinition.context-type-quantity
+	{2959, 4954, 0, 8, 5},   // StructureDefinition.context-type-value
+	{845, 4955, 0, 0, 1},    // StructureDefinition.date
+	{2673, 4956, 0, 0, 3},   // StructureDefinition.derivation
+	{868, 4957, 0, 0, 2},    // StructureDefinition.description
+	{918, 4958, 0, 0, 3},    // StructureDefinition.experimental
+	{4959, 691, 0, 179, 5},  // StructureDefinition.ext-context
+	{4960, 4961, 0, 0, 3},   // StructureDefinition.ext-context-expression
+	{4962, 4963, 0, 0, 3},   // StructureDefinition.ext-context-type
+	{872, 4964, 0, 0, 3},    // StructureDefinition.identifier
+	{920, 4965, 0, 0, 3},    // StructureDefinition.jurisdiction
+	{2589, 4966, 0, 0, 3},   // StructureDefinition.keyword
+	{921, 4967, 0, 0, 3},    // StructureDefinition.kind
+	{877, 4968, 0, 0, 2},    // StructureDefinition.name
+	{957, 4969, 0, 0, 3},    // StructureDefinition.path
+	{932, 4970, 0, 0, 2},    // StructureDefinition.publisher
+	{882, 4971, 0, 0, 3},    // StructureDefinition.status
+	{947, 4972, 0, 0, 2},    // StructureDefinition.title
+	{885, 4973, 0, 0, 7},    // StructureDefinition.type
+	{859, 4974, 0, 0, 7},    // StructureDefinition.url
+	{4975, 4976, 70, 0, 4},  // StructureDefinition.valueset
+	{952, 4977, 0, 0, 3},    // StructureDefinition.version
+	{1556, 4978, 0, 0, 3},   // StructureMap.context
+	{2953, 4979, 0, 0, 6},   // StructureMap.context-quantity
+	{2955, 4980, 0, 0, 3},   // StructureMap.context-type
+	{2957, 4981, 0, 7, 5},   // StructureMap.context-type-quantity
+	{2959, 4981, 0, 8, 5},   // StructureMap.context-type-value
+	{845, 4982, 0, 0, 1},    // StructureMap.date
+	{868, 4983, 0, 0, 2},    // StructureMap.description
+	{872, 4984, 0, 0, 3},    // StructureMap.identifier
+	{920, 4985, 0, 0, 3},    // StructureMap.jurisdiction
+	{877, 4986, 0, 0, 2},    // StructureMap.name
+	{932, 4987, 0, 0, 2},    // StructureMap.publisher
+	{882, 4988, 0, 0, 3},    // StructureMap.status
+	{947, 4989, 0, 0, 2},    // StructureMap.title
+	{859, 4990, 0, 0, 7},    // StructureMap.url
+	{952, 4991, 0, 0, 3},    // StructureMap.version
+	{909, 4992, 0, 0, 3},    // Subscription.contact
+	{4993, 4994, 0, 0, 3},   // Subscription.content-level
+	{4995, 4996, 0, 0, 2},   // Subscription.filter-value
+	{872, 4997, 0, 0, 3},    // Subscription.identifier
+	{877, 4998, 0, 0, 2},    // Subscription.name
+	{878, 4999, 73, 0, 4},   // Subscription.owner
+	{1458, 5000, 0, 0, 3},   // Subscription.payload
+	{882, 5001, 0, 0, 3},    // Subscription.status
+	{948, 5002, 0, 0, 7},    // Subscription.topic
+	{885, 5003, 0, 0, 3},    // Subscription.type
+	{859, 5004, 0, 0, 7},    // Subscription.url
+	{845, 5005, 0, 0, 1},    // SubscriptionTopic.date
+	{5006, 5007, 0, 0, 7},   // SubscriptionTopic.derived-or-self
+	{1409, 5008, 0, 0, 1},   // SubscriptionTopic.effective
+	{1336, 5009, 0, 0, 3},   // SubscriptionTopic.event
+	{872, 5010, 0, 0, 3},    // SubscriptionTopic.identifier
+	{1209, 5011, 0, 0, 7},   // SubscriptionTopic.resource
+	{882, 5012, 0, 0, 3},    // SubscriptionTopic.status
+	{947, 5013, 0, 0, 2},    // SubscriptionTopic.title
+	{5014, 5015, 0, 0, 2},   // SubscriptionTopic.trigger-description
+	{859, 5016, 0, 0, 7},    // SubscriptionTopic.url
+	{952, 5017, 0, 0, 3},    // SubscriptionTopic.version
+	{998, 5018, 0, 0, 3},    // Substance.category
+	{844, 5019, 0, 0, 3},    // Substance.code
+	{4894, 5020, 123, 0, 4}, // Substance.code-reference
+	{2240, 5021, 0, 0, 1},   // Substance.expiry
+	{872, 5022, 0, 0, 3},    // Substance.identifier
+	{934, 5023, 0, 0, 6},    // Substance.quantity
+	{882, 5024, 0, 0, 3},    // Substance.status
+	{5025, 5026, 133, 0, 4}, // Substance.substance-reference
+	{1293, 5027, 0, 0, 3},   // SubstanceDefinition.classification
+	{844, 5028, 0, 0, 3},    // SubstanceDefinition.code
+	{1537, 5029, 0, 0, 3},   // SubstanceDefinition.domain
+	{872, 5030, 0, 0, 3},    // SubstanceDefinition.identifier
+	{877, 5031, 0, 0, 2},    // SubstanceDefinition.name
+	{872, 5032, 0, 0, 3},    // SupplyDelivery.identifier
+	{1040, 5033, 3, 0, 4},   // SupplyDelivery.patient
+	{1669, 5034, 51, 0, 4},  // SupplyDelivery.receiver
+	{882, 5035, 0, 0, 3},    // SupplyDelivery.status
+	{2720, 5036, 51, 0, 4},  // SupplyDelivery.supplier
+	{998, 5037, 0, 0, 3},    // SupplyRequest.category
+	{845, 5038, 0, 0, 1},    // SupplyRequest.date
+	{872, 5039, 0, 0, 3},    // SupplyRequest.identifier
+	{1040, 5040, 3, 0, 4},   // SupplyRequest.patient
+	{1469, 5041, 19, 0, 4},  // SupplyRequest.requester
+	{882, 5042, 0, 0, 3},    // SupplyRequest.status
+	{883, 5043, 180, 0, 4},  // SupplyRequest.subject
+	{2720, 5044, 181, 0, 4}, // SupplyRequest.supplier
+	{1021, 5045, 46, 0, 4},  // Task.actor
+	{3616, 5046, 0, 0, 1},   // Task.authored-on
+	{3045, 5047, 6, 0, 4},   // Task.based-on
+	{5048, 5049, 0, 0, 3},   // Task.business-status
+	{844, 5050, 0, 0, 3},    // Task.code
+	{1001, 5051, 31, 0, 4},  // Task.encounter
+	{1476, 5052, 6, 0, 4},   // Task.focus
+	{3357, 5053, 0, 0, 3},   // Task.group-identifier
+	{872, 5054, 0, 0, 3},    // Task.identifier
+	{919, 5055, 0, 0, 3},    // Task.intent
+	{5056, 5057, 0, 0, 1},   // Task.modified
+	{2094, 5058, 6, 0, 4},   // Task.output
+	{878, 5059, 46, 0, 4},   // Task.owner
+	{3181, 5060, 152, 0, 4}, // Task.part-of
+	{1040, 5061, 3, 0, 4},   // Task.patient
+	{1184, 5062, 0, 0, 3},   // Task.performer
+	{898, 5063, 0, 0, 1},    // Task.period
+	{890, 5064, 0, 0, 3},    // Task.priority
+	{5065, 5066, 48, 0, 4},  // Task.requestedperformer-reference
+	{1469, 5067, 47, 0, 4},  // Task.requester
+	{882, 5068, 0, 0, 3},    // Task.status
+	{883, 5069, 6, 0, 4},    // Task.subject
+	{1556, 5070, 0, 0, 3},   // TerminologyCapabilities.context
+	{2953, 5071, 0, 0, 6},   // TerminologyCapabilities.context-quantity
+	{2955, 5072, 0, 0, 3},   // TerminologyCapabilities.context-type
+	{2957, 5073, 0, 7, 5},   // TerminologyCapabilities.context-type-quantity
+	{2959, 5073, 0, 8, 5},   // TerminologyCapabilities.context-type-value
+	{845, 5074, 0, 0, 1},    // TerminologyCapabilities.date
+	{868, 5075, 0, 0, 2},    // TerminologyCapabilities.description
+	{872, 5076, 0, 0, 3},    // TerminologyCapabilities.identifier
+	{920, 5077, 0, 0, 3},    // TerminologyCapabilities.jurisdiction
+	{877, 5078, 0, 0, 2},    // TerminologyCapabilities.name
+	{932, 5079, 0, 0, 2},    // TerminologyCapabilities.publisher
+	{882, 5080, 0, 0, 3},    // TerminologyCapabilities.status
+	{947, 5081, 0, 0, 2},    // TerminologyCapabilities.title
+	{859, 5082, 0, 0, 7},    // TerminologyCapabilities.url
+	{952, 5083, 0, 0, 3},    // TerminologyCapabilities.version
+	{872, 5084, 0, 0, 3},    // TestPlan.identifier
+	{1548, 5085, 6, 0, 4},   // TestPlan.scope
+	{882, 5086, 0, 0, 3},    // TestPlan.status
+	{859, 5087, 0, 0, 7},    // TestPlan.url
+	{872, 5088, 0, 0, 3},    // TestReport.identifier
+	{1540, 5089, 0, 0, 1},   // TestReport.issued
+	{927, 5090, 0, 0, 7},    // TestReport.participant
+	{1687, 5091, 0, 0, 3},   // TestReport.result
+	{882, 5092, 0, 0, 3},    // TestReport.status
+	{2843, 5093, 0, 0, 2},   // TestReport.tester
+	{5094, 5095, 182, 0, 4}, // TestReport.testscript
+	{1556, 5096, 0, 0, 3},   // TestScript.context
+	{2953, 5097, 0, 0, 6},   // TestScript.context-quantity
+	{2955, 5098, 0, 0, 3},   // TestScript.context-type
+	{2957, 5099, 0, 7, 5},   // TestScript.context-type-quantity
+	{2959, 5099, 0, 8, 5},   // TestScript.context-type-value
+	{845, 5100, 0, 0, 1},    // TestScript.date
+	{868, 5101, 0, 0, 2},    // TestScript.description
+	{872, 5102, 0, 0, 3},    // TestScript.identifier
+	{920, 5103, 0, 0, 3},    // TestScript.jurisdiction
+	{877, 5104, 0, 0, 2},    // TestScript.name
+	{932, 5105, 0, 0, 2},    // TestScript.publisher
+	{5106, 5107, 6, 0, 4},   // TestScript.scope-artifact
+	{882, 5108, 0, 0, 3},    // TestScript.status
+	{5109, 5110, 0, 0, 2},   // TestScript.testscript-capability
+	{947, 5111, 0, 0, 2},    // TestScript.title
+	{859, 5112, 0, 0, 7},    // TestScript.url
+	{952, 5113, 0, 0, 3},    // TestScript.version
+	{872, 5114, 0, 0, 3},    // Transport.identifier
+	{882, 5115, 0, 0, 3},    // Transport.status
+	{844, 5116, 0, 0, 3},    // ValueSet.code
+	{1556, 5117, 0, 0, 3},   // ValueSet.context
+	{2953, 5118, 0, 0, 6},   // ValueSet.context-quantity
+	{2955, 5119, 0, 0, 3},   // ValueSet.context-type
+	{2957, 5120, 0, 7, 5},   // ValueSet.context-type-quantity
+	{2959, 5120, 0, 8, 5},   // ValueSet.context-type-value
+	{845, 5121, 0, 0, 1},    // ValueSet.date
+	{2963, 5122, 6, 0, 4},   // ValueSet.derived-from
+	{868, 5123, 0, 0, 2},    // ValueSet.description
+	{1409, 5124, 0, 0, 1},   // ValueSet.effective
+	{2818, 5125, 0, 0, 7},   // ValueSet.expansion
+	{872, 5126, 0, 0, 3},    // ValueSet.identifier
+	{920, 5127, 0, 0, 3},    // ValueSet.jurisdiction
+	{877, 5128, 0, 0, 2},    // ValueSet.name
+	{2511, 5129, 6, 0, 4},   // ValueSet.predecessor
+	{932, 5130, 0, 0, 2},    // ValueSet.publisher
+	{965, 5131, 0, 0, 7},    // ValueSet.reference
+	{882, 5132, 0, 0, 3},    // ValueSet.status
+	{947, 5133, 0, 0, 2},    // ValueSet.title
+	{948, 5134, 0, 0, 3},    // ValueSet.topic
+	{859, 5135, 0, 0, 7},    // ValueSet.url
+	{952, 5136, 0, 0, 3},    // ValueSet.version
+	{5137, 5138, 0, 0, 3},   // VerificationResult.attestation-method
+	{5139, 5140, 51, 0, 4},  // VerificationResult.attestation-onbehalfof
+	{5141, 5142, 51, 0, 4},  // VerificationResult.attestation-who
+	{5143, 5144, 0, 0, 1},   // VerificationResult.primarysource-date
+	{5145, 5146, 0, 0, 3},   // VerificationResult.primarysource-type
+	{5147, 5148, 51, 0, 4},  // VerificationResult.primarysource-who
+	{882, 5149, 0, 0, 3},    // VerificationResult.status
+	{5150, 5151, 0, 0, 1},   // VerificationResult.status-date
+	{1487, 5152, 6, 0, 4},   // VerificationResult.target
+	{5153, 5154, 2, 0, 4},   // VerificationResult.validator-organization
+	{5155, 5156, 0, 0, 1},   // VisionPrescription.datewritten
+	{1001, 5157, 31, 0, 4},  // VisionPrescription.encounter
+	{872, 5158, 0, 0, 3},    // VisionPrescription.identifier
+	{1040, 5159, 3, 0, 4},   // VisionPrescription.patient
+	{2928, 5160, 32, 0, 4},  // VisionPrescription.prescriber
+	{882, 5161, 0, 0, 3},    // VisionPrescription.status
 }
 
 // compartment, type, parameters
 var r5Compartments = [...]compartmentRow{
-	{242, 1, 192},   // Device: Account
-	{242, 31, 193},  // Device: Appointment
-	{242, 37, 193},  // Device: AppointmentResponse
-	{242, 41, 194},  // Device: AuditEvent
-	{242, 89, 195},  // Device: ChargeItem
-	{242, 113, 196}, // Device: Claim
-	{242, 162, 197}, // Device: Communication
-	{242, 164, 198}, // Device: CommunicationRequest
-	{242, 168, 199}, // Device: Composition
-	{242, 239, 199}, // Device: DetectedIssue
-	{242, 248, 200}, // Device: DeviceAssociation
-	{242, 271, 201}, // Device: DeviceRequest
-	{242, 275, 192}, // Device: DiagnosticReport
-	{242, 279, 202}, // Device: DocumentReference
-	{242, 345, 196}, // Device: ExplanationOfBenefit
-	{242, 377, 199}, // Device: Flag
-	{242, 391, 203}, // Device: Group
-	{242, 453, 204}, // Device: Invoice
-	{242, 459, 205}, // Device: List
-	{242, 527, 206}, // Device: MessageHeader
-	{242, 562, 207}, // Device: Observation
-	{242, 626, 194}, // Device: Provenance
-	{242, 635, 199}, // Device: QuestionnaireResponse
-	{242, 647, 199}, // Device: RequestOrchestration
-	{242, 665, 192}, // Device: ResearchSubject
-	{242, 668, 208}, // Device: RiskAssessment
-	{242, 671, 193}, // Device: Schedule
-	{242, 674, 209}, // Device: ServiceRequest
-	{242, 680, 192}, // Device: Specimen
-	{242, 756, 210}, // Device: SupplyRequest
-	{299, 85, 211},  // Encounter: CarePlan
-	{299, 89, 211},  // Encounter: ChargeItem
-	{299, 113, 211}, // Encounter: Claim
-	{299, 143, 211}, // Encounter: ClinicalImpression
-	{299, 162, 211}, // Encounter: Communication
-	{299, 164, 211}, // Encounter: CommunicationRequest
-	{299, 168, 211}, // Encounter: Composition
-	{299, 181, 211}, // Encounter: Condition
-	{299, 271, 211}, // Encounter: DeviceRequest
-	{299, 275, 211}, // Encounter: DiagnosticReport
-	{299, 279, 212}, // Encounter: DocumentReference
+	{242, 1, 183},   // Device: Account
+	{242, 31, 184},  // Device: Appointment
+	{242, 37, 184},  // Device: AppointmentResponse
+	{242, 41, 185},  // Device: AuditEvent
+	{242, 89, 186},  // Device: ChargeItem
+	{242, 113, 187}, // Device: Claim
+	{242, 162, 188}, // Device: Communication
+	{242, 164, 189}, // Device: CommunicationRequest
+	{242, 168, 190}, // Device: Composition
+	{242, 239, 190}, // Device: DetectedIssue
+	{242, 248, 191}, // Device: DeviceAssociation
+	{242, 271, 192}, // Device: DeviceRequest
+	{242, 275, 183}, // Device: DiagnosticReport
+	{242, 279, 193}, // Device: DocumentReference
+	{242, 345, 187}, // Device: ExplanationOfBenefit
+	{242, 377, 190}, // Device: Flag
+	{242, 391, 194}, // Device: Group
+	{242, 453, 195}, // Device: Invoice
+	{242, 459, 196}, // Device: List
+	{242, 527, 197}, // Device: MessageHeader
+	{242, 562, 198}, // Device: Observation
+	{242, 626, 185}, // Device: Provenance
+	{242, 635, 190}, // Device: QuestionnaireResponse
+	{242, 647, 190}, // Device: RequestOrchestration
+	{242, 665, 183}, // Device: ResearchSubject
+	{242, 668, 199}, // Device: RiskAssessment
+	{242, 671, 184}, // Device: Schedule
+	{242, 674, 200}, // Device: ServiceRequest
+	{242, 680, 183}, // Device: Specimen
+	{242, 756, 201}, // Device: SupplyRequest
+	{299, 85, 202},  // Encounter: CarePlan
+	{299, 89, 202},  // Encounter: ChargeItem
+	{299, 113, 202}, // Encounter: Claim
+	{299, 143, 202}, // Encounter: ClinicalImpression
+	{299, 162, 202}, // Encounter: Communication
+	{299, 164, 202}, // Encounter: CommunicationRequest
+	{299, 168, 202}, // Encounter: Composition
+	{299, 181, 202}, // Encounter: Condition
+	{299, 271, 202}, // Encounter: DeviceRequest
+	{299, 275, 202}, // Encounter: DiagnosticReport
+	{299, 279, 203}, // Encounter: DocumentReference
 	{299, 299, 0},   // Encounter: Encounter
-	{299, 305, 211}, // Encounter: EncounterHistory
-	{299, 345, 211}, // Encounter: ExplanationOfBenefit
-	{299, 485, 211}, // Encounter: MedicationAdministration
-	{299, 488, 211}, // Encounter: MedicationDispense
-	{299, 510, 211}, // Encounter: MedicationRequest
-	{299, 514, 211}, // Encounter: MedicationStatement
-	{299, 542, 211}, // Encounter: NutritionIntake
-	{299, 546, 211}, // Encounter: NutritionOrder
-	{299, 562, 211}, // Encounter: Observation
-	{299, 622, 211}, // Encounter: Procedure
-	{299, 635, 211}, // Encounter: QuestionnaireResponse
-	{299, 647, 211}, // Encounter: RequestOrchestration
-	{299, 674, 211}, // Encounter: ServiceRequest
-	{299, 838, 211}, // Encounter: VisionPrescription
-	{587, 1, 192},   // Patient: Account
-	{587, 18, 192},  // Patient: AdverseEvent
-	{587, 27, 213},  // Patient: AllergyIntolerance
-	{587, 31, 193},  // Patient: Appointment
-	{587, 37, 193},  // Patient: AppointmentResponse
-	{587, 41, 214},  // Patient: AuditEvent
-	{587, 53, 215},  // Patient: Basic
-	{587, 58, 214},  // Patient: BiologicallyDerivedProductDispense
-	{587, 60, 214},  // Patient: BodyStructure
-	{587, 85, 214},  // Patient: CarePlan
-	{587, 87, 213},  // Patient: CareTeam
-	{587, 89, 192},  // Patient: ChargeItem
-	{587, 113, 216}, // Patient: Claim
-	{587, 127, 214}, // Patient: ClaimResponse
-	{587, 143, 192}, // Patient: ClinicalImpression
-	{587, 162, 217}, // Patient: Communication
-	{587, 164, 218}, // Patient: CommunicationRequest
-	{587, 168, 219}, // Patient: Composition
-	{587, 181, 220}, // Patient: Condition
-	{587, 190, 192}, // Patient: Consent
-	{587, 198, 214}, // Patient: Contract
-	{587, 216, 221}, // Patient: Coverage
-	{587, 221, 214}, // Patient: CoverageEligibilityRequest
-	{587, 227, 214}, // Patient: CoverageEligibilityResponse
-	{587, 239, 214}, // Patient: DetectedIssue
-	{587, 248, 222}, // Patient: DeviceAssociation
-	{587, 271, 223}, // Patient: DeviceRequest
-	{587, 273, 214}, // Patient: DeviceUsage
-	{587, 275, 192}, // Patient: DiagnosticReport
-	{587, 279, 202}, // Patient: DocumentReference
-	{587, 299, 214}, // Patient: Encounter
-	{587, 305, 214}, // Patient: EncounterHistory
-	{587, 309, 192}, // Patient: EnrollmentRequest
-	{587, 311, 214}, // Patient: EpisodeOfCare
-	{587, 345, 216}, // Patient: ExplanationOfBenefit
-	{587, 373, 214}, // Patient: FamilyMemberHistory
-	{587, 377, 214}, // Patient: Flag
-	{587, 379, 214}, // Patient: GenomicStudy
-	{587, 385, 214}, // Patient: Goal
-	{587, 391, 203}, // Patient: Group
-	{587, 394, 214}, // Patient: GuidanceResponse
-	{587, 399, 214}, // Patient: ImagingSelection
-	{587, 404, 214}, // Patient: ImagingStudy
-	{587, 408, 214}, // Patient: Immunization
-	{587, 413, 214}, // Patient: ImmunizationEvaluation
-	{587, 414, 214}, // Patient: ImmunizationRecommendation
-	{587, 453, 224}, // Patient: Invoice
-	{587, 459, 205}, // Patient: List
-	{587, 475, 214}, // Patient: MeasureReport
-	{587, 485, 225}, // Patient: MedicationAdministration
-	{587, 488, 226}, // Patient: MedicationDispense
-	{587, 510, 192}, // Patient: MedicationRequest
-	{587, 514, 192}, // Patient: MedicationStatement
-	{587, 533, 192}, // Patient: MolecularSequence
-	{587, 542, 205}, // Patient: NutritionIntake
-	{587, 546, 214}, // Patient: NutritionOrder
-	{587, 562, 223}, // Patient: Observation
-	{587, 587, 227}, // Patient: Patient
-	{587, 602, 214}, // Patient: Person
-	{587, 622, 228}, // Patient: Procedure
-	{587, 626, 214}, // Patient: Provenance
-	{587, 635, 202}, // Patient: QuestionnaireResponse
-	{587, 645, 214}, // Patient: RelatedPerson
-	{587, 647, 229}, // Patient: RequestOrchestration
-	{587, 665, 192}, // Patient: ResearchSubject
-	{587, 668, 192}, // Patient: RiskAssessment
-	{587, 671, 193}, // Patient: Schedule
-	{587, 674, 223}, // Patient: ServiceRequest
-	{587, 680, 192}, // Patient: Specimen
-	{587, 754, 214}, // Patient: SupplyDelivery
-	{587, 756, 192}, // Patient: SupplyRequest
-	{587, 758, 230}, // Patient: Task
-	{587, 838, 214}, // Patient: VisionPrescription
-	{617, 1, 192},   // Practitioner: Account
-	{617, 18, 231},  // Practitioner: AdverseEvent
-	{617, 27, 204},  // Practitioner: AllergyIntolerance
-	{617, 31, 193},  // Practitioner: Appointment
-	{617, 37, 193},  // Practitioner: AppointmentResponse
-	{617, 41, 194},  // Practitioner: AuditEvent
-	{617, 53, 199},  // Practitioner: Basic
-	{617, 58, 208},  // Practitioner: BiologicallyDerivedProductDispense
-	{617, 87, 204},  // Practitioner: CareTeam
-	{617, 89, 195},  // Practitioner: ChargeItem
-	{617, 113, 232}, // Practitioner: Claim
-	{617, 127, 233}, // Practitioner: ClaimResponse
-	{617, 143, 208}, // Practitioner: ClinicalImpression
-	{617, 162, 197}, // Practitioner: Communication
-	{617, 164, 234}, // Practitioner: CommunicationRequest
-	{617, 168, 219}, // Practitioner: Composition
-	{617, 181, 235}, // Practitioner: Condition
-	{617, 221, 236}, // Practitioner: CoverageEligibilityRequest
-	{617, 227, 233}, // Practitioner: CoverageEligibilityResponse
-	{617, 239, 199}, // Practitioner: DetectedIssue
-	{617, 248, 237}, // Practitioner: DeviceAssociation
-	{617, 271, 209}, // Practitioner: DeviceRequest
-	{617, 275, 208}, // Practitioner: DiagnosticReport
-	{617, 279, 219}, // Practitioner: DocumentReference
-	{617, 299, 238}, // Practitioner: Encounter
-	{617, 311, 239}, // Practitioner: EpisodeOfCare
-	{617, 345, 232}, // Practitioner: ExplanationOfBenefit
-	{617, 377, 199}, // Practitioner: Flag
-	{617, 391, 203}, // Practitioner: Group
-	{617, 408, 208}, // Practitioner: Immunization
-	{617, 453, 204}, // Practitioner: Invoice
-	{617, 457, 199}, // Practitioner: Linkage
-	{617, 459, 240}, // Practitioner: List
-	{617, 488, 241}, // Practitioner: MedicationDispense
-	{617, 510, 210}, // Practitioner: MedicationRequest
-	{617, 514, 240}, // Practitioner: MedicationStatement
-	{617, 527, 242}, // Practitioner: MessageHeader
-	{617, 542, 240}, // Practitioner: NutritionIntake
-	{617, 546, 243}, // Practitioner: NutritionOrder
-	{617, 562, 208}, // Practitioner: Observation
-	{617, 587, 244}, // Practitioner: Patient
-	{617, 591, 245}, // Practitioner: PaymentNotice
-	{617, 592, 233}, // Practitioner: PaymentReconciliation
-	{617, 602, 246}, // Practitioner: Person
+	{299, 305, 202}, // Encounter: EncounterHistory
+	{299, 345, 202}, // Encounter: ExplanationOfBenefit
+	{299, 485, 202}, // Encounter: MedicationAdministration
+	{299, 488, 202}, // Encounter: MedicationDispense
+	{299, 510, 202}, // Encounter: MedicationRequest
+	{299, 514, 202}, // Encounter: MedicationStatement
+	{299, 542, 202}, // Encounter: NutritionIntake
+	{299, 546, 202}, // Encounter: NutritionOrder
+	{299, 562, 202}, // Encounter: Observation
+	{299, 622, 202}, // Encounter: Procedure
+	{299, 635, 202}, // Encounter: QuestionnaireResponse
+	{299, 647, 202}, // Encounter: RequestOrchestration
+	{299, 674, 202}, // Encounter: ServiceRequest
+	{299, 838, 202}, // Encounter: VisionPrescription
+	{587, 1, 183},   // Patient: Account
+	{587, 18, 183},  // Patient: AdverseEvent
+	{587, 27, 204},  // Patient: AllergyIntolerance
+	{587, 31, 184},  // Patient: Appointment
+	{587, 37, 184},  // Patient: AppointmentResponse
+	{587, 41, 205},  // Patient: AuditEvent
+	{587, 53, 206},  // Patient: Basic
+	{587, 58, 205},  // Patient: BiologicallyDerivedProductDispense
+	{587, 60, 205},  // Patient: BodyStructure
+	{587, 85, 205},  // Patient: CarePlan
+	{587, 87, 204},  // Patient: CareTeam
+	{587, 89, 183},  // Patient: ChargeItem
+	{587, 113, 207}, // Patient: Claim
+	{587, 127, 205}, // Patient: ClaimResponse
+	{587, 143, 183}, // Patient: ClinicalImpression
+	{587, 162, 208}, // Patient: Communication
+	{587, 164, 209}, // Patient: CommunicationRequest
+	{587, 168, 210}, // Patient: Composition
+	{587, 181, 211}, // Patient: Condition
+	{587, 190, 183}, // Patient: Consent
+	{587, 198, 205}, // Patient: Contract
+	{587, 216, 212}, // Patient: Coverage
+	{587, 221, 205}, // Patient: CoverageEligibilityRequest
+	{587, 227, 205}, // Patient: CoverageEligibilityResponse
+	{587, 239, 205}, // Patient: DetectedIssue
+	{587, 248, 213}, // Patient: DeviceAssociation
+	{587, 271, 214}, // Patient: DeviceRequest
+	{587, 273, 205}, // Patient: DeviceUsage
+	{587, 275, 183}, // Patient: DiagnosticReport
+	{587, 279, 193}, // Patient: DocumentReference
+	{587, 299, 205}, // Patient: Encounter
+	{587, 305, 205}, // Patient: EncounterHistory
+	{587, 309, 183}, // Patient: EnrollmentRequest
+	{587, 311, 205}, // Patient: EpisodeOfCare
+	{587, 345, 207}, // Patient: ExplanationOfBenefit
+	{587, 373, 205}, // Patient: FamilyMemberHistory
+	{587, 377, 205}, // Patient: Flag
+	{587, 379, 205}, // Patient: GenomicStudy
+	{587, 385, 205}, // Patient: Goal
+	{587, 391, 194}, // Patient: Group
+	{587, 394, 205}, // Patient: GuidanceResponse
+	{587, 399, 205}, // Patient: ImagingSelection
+	{587, 404, 205}, // Patient: ImagingStudy
+	{587, 408, 205}, // Patient: Immunization
+	{587, 413, 205}, // Patient: ImmunizationEvaluation
+	{587, 414, 205}, // Patient: ImmunizationRecommendation
+	{587, 453, 215}, // Patient: Invoice
+	{587, 459, 196}, // Patient: List
+	{587, 475, 205}, // Patient: MeasureReport
+	{587, 485, 216}, // Patient: MedicationAdministration
+	{587, 488, 217}, // Patient: MedicationDispense
+	{587, 510, 183}, // Patient: MedicationRequest
+	{587, 514, 183}, // Patient: MedicationStatement
+	{587, 533, 183}, // Patient: MolecularSequence
+	{587, 542, 196}, // Patient: NutritionIntake
+	{587, 546, 205}, // Patient: NutritionOrder
+	{587, 562, 214}, // Patient: Observation
+	{587, 587, 218}, // Patient: Patient
+	{587, 602, 205}, // Patient: Person
+	{587, 622, 219}, // Patient: Procedure
+	{587, 626, 205}, // Patient: Provenance
+	{587, 635, 193}, // Patient: QuestionnaireResponse
+	{587, 645, 205}, // Patient: RelatedPerson
+	{587, 647, 220}, // Patient: RequestOrchestration
+	{587, 665, 183}, // Patient: ResearchSubject
+	{587, 668, 183}, // Patient: RiskAssessment
+	{587, 671, 184}, // Patient: Schedule
+	{587, 674, 214}, // Patient: ServiceRequest
+	{587, 680, 183}, // Patient: Specimen
+	{587, 754, 205}, // Patient: SupplyDelivery
+	{587, 756, 183}, // Patient: SupplyRequest
+	{587, 758, 221}, // Patient: Task
+	{587, 838, 205}, // Patient: VisionPrescription
+	{617, 1, 183},   // Practitioner: Account
+	{617, 18, 222},  // Practitioner: AdverseEvent
+	{617, 27, 195},  // Practitioner: AllergyIntolerance
+	{617, 31, 184},  // Practitioner: Appointment
+	{617, 37, 184},  // Practitioner: AppointmentResponse
+	{617, 41, 185},  // Practitioner: AuditEvent
+	{617, 53, 190},  // Practitioner: Basic
+	{617, 58, 199},  // Practitioner: BiologicallyDerivedProductDispense
+	{617, 87, 195},  // Practitioner: CareTeam
+	{617, 89, 186},  // Practitioner: ChargeItem
+	{617, 113, 223}, // Practitioner: Claim
+	{617, 127, 224}, // Practitioner: ClaimResponse
+	{617, 143, 199}, // Practitioner: ClinicalImpression
+	{617, 162, 188}, // Practitioner: Communication
+	{617, 164, 225}, // Practitioner: CommunicationRequest
+	{617, 168, 210}, // Practitioner: Composition
+	{617, 181, 226}, // Practitioner: Condition
+	{617, 221, 227}, // Practitioner: CoverageEligibilityRequest
+	{617, 227, 224}, // Practitioner: CoverageEligibilityResponse
+	{617, 239, 190}, // Practitioner: DetectedIssue
+	{617, 248, 228}, // Practitioner: DeviceAssociation
+	{617, 271, 200}, // Practitioner: DeviceRequest
+	{617, 275, 199}, // Practitioner: DiagnosticReport
+	{617, 279, 210}, // Practitioner: DocumentReference
+	{617, 299, 229}, // Practitioner: Encounter
+	{617, 311, 230}, // Practitioner: EpisodeOfCare
+	{617, 345, 223}, // Practitioner: ExplanationOfBenefit
+	{617, 377, 190}, // Practitioner: Flag
+	{617, 391, 194}, // Practitioner: Group
+	{617, 408, 199}, // Practitioner: Immunization
+	{617, 453, 195}, // Practitioner: Invoice
+	{617, 457, 190}, // Practitioner: Linkage
+	{617, 459, 231}, // Practitioner: List
+	{617, 488, 232}, // Practitioner: MedicationDispense
+	{617, 510, 201}, // Practitioner: MedicationRequest
+	{617, 514, 231}, // Practitioner: MedicationStatement
+	{617, 527, 233}, // Practitioner: MessageHeader
+	{617, 542, 231}, // Practitioner: NutritionIntake
+	{617, 546, 234}, // Practitioner: NutritionOrder
+	{617, 562, 199}, // Practitioner: Observation
+	{617, 587, 235}, // Practitioner: Patient
+	{617, 591, 236}, // Practitioner: PaymentNotice
+	{617, 592, 224}, // Practitioner: PaymentReconciliation
+	{617, 602, 237}, // Practitioner: Person
 	{617, 617, 0},   // Practitioner: Practitioner
-	{617, 620, 246}, // Practitioner: PractitionerRole
-	{617, 622, 208}, // Practitioner: Procedure
-	{617, 626, 194}, // Practitioner: Provenance
-	{617, 635, 247}, // Practitioner: QuestionnaireResponse
-	{617, 647, 248}, // Practitioner: RequestOrchestration
-	{617, 668, 208}, // Practitioner: RiskAssessment
-	{617, 671, 193}, // Practitioner: Schedule
-	{617, 674, 209}, // Practitioner: ServiceRequest
-	{617, 680, 249}, // Practitioner: Specimen
-	{617, 754, 250}, // Practitioner: SupplyDelivery
-	{617, 756, 210}, // Practitioner: SupplyRequest
-	{617, 838, 251}, // Practitioner: VisionPrescription
-	{645, 18, 231},  // RelatedPerson: AdverseEvent
-	{645, 27, 204},  // RelatedPerson: AllergyIntolerance
-	{645, 31, 193},  // RelatedPerson: Appointment
-	{645, 37, 193},  // RelatedPerson: AppointmentResponse
-	{645, 53, 199},  // RelatedPerson: Basic
-	{645, 87, 204},  // RelatedPerson: CareTeam
-	{645, 89, 195},  // RelatedPerson: ChargeItem
-	{645, 113, 252}, // RelatedPerson: Claim
-	{645, 162, 197}, // RelatedPerson: Communication
-	{645, 164, 234}, // RelatedPerson: CommunicationRequest
-	{645, 168, 199}, // RelatedPerson: Composition
-	{645, 181, 235}, // RelatedPerson: Condition
-	{645, 216, 253}, // RelatedPerson: Coverage
-	{645, 279, 199}, // RelatedPerson: DocumentReference
-	{645, 299, 204}, // RelatedPerson: Encounter
-	{645, 345, 252}, // RelatedPerson: ExplanationOfBenefit
-	{645, 453, 254}, // RelatedPerson: Invoice
-	{645, 514, 240}, // RelatedPerson: MedicationStatement
-	{645, 542, 240}, // RelatedPerson: NutritionIntake
-	{645, 562, 208}, // RelatedPerson: Observation
-	{645, 587, 227}, // RelatedPerson: Patient
-	{645, 602, 227}, // RelatedPerson: Person
-	{645, 622, 208}, // RelatedPerson: Procedure
-	{645, 626, 194}, // RelatedPerson: Provenance
-	{645, 635, 247}, // RelatedPerson: QuestionnaireResponse
+	{617, 620, 237}, // Practitioner: PractitionerRole
+	{617, 622, 199}, // Practitioner: Procedure
+	{617, 626, 185}, // Practitioner: Provenance
+	{617, 635, 238}, // Practitioner: QuestionnaireResponse
+	{617, 647, 239}, // Practitioner: RequestOrchestration
+	{617, 668, 199}, // Practitioner: RiskAssessment
+	{617, 671, 184}, // Practitioner: Schedule
+	{617, 674, 200}, // Practitioner: ServiceRequest
+	{617, 680, 240}, // Practitioner: Specimen
+	{617, 754, 241}, // Practitioner: SupplyDelivery
+	{617, 756, 201}, // Practitioner: SupplyRequest
+	{617, 838, 242}, // Practitioner: VisionPrescription
+	{645, 18, 222},  // RelatedPerson: AdverseEvent
+	{645, 27, 195},  // RelatedPerson: AllergyIntolerance
+	{645, 31, 184},  // RelatedPerson: Appointment
+	{645, 37, 184},  // RelatedPerson: AppointmentResponse
+	{645, 53, 190},  // RelatedPerson: Basic
+	{645, 87, 195},  // RelatedPerson: CareTeam
+	{645, 89, 186},  // RelatedPerson: ChargeItem
+	{645, 113, 243}, // RelatedPerson: Claim
+	{645, 162, 188}, // RelatedPerson: Communication
+	{645, 164, 225}, // RelatedPerson: CommunicationRequest
+	{645, 168, 190}, // RelatedPerson: Composition
+	{645, 181, 226}, // RelatedPerson: Condition
+	{645, 216, 244}, // RelatedPerson: Coverage
+	{645, 279, 190}, // RelatedPerson: DocumentReference
+	{645, 299, 195}, // RelatedPerson: Encounter
+	{645, 345, 243}, // RelatedPerson: ExplanationOfBenefit
+	{645, 453, 245}, // RelatedPerson: Invoice
+	{645, 514, 231}, // RelatedPerson: MedicationStatement
+	{645, 542, 231}, // RelatedPerson: NutritionIntake
+	{645, 562, 199}, // RelatedPerson: Observation
+	{645, 587, 218}, // RelatedPerson: Patient
+	{645, 602, 218}, // RelatedPerson: Person
+	{645, 622, 199}, // RelatedPerson: Procedure
+	{645, 626, 185}, // RelatedPerson: Provenance
+	{645, 635, 238}, // RelatedPerson: QuestionnaireResponse
 	{645, 645, 0},   // RelatedPerson: RelatedPerson
-	{645, 647, 204}, // RelatedPerson: RequestOrchestration
-	{645, 671, 193}, // RelatedPerson: Schedule
-	{645, 674, 208}, // RelatedPerson: ServiceRequest
-	{645, 756, 210}, // RelatedPerson: SupplyRequest
+	{645, 647, 195}, // RelatedPerson: RequestOrchestration
+	{645, 671, 184}, // RelatedPerson: Schedule
+	{645, 674, 199}, // RelatedPerson: ServiceRequest
+	{645, 756, 201}, // RelatedPerson: SupplyRequest
 }
 
 var r5Lists = [...][]string{
@@ -15583,7 +15573,6 @@ var r5Lists = [...][]string{
 	{"specification", "specification.ofType(CodeableConcept)", "version", "version.ofType(string)"},
 	{"specification", "specification", "version", "version"},
 	{"Patient", "Practitioner", "RelatedPerson"},
-	{"specification", "specification", "", "version"},
 	{"Patient", "Practitioner"},
 	{"Device", "DeviceDefinition"},
 	{"ActivityDefinition", "PlanDefinition"},
@@ -15603,7 +15592,6 @@ var r5Lists = [...][]string{
 	{"ActivityDefinition", "ActorDefinition", "CapabilityStatement", "ChargeItemDefinition", "Citation", "CodeSystem", "CompartmentDefinition", "Composition", "ConceptMap", "ConditionDefinition", "Contract", "Device", "EventDefinition", "Evidence", "EvidenceReport", "EvidenceVariable", "ExampleScenario", "GraphDefinition", "ImplementationGuide", "Library", "Measure", "MessageDefinition", "NamingSystem", "ObservationDefinition", "OperationDefinition", "PlanDefinition", "Questionnaire", "Requirements", "ResearchStudy", "SearchParameter", "SpecimenDefinition", "StructureDefinition", "StructureMap", "SubscriptionTopic", "TerminologyCapabilities", "TestPlan", "TestScript", "ValueSet"},
 	{"relatesto", "code", "relation", "target"},
 	{"EpisodeOfCare"},
-	{"location", "location.reference", "", "period"},
 	{"Device", "Group", "HealthcareService", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"},
 	{"Condition", "DiagnosticReport", "ImmunizationRecommendation", "Observation", "Procedure"},
 	{"EnrollmentRequest"},
@@ -15625,7 +15613,6 @@ var r5Lists = [...][]string{
 	{"Immunization"},
 	{"Immunization", "ImmunizationEvaluation"},
 	{"AdministrableProductDefinition", "ManufacturedItemDefinition", "MedicinalProductDefinition"},
-	{"", "numerator", "", "denominator"},
 	{"SubstanceDefinition"},
 	{"Organization", "Patient"},
 	{"BiologicallyDerivedProduct", "Device", "InventoryItem", "Medication", "NutritionProduct"},
@@ -15643,7 +15630,6 @@ var r5Lists = [...][]string{
 	{"code", "code", "value-concept", "value.ofType(CodeableConcept)"},
 	{"code", "code", "value-date", "value.ofType(dateTime) | value.ofType(Period)"},
 	{"code", "code", "value-quantity", "value.ofType(Quantity)"},
-	{"code", "code", "", "value.ofType(string)"},
 	{"combo-code", "code", "combo-value-concept", "value.ofType(CodeableConcept)"},
 	{"combo-code", "code", "combo-value-quantity", "value.ofType(Quantity)"},
 	{"component-code", "code", "component-value-concept", "value.ofType(CodeableConcept)"},
@@ -15674,9 +15660,6 @@ var r5Lists = [...][]string{
 	{"Requirements"},
 	{"EvidenceVariable", "Group"},
 	{"EvidenceVariable", "Medication", "MedicinalProductDefinition", "SubstanceDefinition"},
-	{"", "state", "", "actual"},
-	{"", "state", "", "period"},
-	{"", "state", "", "period", "", "actual"},
 	{"PlanDefinition"},
 	{"Location", "Organization", "ResearchStudy"},
 	{"BiologicallyDerivedProduct", "Device", "Group", "Medication", "Patient", "Specimen", "Substance"},
@@ -15690,8 +15673,6 @@ var r5Lists = [...][]string{
 	{"Location", "Organization", "Patient", "RelatedPerson"},
 	{"HealthcareService", "Organization"},
 	{"TestScript"},
-	{"", "artifact", "", "conformance.ofType(CodeableConcept)"},
-	{"", "artifact", "", "phase.ofType(CodeableConcept)"},
 	{"subject"},
 	{"actor"},
 	{"agent"},
@@ -18768,7 +18749,7 @@ var r5Texts = [...]string{
 	"AdverseEvent.actuality",
 	"AdverseEvent.category",
 	"AdverseEvent.code",
-	"AdverseEvent.occurrence.ofType(dateTime) | AdverseEvent.occurrence.ofType(Period) | AdverseEvent.occurrence.ofType(Timing) | AdverseEvent.(start | requestedPeriod.start).first()",
+	"AdverseEvent.occurrence.ofType(dateTime) | AdverseEvent.occurrence.ofType(Period) | AdverseEvent.occurrence.ofType(Timing)",
 	"AdverseEvent.identifier",
 	"AdverseEvent.location",
 	"AdverseEvent.subject.where(resolve() is Patient)",
@@ -18785,7 +18766,7 @@ var r5Texts = [...]string{
 	"AllergyIntolerance.clinicalStatus",
 	"AllergyIntolerance.code | AllergyIntolerance.reaction.substance",
 	"AllergyIntolerance.criticality",
-	"AllergyIntolerance.recordedDate | AllergyIntolerance.(start | requestedPeriod.start).first()",
+	"AllergyIntolerance.recordedDate",
 	"AllergyIntolerance.identifier",
 	"last-date",
 	"AllergyIntolerance.lastOccurrence",
@@ -18848,7 +18829,7 @@ var r5Texts = [...]string{
 	"AuditEvent.basedOn",
 	"AuditEvent.category",
 	"AuditEvent.code",
-	"AuditEvent.(start | requestedPeriod.start).first() | AuditEvent.recorded",
+	"AuditEvent.recorded",
 	"AuditEvent.encounter",
 	"AuditEvent.entity.what",
 	"entity-role",
@@ -18930,7 +18911,7 @@ var r5Texts = [...]string{
 	"CarePlan.category",
 	"CarePlan.addresses.reference",
 	"CarePlan.custodian",
-	"CarePlan.(start | requestedPeriod.start).first() | CarePlan.period",
+	"CarePlan.period",
 	"CarePlan.encounter",
 	"CarePlan.goal",
 	"CarePlan.identifier",
@@ -19043,7 +19024,7 @@ var r5Texts = [...]string{
 	"ClaimResponse.requestor",
 	"ClaimResponse.status",
 	"ClaimResponse.use",
-	"ClinicalImpression.(start | requestedPeriod.start).first() | ClinicalImpression.date",
+	"ClinicalImpression.date",
 	"ClinicalImpression.encounter",
 	"finding-code",
 	"ClinicalImpression.finding.item.concept",
@@ -19145,7 +19126,7 @@ var r5Texts = [...]string{
 	"Composition.attester.party",
 	"Composition.author",
 	"Composition.category",
-	"Composition.(start | requestedPeriod.start).first() | Composition.date",
+	"Composition.date",
 	"Composition.encounter",
 	"Composition.section.entry",
 	"event-code",
@@ -19256,7 +19237,7 @@ var r5Texts = [...]string{
 	"Consent.category",
 	"Consent.controller",
 	"Consent.provision.data.reference",
-	"Consent.(start | requestedPeriod.start).first() | Consent.date",
+	"Consent.date",
 	"Consent.grantee",
 	"Consent.identifier",
 	"Consent.manager",
@@ -19405,7 +19386,7 @@ var r5Texts = [...]string{
 	"DiagnosticReport.category",
 	"DiagnosticReport.code",
 	"DiagnosticReport.conclusionCode",
-	"DiagnosticReport.(start | requestedPeriod.start).first() | DiagnosticReport.effective.ofType(dateTime) | DiagnosticReport.effective.ofType(Period)",
+	"DiagnosticReport.effective.ofType(dateTime) | DiagnosticReport.effective.ofType(Period)",
 	"DiagnosticReport.encounter",
 	"DiagnosticReport.identifier",
 	"DiagnosticReport.issued",
@@ -19431,7 +19412,7 @@ var r5Texts = [...]string{
 	"DocumentReference.context",
 	"DocumentReference.content.attachment.creation",
 	"DocumentReference.custodian",
-	"DocumentReference.(start | requestedPeriod.start).first() | DocumentReference.date",
+	"DocumentReference.date",
 	"DocumentReference.description",
 	"doc-status",
 	"DocumentReference.docStatus",
@@ -19467,7 +19448,7 @@ var r5Texts = [...]string{
 	"careteam",
 	"Encounter.careTeam",
 	"Encounter.class",
-	"Encounter.(start | requestedPeriod.start).first() | Encounter.actualPeriod",
+	"Encounter.actualPeriod",
 	"date-start",
 	"Encounter.actualPeriod.start",
 	"diagnosis-code",
@@ -19481,7 +19462,6 @@ var r5Texts = [...]string{
 	"Encounter.identifier",
 	"Encounter.length",
 	"Encounter.location.location",
-	"location-period",
 	"Encounter.partOf",
 	"Encounter.participant.actor",
 	"participant-type",
@@ -19520,7 +19500,7 @@ var r5Texts = [...]string{
 	"EnrollmentResponse.status",
 	"care-manager",
 	"EpisodeOfCare.careManager.where(resolve() is Practitioner)",
-	"EpisodeOfCare.(start | requestedPeriod.start).first() | EpisodeOfCare.period",
+	"EpisodeOfCare.period",
 	"EpisodeOfCare.diagnosis.condition.concept",
 	"EpisodeOfCare.diagnosis.condition.reference",
 	"EpisodeOfCare.identifier",
@@ -19621,7 +19601,7 @@ var r5Texts = [...]string{
 	"ExplanationOfBenefit.status",
 	"ExplanationOfBenefit.item.detail.subDetail.udi",
 	"FamilyMemberHistory.condition.code",
-	"FamilyMemberHistory.(start | requestedPeriod.start).first() | FamilyMemberHistory.date",
+	"FamilyMemberHistory.date",
 	"FamilyMemberHistory.identifier",
 	"FamilyMemberHistory.instantiatesCanonical",
 	"FamilyMemberHistory.instantiatesUri",
@@ -19631,7 +19611,7 @@ var r5Texts = [...]string{
 	"FamilyMemberHistory.status",
 	"Flag.author",
 	"Flag.category",
-	"Flag.(start | requestedPeriod.start).first() | Flag.period",
+	"Flag.period",
 	"Flag.encounter",
 	"Flag.identifier",
 	"Flag.subject.where(resolve() is Patient)",
@@ -19739,7 +19719,7 @@ var r5Texts = [...]string{
 	"ImagingStudy.started",
 	"ImagingStudy.status",
 	"ImagingStudy.subject",
-	"Immunization.(start | requestedPeriod.start).first() | (Immunization.occurrence.ofType(dateTime))",
+	"(Immunization.occurrence.ofType(dateTime))",
 	"Immunization.identifier",
 	"Immunization.location",
 	"Immunization.lotNumber",
@@ -19759,7 +19739,7 @@ var r5Texts = [...]string{
 	"Immunization.protocolApplied.targetDisease",
 	"vaccine-code",
 	"Immunization.vaccineCode",
-	"ImmunizationEvaluation.(start | requestedPeriod.start).first() | ImmunizationEvaluation.date",
+	"ImmunizationEvaluation.date",
 	"dose-status",
 	"ImmunizationEvaluation.doseStatus",
 	"ImmunizationEvaluation.identifier",
@@ -19768,7 +19748,7 @@ var r5Texts = [...]string{
 	"ImmunizationEvaluation.patient",
 	"ImmunizationEvaluation.status",
 	"ImmunizationEvaluation.targetDisease",
-	"ImmunizationRecommendation.(start | requestedPeriod.start).first() | ImmunizationRecommendation.date",
+	"ImmunizationRecommendation.date",
 	"ImmunizationRecommendation.identifier",
 	"ImmunizationRecommendation.recommendation.supportingPatientInformation",
 	"ImmunizationRecommendation.patient",
@@ -19804,12 +19784,8 @@ var r5Texts = [...]string{
 	"Ingredient.status",
 	"strength-concentration-quantity",
 	"Ingredient.substance.strength.concentration.ofType(Quantity)",
-	"strength-concentration-ratio",
-	"Ingredient.substance.strength.concentration.ofType(Ratio)",
 	"strength-presentation-quantity",
 	"Ingredient.substance.strength.presentation.ofType(Quantity)",
-	"strength-presentation-ratio",
-	"Ingredient.substance.strength.presentation.ofType(Ratio)",
 	"Ingredient.substance.code.reference",
 	"substance-code",
 	"Ingredient.substance.code.concept",
@@ -19846,7 +19822,7 @@ var r5Texts = [...]string{
 	"InventoryReport.inventoryListing.item.item.reference",
 	"InventoryReport.status",
 	"Invoice.account",
-	"Invoice.(start | requestedPeriod.start).first() | Invoice.date",
+	"Invoice.date",
 	"Invoice.identifier",
 	"Invoice.issuer",
 	"Invoice.participant.actor",
@@ -19888,7 +19864,7 @@ var r5Texts = [...]string{
 	"Linkage.author",
 	"Linkage.item.resource",
 	"List.code",
-	"List.(start | requestedPeriod.start).first() | List.date",
+	"List.date",
 	"empty-reason",
 	"List.emptyReason",
 	"List.encounter",
@@ -19946,7 +19922,7 @@ var r5Texts = [...]string{
 	"Measure.topic",
 	"Measure.url",
 	"Measure.version",
-	"MeasureReport.(start | requestedPeriod.start).first() | MeasureReport.date",
+	"MeasureReport.date",
 	"evaluated-resource",
 	"MeasureReport.evaluatedResource",
 	"MeasureReport.identifier",
@@ -20139,7 +20115,7 @@ var r5Texts = [...]string{
 	"NamingSystem.uniqueId.value",
 	"NamingSystem.version",
 	"NutritionIntake.code",
-	"NutritionIntake.(start | requestedPeriod.start).first() | NutritionIntake.occurrence.ofType(dateTime) | NutritionIntake.occurrence.ofType(Period)",
+	"NutritionIntake.occurrence.ofType(dateTime) | NutritionIntake.occurrence.ofType(Period)",
 	"NutritionIntake.encounter",
 	"NutritionIntake.identifier",
 	"nutrition",
@@ -20172,7 +20148,6 @@ var r5Texts = [...]string{
 	"Observation.code",
 	"code-value-date",
 	"code-value-quantity",
-	"code-value-string",
 	"combo-code",
 	"Observation.code | Observation.component.code",
 	"combo-code-value-concept",
@@ -20200,7 +20175,7 @@ var r5Texts = [...]string{
 	"Observation.component.value.ofType(Reference)",
 	"data-absent-reason",
 	"Observation.dataAbsentReason",
-	"Observation.(start | requestedPeriod.start).first() | Observation.effective.ofType(dateTime) | Observation.effective.ofType(Period) | Observation.effective.ofType(Timing) | Observation.effective.ofType(instant)",
+	"Observation.effective.ofType(dateTime) | Observation.effective.ofType(Period) | Observation.effective.ofType(Timing) | Observation.effective.ofType(instant)",
 	"Observation.derivedFrom",
 	"Observation.device",
 	"Observation.encounter",
@@ -20432,7 +20407,7 @@ var r5Texts = [...]string{
 	"Procedure.basedOn",
 	"Procedure.category",
 	"Procedure.code",
-	"Procedure.(start | requestedPeriod.start).first() | Procedure.occurrence.ofType(dateTime) | Procedure.occurrence.ofType(Period) | Procedure.occurrence.ofType(Timing)",
+	"Procedure.occurrence.ofType(dateTime) | Procedure.occurrence.ofType(Period) | Procedure.occurrence.ofType(Timing)",
 	"Procedure.encounter",
 	"Procedure.identifier",
 	"Procedure.instantiatesCanonical",
@@ -20572,9 +20547,6 @@ var r5Texts = [...]string{
 	"ResearchStudy.objective.type",
 	"ResearchStudy.partOf",
 	"ResearchStudy.phase",
-	"progress-status-state-actual",
-	"progress-status-state-period",
-	"progress-status-state-period-actual",
 	"ResearchStudy.protocol",
 	"recruitment-actual",
 	"ResearchStudy.recruitment.actualNumber",
@@ -20586,7 +20558,7 @@ var r5Texts = [...]string{
 	"study-design",
 	"ResearchStudy.studyDesign",
 	"ResearchStudy.title",
-	"ResearchSubject.(start | requestedPeriod.start).first() | ResearchSubject.period",
+	"ResearchSubject.period",
 	"ResearchSubject.identifier",
 	"ResearchSubject.subject.where(resolve() is Patient)",
 	"ResearchSubject.status",
@@ -20616,7 +20588,7 @@ var r5Texts = [...]string{
 	"Resource.meta.tag",
 	"_type",
 	"RiskAssessment.condition",
-	"RiskAssessment.(start | requestedPeriod.start).first() | (RiskAssessment.occurrence.ofType(dateTime))",
+	"(RiskAssessment.occurrence.ofType(dateTime))",
 	"RiskAssessment.encounter",
 	"RiskAssessment.identifier",
 	"RiskAssessment.method",
@@ -20805,7 +20777,7 @@ var r5Texts = [...]string{
 	"SupplyDelivery.status",
 	"SupplyDelivery.supplier",
 	"SupplyRequest.category",
-	"SupplyRequest.(start | requestedPeriod.start).first() | SupplyRequest.authoredOn",
+	"SupplyRequest.authoredOn",
 	"SupplyRequest.identifier",
 	"SupplyRequest.deliverFor",
 	"SupplyRequest.requester",
@@ -20875,8 +20847,6 @@ var r5Texts = [...]string{
 	"TestScript.publisher",
 	"scope-artifact",
 	"TestScript.scope.artifact",
-	"scope-artifact-conformance",
-	"scope-artifact-phase",
 	"TestScript.status",
 	"testscript-capability",
 	"TestScript.metadata.capability.description",

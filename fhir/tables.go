@@ -45,8 +45,10 @@ func (v Version) tables() *tables {
 		return &r4b
 	case R5:
 		return &r5
+	case STU3:
+		return &stu3
 	}
-	return &none // STU3 has none yet: it knows no type, so nothing is served
+	return &none // no release: it knows no type, so nothing is served
 }
 
 var none = tables{typeIndex: func(string) int { return -1 }, lists: [][]string{{}}, types: []typeRow{{}}}

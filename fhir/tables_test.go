@@ -53,9 +53,11 @@ func TestElements(t *testing.T) {
 	}
 }
 
+var releases = []Version{R4, R4B, R5, STU3}
+
 // Every element's type has rows of its own, or a walk would end in the dark.
 func TestElementTypesResolve(t *testing.T) {
-	for _, v := range []Version{R4, R4B, R5} {
+	for _, v := range releases {
 		tab := v.tables()
 		for _, row := range tab.types[:len(tab.types)-1] {
 			for e := range v.Elements(tab.texts[row.name]) {
@@ -70,7 +72,7 @@ func TestElementTypesResolve(t *testing.T) {
 // A package of definitions that has more than the release would let unknown
 // members through a view (PSD-03).
 func TestReleasesAreAsPublished(t *testing.T) {
-	for v, want := range map[Version]int{R4: 146, R4B: 141, R5: 158, STU3: 0} {
+	for v, want := range map[Version]int{R4: 146, R4B: 141, R5: 158, STU3: 117} {
 		if got := len(v.ResourceTypes()); got != want {
 			t.Errorf("%s has %d resource types, want %d", v, got, want)
 		}
@@ -89,11 +91,13 @@ func TestReleasesAreAsPublished(t *testing.T) {
 
 // Every component of a composite can be looked up where the composite stands.
 func TestComponentsResolve(t *testing.T) {
-	for _, typ := range R4.ResourceTypes() {
-		for p := range R4.SearchParams(typ) {
-			for _, c := range p.Components {
-				if _, ok := R4.SearchParam(typ, c.Code); !ok {
-					t.Errorf("%s.%s: component %q is no parameter", typ, p.Code, c.Code)
+	for _, v := range releases {
+		for _, typ := range v.ResourceTypes() {
+			for p := range v.SearchParams(typ) {
+				for _, c := range p.Components {
+					if _, ok := v.SearchParam(typ, c.Code); !ok {
+						t.Errorf("%s %s.%s: component %q is no parameter", v, typ, p.Code, c.Code)
+					}
 				}
 			}
 		}
@@ -127,18 +131,21 @@ func TestSearchParams(t *testing.T) {
 // FHIR-24: the compartment is the published one (66 types), not the copy that
 // ships beside it (67), and every parameter it names exists.
 func TestCompartments(t *testing.T) {
-	sizes := map[string]int{}
-	for _, r := range r4.compartments {
-		name, typ := r4.texts[r.name], r4.texts[r.typ]
-		sizes[name]++
-		for _, p := range r4.lists[r.params] {
-			if _, ok := R4.SearchParam(typ, p); !ok {
-				t.Errorf("compartment %s: %s has no parameter %s", name, typ, p)
+	for v, want := range map[Version]int{R4: 66, R4B: 66, R5: 73, STU3: 64} {
+		sizes := map[string]int{}
+		tab := v.tables()
+		for _, r := range tab.compartments {
+			name, typ := tab.texts[r.name], tab.texts[r.typ]
+			sizes[name]++
+			for _, p := range tab.lists[r.params] {
+				if _, ok := v.SearchParam(typ, p); !ok {
+					t.Errorf("%s, compartment %s: %s has no parameter %s", v, name, typ, p)
+				}
 			}
 		}
-	}
-	if sizes["Patient"] != 66 || len(sizes) != 5 {
-		t.Errorf("compartments have %v types", sizes)
+		if sizes["Patient"] != want || len(sizes) != 5 {
+			t.Errorf("%s: compartments have %v types", v, sizes)
+		}
 	}
 	if got, in := R4.Compartment("Patient", "Coverage"); !in || !slices.Equal(got, []string{"beneficiary", "payor", "policy-holder", "subscriber"}) {
 		t.Errorf("B-05: Coverage is in by %v %v", got, in)

@@ -89,6 +89,9 @@ func typesOf(s structure) []typeRow {
 			continue
 		}
 		row.typ = typeOf(e)
+		if row.typ == "" && s.Kind == "primitive-type" {
+			row.typ = s.Name // STU3 tells the value's type in extensions alone
+		}
 		if name == "id" && s.Kind == "resource" && parent == s.Name {
 			row.typ = "id" // R4 prints "string" here; the type of Resource.id is id
 		}
@@ -181,6 +184,10 @@ func (t *table) addParams(params []parameter, refs references) {
 			for _, c := range p.Component {
 				row.components = append(row.components, [2]string{byURL[c.Definition], c.Expression})
 			}
+			if slices.ContainsFunc(row.components, func(c [2]string) bool { return c[0] == "" }) {
+				log.Printf("%s.%s is left out: no parameter defines one of its components", base, p.Code)
+				continue
+			}
 			if !slices.ContainsFunc(t.types[i].params, func(r paramRow) bool { return r.code == row.code }) {
 				t.types[i].params = append(t.types[i].params, row)
 			}
@@ -194,7 +201,7 @@ func (t *table) addParams(params []parameter, refs references) {
 // expressionFor keeps of a parameter shared by many types the alternatives
 // that speak of one of them.
 func expressionFor(base string, p parameter) string {
-	var keep []string
+	var keep, bare []string
 	for _, part := range alternatives(p.Expression) {
 		first := strings.TrimLeft(part, "( ")
 		end := strings.IndexAny(first+".", ". )")
@@ -202,8 +209,11 @@ func expressionFor(base string, p parameter) string {
 		case head == base || head == "Resource" || head == "DomainResource":
 			keep = append(keep, part)
 		case !slices.Contains(p.Base, head) && part != "":
-			keep = append(keep, base+"."+part) // InsurancePlan's "name | alias"
+			bare = append(bare, base+"."+part) // InsurancePlan's "name | alias"
 		}
+	}
+	if len(keep) == 0 {
+		keep = bare // of R5's "date", which is of many types, it is Appointment's
 	}
 	return strings.Join(keep, " | ")
 }
@@ -234,6 +244,11 @@ func (t *table) addCompartment(c compartment) {
 			continue
 		}
 		params := slices.DeleteFunc(slices.Clone(r.Param), func(p string) bool { return p == "{def}" })
+		for i, p := range params {
+			if strings.Contains(p, ".") {
+				params[i] = "patient" // STU3's chains say "is about something of the patient's", which no resource tells by itself
+			}
+		}
 		slices.Sort(params)
 		t.compartments = append(t.compartments, compartmentRow{c.Code, r.Code, slices.Compact(params)})
 	}

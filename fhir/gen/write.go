@@ -128,9 +128,6 @@ func (w *writer) param(typ string, p paramRow) {
 	}
 	var parts []string
 	for _, c := range p.components {
-		if c[0] == "" {
-			log.Printf("%s.%s: a component that no parameter defines", typ, p.code)
-		}
 		parts = append(parts, c[0], c[1])
 	}
 	fmt.Fprintf(w, "{%d, %d, %d, %d, %d}, // %s.%s\n", w.text(p.code), w.text(p.expression), w.list(p.targets), w.list(parts), kind, typ, p.code)

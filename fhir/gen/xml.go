@@ -74,6 +74,9 @@ func member(d *xml.Decoder, tok xml.StartElement, parent string, v map[string]an
 	if err != nil {
 		return err
 	}
+	if value == nil && name == "code" && parent == "type" {
+		return nil // STU3's primitive values and ids: the type is in extensions, and none of FHIR's
+	}
 	if value == nil {
 		value = below
 	}

@@ -33,19 +33,18 @@ func (p path) String() string {
 }
 
 // compileExpression resolves the FHIRPath of a search parameter against the
-// type tables. It reads the subset that R4's definitions use: paths, unions,
+// type tables. It reads the subset that the definitions use: paths, unions,
 // `as`, `as()`, `ofType()`, `where(m='v')`, `where(resolve() is T)` and `[0]`.
 // Anything else is an error, for half an expression selects other elements.
 func compileExpression(v fhir.Version, root, expression string) ([]path, error) {
-	if expression == "Patient.deceased.exists() and Patient.deceased != false" {
+	if died := root + ".deceased"; expression == died+".exists() and "+died+" != false" || expression == died+".exists()" {
 		return []path{
 			{steps: []step{{name: "deceasedBoolean"}}, typ: "boolean"},
 			{steps: []step{{name: "deceasedDateTime"}}, typ: "dateTime", any: true},
 		}, nil
 	}
 	var paths []path
-	for part := range strings.SplitSeq(expression, "|") {
-		part = strings.TrimSpace(part)
+	for _, part := range union(expression) {
 		c := compiler{v: v, root: root, rest: part}
 		if part == "" {
 			return nil, fmt.Errorf("expression is empty")
@@ -57,6 +56,26 @@ func compileExpression(v fhir.Version, root, expression string) ([]path, error) 
 		paths = append(paths, found...)
 	}
 	return paths, nil
+}
+
+// union cuts an expression at its outermost "|".
+func union(expression string) []string {
+	var parts []string
+	depth, from := 0, 0
+	for i := range len(expression) {
+		switch expression[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case '|':
+			if depth == 0 {
+				parts = append(parts, strings.TrimSpace(expression[from:i]))
+				from = i + 1
+			}
+		}
+	}
+	return append(parts, strings.TrimSpace(expression[from:]))
 }
 
 // branch is a path in the making; choice holds the bare name of a choice
@@ -75,26 +94,24 @@ type compiler struct {
 
 func (c *compiler) compile() ([]path, error) {
 	c.branches = []branch{{path: path{typ: c.root}}}
-	if inner, ok := strings.CutPrefix(c.rest, "("); ok {
-		inner, after, ok := strings.Cut(inner, ")")
-		if !ok {
-			return nil, fmt.Errorf("parenthesis is not closed")
-		}
-		elements, typ, cast := strings.Cut(inner, " as ")
-		c.rest = elements
-		if err := c.walk(true); err != nil {
+	inner, after := c.rest, ""
+	if strings.HasPrefix(c.rest, "(") {
+		var err error
+		if inner, err = c.argument(); err != nil {
 			return nil, err
 		}
-		if cast {
-			c.cast(typ)
-		}
-		c.rest = strings.TrimPrefix(after, ".")
-		if c.rest != "" {
-			if err := c.walk(false); err != nil {
-				return nil, err
-			}
-		}
-	} else if err := c.walk(true); err != nil {
+		after = strings.TrimPrefix(c.rest, ".")
+	}
+	elements, typ, cast := strings.Cut(inner, " as ")
+	c.rest = elements
+	if err := c.walk(true); err != nil {
+		return nil, err
+	}
+	if cast {
+		c.cast(typ)
+	}
+	c.rest = after
+	if err := c.walk(false); err != nil {
 		return nil, err
 	}
 	c.settle()
@@ -221,10 +238,13 @@ func (b branch) to(e fhir.ElementInfo) branch {
 func (c *compiler) cast(typ string) {
 	next := c.branches[:0:0]
 	c.settle()
-	if typ == "DateTime" { // as R4 writes it in code-value-date
-		typ = "dateTime"
+	if c.v.Kind(typ) == fhir.Unknown { // "DateTime", as R4 writes it in code-value-date, and STU3 often
+		typ = strings.ToLower(typ[:min(1, len(typ))]) + typ[min(1, len(typ)):]
 	}
 	for _, b := range c.branches {
+		if b.typ == "Resource" && c.v.KnownType(typ) { // an entry of R5's Bundle; nothing compares resources
+			b.typ = typ
+		}
 		if b.typ == typ {
 			next = append(next, b)
 		}
