@@ -23,8 +23,7 @@ type Config struct {
 	PublicURL string `yaml:"public_url" required:"https://fhir.example.org/r4"`
 	// Embedded stores.
 	State State `yaml:"state"`
-	// Who may use /api/v1 on the admin listener; left out: nobody. This version
-	// checks it and has no /api/v1.
+	// Who may use /api/v1 on the admin listener; left out: nobody.
 	AdminAuth *AdminAuth `yaml:"admin_auth"`
 	// Browser applications that may call the gateway.
 	CORS CORS `yaml:"cors"`
@@ -64,10 +63,13 @@ type Config struct {
 	written map[string]string // values that named a variable, as written, by key
 }
 
-// State is where the embedded stores (vault, grants, index) keep their files.
+// State is where the stores (vault, grants, reviews, blocks) are.
 type State struct {
-	// Directory, made when missing.
+	// Directory of their files, made when missing.
 	Dir string `yaml:"dir" default:"var/state" path:"made"`
+	// postgres://user@host/database: grants, reviews and blocks are there, for
+	// several replicas, and not in dir. A password stands in ${NAME}.
+	URL string `yaml:"url"`
 	// Encrypts the stores; left out: derived from the sealing key.
 	KeyFile string `yaml:"key_file" path:"key"`
 }

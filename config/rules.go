@@ -26,6 +26,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkPolicyData(&c.Policy)
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)
+	l.checkStateURL(c.State.URL)
 }
 
 func (l *loader) checkListeners(c *Config) {
@@ -191,6 +192,20 @@ func (l *loader) checkState(state string) {
 		l.report("limits.state", "is neither memory nor a Redis URL; write memory or redis://host:6379/0")
 	} else if u.Scheme == "redis" && u.User != nil && !loopback(u.Hostname()) {
 		l.report("limits.state", "sends a password unprotected; write rediss://")
+	}
+}
+
+func (l *loader) checkStateURL(text string) {
+	if text == "" || l.failed("state.url") {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Hostname() == "" || len(u.Path) < 2 || u.Fragment != "" {
+		l.report("state.url", "is no PostgreSQL URL; write postgres://user@host:5432/database, or leave it out for a file in state.dir")
+		return
+	}
+	if mode := u.Query().Get("sslmode"); !loopback(u.Hostname()) && mode != "require" && mode != "verify-ca" && mode != "verify-full" {
+		l.report("state.url", "may travel unprotected; add ?sslmode=verify-full")
 	}
 }
 

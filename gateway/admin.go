@@ -5,11 +5,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/gorilla/mux"
 )
 
-// adminHandler serves the admin listener: health, metrics and reload.
+// adminHandler serves the admin listener: health, metrics, reload and the admin
+// API.
 func (p *Process) adminHandler() http.Handler {
 	r := mux.NewRouter()
 	r.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -18,6 +20,7 @@ func (p *Process) adminHandler() http.Handler {
 	r.HandleFunc("/readyz", p.readyz).Methods(http.MethodGet)
 	r.Handle("/metrics", p.metrics.handler()).Methods(http.MethodGet)
 	r.HandleFunc("/-/reload", p.reloadNow).Methods(http.MethodPost)
+	p.api(r)
 	return r
 }
 
@@ -34,7 +37,7 @@ type readiness struct {
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := p.live.Load()
 	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), Problems: map[string]string{}}
-	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy()} {
+	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy(), "state": p.stores.hearing(time.Now())} {
 		if err != nil {
 			r.Ready, r.Problems[name] = false, err.Error()
 		}
@@ -54,7 +57,7 @@ func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 func (p *Process) reloadNow(w http.ResponseWriter, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	addr, perr := netip.ParseAddr(host)
-	if err != nil || perr != nil || !addr.Unmap().IsLoopback() || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+	if err != nil || perr != nil || !addr.Unmap().IsLoopback() || browser(r) {
 		writeJSON(w, http.StatusForbidden, map[string]string{"error": "reload is open from loopback alone"})
 		return
 	}
@@ -64,6 +67,11 @@ func (p *Process) reloadNow(w http.ResponseWriter, r *http.Request) {
 	}
 	s := p.live.Load()
 	writeJSON(w, http.StatusOK, map[string]string{"config": s.cfg.Hash, "policy": s.policy.Revision()})
+}
+
+// browser tells whether a browser sent the request.
+func browser(r *http.Request) bool {
+	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

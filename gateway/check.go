@@ -37,9 +37,6 @@ func Check(path string, out io.Writer) error {
 	if s.policy.NeedsContent() {
 		notes = append(notes, "a rule reads input.resource.content, so every resource is handed to policy whole, which is slow")
 	}
-	if cfg.AdminAuth != nil {
-		notes = append(notes, "admin_auth: this version has no admin API, so nothing is opened by it")
-	}
 	notes = append(notes, "audit.retention: this version deletes no record, however old")
 	for _, note := range notes {
 		fmt.Fprintf(out, "%s: %s\n", path, note)

@@ -16,6 +16,10 @@ func Codes() []fhir.Code {
 }
 
 var codes = []fhir.Code{
+	{Code: "admin.browser", Status: 403, Meaning: "A browser sent the request; the admin API is for tools."},
+	{Code: "admin.not-found", Status: 404, Meaning: "The admin API has no such path or method, or what the path names is not there."},
+	{Code: "admin.off", Status: 403, Meaning: "The configuration has no admin_auth, so the admin API is closed."},
+	{Code: "admin.role", Status: 403, Meaning: "The token does not hold the admin role that this needs."},
 	{Code: "audit.unavailable", Status: 503, Meaning: "The access could not be recorded, so it was not given. After a write the status is 500: the change was made and its outcome could not be recorded."},
 	{Code: "batch.too-long", Status: 413, Meaning: "The answer to an entry is too long for a batch; ask for it by itself."},
 	{Code: "conditional.ambiguous", Status: 412, Meaning: "The criteria of a conditional interaction match more than one resource that you may see."},
@@ -42,6 +46,7 @@ var codes = []fhir.Code{
 	{Code: "request.base", Status: 404, Meaning: "The path is not below the FHIR base."},
 	{Code: "request.encoding", Status: 415, Meaning: "The body has a Content-Encoding; send it plain."},
 	{Code: "request.host", Status: 421, Meaning: "The gateway does not answer for the host that the request names."},
+	{Code: "request.json", Status: 400, Meaning: "The body is not the JSON object that belongs here."},
 	{Code: "request.target", Status: 400, Meaning: "The request line holds more than a path and a query."},
 	{Code: "request.too-long", Status: 413, Meaning: "The body is longer than the gateway takes."},
 	{Code: "request.upgrade", Status: 400, Meaning: "The connection cannot be upgraded to another protocol."},

@@ -62,7 +62,8 @@ const errorsHead = `# Errors
 Every answer that is not what was asked for is a FHIR OperationOutcome. Its
 ` + "`issue.details.coding`" + ` has the system ` + "`urn:gatehouse:outcome`" + ` and one of these codes, which
 stay the same from release to release; ` + "`issue.details.text`" + ` says what to do next, and
-` + "`X-Request-Id`" + ` names the request in the gateway's log and audit trail.
+` + "`X-Request-Id`" + ` names the request in the gateway's log and audit trail. The admin API answers
+` + "`{\"error\": text, \"code\": code}`" + ` instead.
 
 An instance that may not be seen is answered as one that does not exist, to the
 byte: there is no code that tells the two apart.

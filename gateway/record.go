@@ -17,8 +17,10 @@ import (
 // made durable. Nothing is released before the record that names it.
 
 // identify notes who asks.
-func (x *exchange) identify(s *auth.Subject) {
-	x.record.Caller = audit.Caller{Issuer: s.Issuer, Subject: s.ID, Client: s.Client, User: s.FHIRUser,
+func (x *exchange) identify(s *auth.Subject) { x.record.Caller = recordOf(s) }
+
+func recordOf(s *auth.Subject) audit.Caller {
+	return audit.Caller{Issuer: s.Issuer, Subject: s.ID, Client: s.Client, User: s.FHIRUser,
 		Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: s.TokenID}
 }
 

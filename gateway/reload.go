@@ -113,11 +113,15 @@ const readyWait = 10 * time.Second
 func (p *Process) sameProcess(old, next *config.Config) error {
 	for _, f := range []struct{ key, old, next string }{
 		{"listen", old.Listen, next.Listen}, {"admin", old.Admin, next.Admin},
+		{"state.dir", old.State.Dir, next.State.Dir}, {"state.key_file", old.State.KeyFile, next.State.KeyFile},
 		{"audit.dir", old.Audit.Dir, next.Audit.Dir}, {"audit.key_file", old.Audit.KeyFile, next.Audit.KeyFile},
 	} {
 		if f.old != f.next {
 			return fmt.Errorf("%s cannot change while running: restart to move it from %s to %s", f.key, f.old, f.next)
 		}
+	}
+	if old.State.URL != next.State.URL { // not quoted: it may hold a password
+		return errors.New("state.url cannot change while running: restart to move it")
 	}
 	o, err := AuditOptions(next)
 	if err != nil {

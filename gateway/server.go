@@ -86,6 +86,9 @@ func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
 	if p.admin, err = net.Listen("tcp", cfg.Admin); err != nil {
 		return fmt.Errorf("listen for admin: %w", err)
 	}
+	if err := p.stores.open(context.Background(), cfg); err != nil {
+		return err
+	}
 	s.hosts.add(p.public.Addr().String())
 	s.start()
 	p.live.Store(s)
@@ -121,6 +124,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
 	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })
+	group.Go(func() error { return p.follow(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())
 }

@@ -2,13 +2,16 @@ package gateway
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/seal"
+	"gatehouse/gateway/state"
 	"gatehouse/gateway/view"
 )
 
@@ -53,6 +56,12 @@ type stores struct {
 	mu     sync.Mutex
 	opened view.Vault
 	done   func() error
+
+	shared    *state.Store
+	listeners map[string][]func(state.Row) // by kind
+	polling   sync.Mutex
+	version   int64        // of shared, up to which the listeners know; polling guards it
+	polled    atomic.Int64 // Unix nanoseconds
 }
 
 // vault is the store of pseudonyms that cannot be computed, opened when the
@@ -73,8 +82,12 @@ func (s *stores) vault(cfg *config.Config) (view.Vault, error) {
 func (s *stores) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done == nil {
-		return nil
+	var errs []error
+	if s.done != nil {
+		errs = append(errs, s.done())
 	}
-	return s.done()
+	if s.shared != nil {
+		errs = append(errs, s.shared.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -31,6 +31,7 @@ var parts = map[string][]string{
 	"relation":      nil, // reads FHIR through a Source that gateway injects
 	"scope":         nil,
 	"seal":          nil,
+	"state":         nil,
 	"upstream":      {"policy"}, // for the Permit
 	"view":          {"view/compat"},
 	"view/compat":   nil,

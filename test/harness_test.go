@@ -34,7 +34,7 @@ type house struct {
 }
 
 // openHouse starts a gateway whose configuration is the usual one with changes
-// laid over it.
+// laid over it; %ISSUER% in them is its issuer.
 func openHouse(t *testing.T, changes ...string) *house {
 	t.Helper()
 	issuer, err := authtest.New()
@@ -94,7 +94,7 @@ audit: {dir: audit, key_file: audit.key}
 	if !strings.Contains(strings.Join(changes, "\n"), "consent:") {
 		text += "consent: {source: none, default: permit}\n"
 	}
-	return text + strings.Join(changes, "\n") + "\n"
+	return text + strings.ReplaceAll(strings.Join(changes, "\n"), "%ISSUER%", h.issuer.URL) + "\n"
 }
 
 func (h *house) write(name, text string) {

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/gateway/state"
+
+	"go.uber.org/zap"
+)
+
+// OpenState opens the store of grants, reviews and blocks of a configuration;
+// the gateway may be running on it.
+func OpenState(cfg *config.Config) (*state.Store, error) {
+	o := state.Options{Dir: cfg.State.Dir, URL: cfg.State.URL}
+	var err error
+	if cfg.State.KeyFile != "" {
+		o.Key, err = config.ReadKey(cfg.State.KeyFile)
+	} else {
+		o.Key, err = derived(cfg, "state")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state key: %w", err)
+	}
+	return state.Open(o)
+}
+
+// state is the open store; open has opened it.
+func (s *stores) state() *state.Store { return s.shared }
+
+// open opens the state store and reads all of it: who is blocked is refused from
+// the first request on.
+func (s *stores) open(ctx context.Context, cfg *config.Config) error {
+	var err error
+	if s.shared, err = OpenState(cfg); err != nil {
+		return err
+	}
+	return s.poll(ctx)
+}
+
+// listen has f called with every row of a kind, those there already included,
+// and with each change of one; its Value is nil when it is gone. Calls come one
+// after another. To be called before open.
+func (s *stores) listen(kind string, f func(state.Row)) {
+	if s.listeners == nil {
+		s.listeners = map[string][]func(state.Row){}
+	}
+	s.listeners[kind] = append(s.listeners[kind], f)
+}
+
+// poll hands what has changed since the last poll to the listeners. Whoever
+// writes calls it, so that this process acts on its own word at once.
+func (s *stores) poll(ctx context.Context) error {
+	s.polling.Lock() // or changes could be handed on in the wrong order
+	defer s.polling.Unlock()
+	version, err := s.shared.Since(ctx, s.version, func(kind string, r state.Row) error {
+		for _, f := range s.listeners[kind] {
+			f(r)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.version = version
+	s.polled.Store(time.Now().UnixNano())
+	return nil
+}
+
+// pollEvery is how often a replica looks for what others have decided: it acts
+// within two seconds (issue 7 point 9).
+const pollEvery = time.Second
+
+// stale is how long a replica may have heard nothing before it is not ready.
+const stale = 5 * time.Second
+
+var errStale = errors.New("the state store cannot be read: blocks and grants made elsewhere are not heard of")
+
+// hearing is nil while the state store is read.
+func (s *stores) hearing(now time.Time) error {
+	if now.Sub(time.Unix(0, s.polled.Load())) > stale {
+		return errStale
+	}
+	return nil
+}
+
+// follow polls until ctx ends.
+func (p *Process) follow(ctx context.Context) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	well := true
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		within, cancel := context.WithTimeout(ctx, stale)
+		err := p.stores.poll(within)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			p.metrics.alarm("state.unavailable")
+			if well {
+				p.log.Error("the state store cannot be read", zap.Error(err))
+			}
+		}
+		well = err == nil
+	}
+}
