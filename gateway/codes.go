@@ -79,7 +79,6 @@ var codes = []fhir.Code{
 	{Code: "token.proof", Status: 401, Meaning: "The DPoP proof of a token does not hold."},
 	{Code: "token.revoked", Status: 401, Meaning: "The token was ended before its time."},
 	{Code: "transaction.denied", Status: 403, Meaning: "An entry of the transaction may not be carried out, so none was."},
-	{Code: "transaction.read", Status: 400, Meaning: "A transaction here holds no reads or searches; put them in a batch."},
 	{Code: "transaction.twice", Status: 400, Meaning: "Two entries of the transaction are about the same resource."},
 	{Code: "upstream.busy", Status: 503, Meaning: "The FHIR server behind the gateway is busy. Retry-After says how long to wait."},
 	{Code: "upstream.invalid", Status: 502, Meaning: "The FHIR server behind the gateway gave an answer that cannot be judged."},

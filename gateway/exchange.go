@@ -34,7 +34,6 @@ type exchange struct {
 	record  audit.Record
 	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
-	parts   bool // an entry of a batch is being served
 	sent    bool // a change has been sent
 	quiet   bool // counted elsewhere: no record of its own
 }
@@ -112,7 +111,7 @@ func (x *exchange) logLine(status int, code string) {
 // fails, the answer is 503 whatever it would have been (DESIGN §2.11).
 func (x *exchange) refuse(err error) {
 	f := asFailure(err)
-	x.failed, x.parts = f, false
+	x.failed = f
 	if x.out.began {
 		// Part of an answer is out. A well-formed short Bundle would be
 		// believed: reset the connection instead.

@@ -80,7 +80,12 @@ func (x *exchange) serve(ctx context.Context, a *fhir.Access, out output) error 
 	if err != nil {
 		return err
 	}
-	switch a.Interaction {
+	return x.carryOut(ctx, m, out)
+}
+
+// carryOut does what prepare has left possible.
+func (x *exchange) carryOut(ctx context.Context, m *matter, out output) error {
+	switch m.access.Interaction {
 	case fhir.Read, fhir.VRead:
 		return x.read(ctx, m, out)
 	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:

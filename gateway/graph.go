@@ -14,21 +14,29 @@ import (
 // graph are the steps of a transaction, whose resources refer to each other.
 type graph []*step
 
+// writes tells a change from what only looks. In a transaction the latter sees
+// what the former have left (https://hl7.org/fhir/R4/http.html#trules).
+func writes(a *fhir.Access) bool {
+	switch a.Interaction {
+	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
+		return true
+	}
+	return false
+}
+
 // plan names each entry's resource: criteria are resolved to ids first, so that
 // the judged graph is the one that is sent (W-18).
 func (x *exchange) plan(ctx context.Context, a *fhir.Access) (graph, error) {
 	steps := make(graph, 0, len(a.Entries))
 	names := make(map[string]*step, len(a.Entries))
 	for _, e := range a.Entries {
-		switch e.Access.Interaction {
-		case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
-		default:
-			return nil, &failure{status: http.StatusBadRequest, code: "transaction.read",
-				text: "A transaction here holds creates, updates, patches and deletes. Put reads and searches in a batch."}
-		}
 		m, err := x.prepare(ctx, e.Access)
 		if err != nil {
 			return nil, err
+		}
+		if !writes(e.Access) {
+			steps = append(steps, &step{m: m, reads: true})
+			continue
 		}
 		if len(e.FullURL) > maxFullURL {
 			return nil, badFullURL()
@@ -80,6 +88,9 @@ func badFullURL() *failure {
 func (g graph) distinct() error {
 	seen := map[fhir.Ref]bool{}
 	for _, s := range g {
+		if s.reads {
+			continue
+		}
 		if seen[s.ref] {
 			return &failure{status: http.StatusBadRequest, code: "transaction.twice", text: "Two entries of the transaction are about the same resource."}
 		}

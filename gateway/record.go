@@ -94,9 +94,6 @@ func (x *exchange) roomFor(resources int) {
 // outcome notes how the request ends.
 func (x *exchange) outcome(status int, code string) {
 	x.record.Kind, x.record.Status, x.record.Code = audit.Outcome, status, code
-	if x.parts {
-		x.record.Kind = audit.Part // of a batch: the outcome is the batch's
-	}
 	x.record.Took = time.Since(x.start)
 }
 

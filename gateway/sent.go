@@ -18,12 +18,9 @@ func (x *exchange) send(ctx context.Context, s *step, out output) error {
 	if err := x.intent(ctx); err != nil {
 		return err
 	}
-	r := upstream.Request{Method: s.method, Target: s.url, IfMatch: s.pin, Prefer: "return=minimal"}
+	r := upstream.Request{Method: s.method, Target: s.url, IfMatch: s.pin, IfNoneMatch: s.pinNone(), Prefer: "return=minimal"}
 	if s.body != nil {
 		r.Body, r.ContentType = s.body, fhirJSON
-	}
-	if s.method == http.MethodPut && s.before == nil {
-		r.IfNoneMatch = "*" // who creates it first must not be overwritten: nobody judged that
 	}
 	x.sent = true
 	defer x.forgetConsents(s)
@@ -35,7 +32,7 @@ func (x *exchange) send(ctx context.Context, s *step, out output) error {
 	if err := x.writeStatus(answer); err != nil {
 		return err
 	}
-	h := head{status: s.status(answer.Status)}
+	h := head{status: x.statusOf(s, answer.Status)}
 	if s.method != http.MethodDelete {
 		h.etag, h.lastModified = answer.ETag, answer.LastModified
 		h.location = x.location(s, first(answer.Location, answer.ContentLocation))
@@ -50,8 +47,20 @@ func first(a, b string) string {
 	return b
 }
 
-// status is what the client is told of a write that was made.
-func (s *step) status(upstream int) int {
+// pinNone is the If-None-Match of a PUT that creates: who creates the resource
+// first must not be overwritten, for nobody has judged that.
+func (s *step) pinNone() string {
+	if s.method == http.MethodPut && s.before == nil {
+		return "*"
+	}
+	return ""
+}
+
+// statusOf is what the client is told of a write that was made.
+func (x *exchange) statusOf(s *step, upstream int) int {
+	if s.pinNone() != "" && upstream == http.StatusOK {
+		x.alarm("upstream.overwrote") // something was created in between, and the server ignores the pin
+	}
 	switch {
 	case s.method == http.MethodDelete:
 		return http.StatusNoContent
@@ -93,12 +102,7 @@ func (x *exchange) wrote(ctx context.Context, s *step, out output, h head) error
 	var body []byte
 	var unjudged error
 	if h.status != http.StatusNoContent {
-		switch s.m.access.ReturnPref {
-		case "representation":
-			body, unjudged = x.readBack(ctx, s, h.location)
-		case "OperationOutcome":
-			body = []byte(madeOutcome)
-		}
+		body, unjudged = x.shown(ctx, s, h.location)
 	}
 	if body != nil {
 		h.contentType = fhirJSON
@@ -118,6 +122,17 @@ func (x *exchange) wrote(ctx context.Context, s *step, out output, h head) error
 	}
 	_, err := out.begin(h).Write(body)
 	return clientGone(err)
+}
+
+// shown is the body of an answer to a write, as the client prefers it.
+func (x *exchange) shown(ctx context.Context, s *step, location string) ([]byte, error) {
+	switch s.m.access.ReturnPref {
+	case "representation":
+		return x.readBack(ctx, s, location)
+	case "OperationOutcome":
+		return []byte(madeOutcome), nil
+	}
+	return nil, nil
 }
 
 // afterWrite is the answer when the write is done and its record is not: the

@@ -22,7 +22,7 @@ func (x *exchange) transaction(ctx context.Context, a *fhir.Access, out output) 
 		return wholeDenied(err)
 	}
 	for _, s := range steps {
-		if s.existed == nil {
+		if s.sends() {
 			x.changed(s.subject())
 		}
 	}
@@ -33,7 +33,7 @@ func (x *exchange) transaction(ctx context.Context, a *fhir.Access, out output) 
 	if err != nil {
 		return err
 	}
-	return x.answerGraph(ctx, steps, heads, out)
+	return x.answerGraph(ctx, a, steps, heads, out)
 }
 
 // judgeGraph judges every entry, also after one was denied: an answer about
@@ -80,9 +80,10 @@ func wholeDenied(err error) error {
 // note names in the record what the transaction changes, and what it only found.
 func (g graph) note(x *exchange) {
 	for _, s := range g {
-		if s.existed != nil {
+		switch {
+		case s.existed != nil:
 			x.released(s.existed)
-		} else {
+		case s.sends():
 			x.changed(s.subject())
 		}
 	}
@@ -94,6 +95,7 @@ func (x *exchange) sendGraph(ctx context.Context, steps graph) ([]judge.Response
 	if n == 0 {
 		return nil, nil
 	}
+	x.sent = true
 	for _, s := range steps {
 		defer x.forgetConsents(s)
 	}
@@ -129,7 +131,7 @@ func (g graph) bundle() (body []byte, by *matter, n int) {
 	var b bytes.Buffer
 	b.WriteString(`{"resourceType":"Bundle","type":"transaction","entry":[`)
 	for _, s := range g {
-		if s.existed != nil {
+		if !s.sends() {
 			continue
 		}
 		if n++; n > 1 {
@@ -157,42 +159,70 @@ func (s *step) write(b *bytes.Buffer) {
 	b.WriteString(`"request":{"method":"` + s.method + `","url":`)
 	b.Write(wire.Quote(nil, s.url))
 	member(b, "ifMatch", s.pin)
+	member(b, "ifNoneMatch", s.pinNone())
 	b.WriteString(`}}`)
 }
 
-// answerGraph tells for each entry what became of it, without a body.
-func (x *exchange) answerGraph(ctx context.Context, steps graph, heads []judge.Response, out output) error {
-	var b bytes.Buffer
-	b.WriteString(`{"resourceType":"Bundle","type":"transaction-response"`)
+// answerGraph tells for each entry what became of it, in the order of the
+// request: what only looks sees what the changes have left.
+func (x *exchange) answerGraph(ctx context.Context, a *fhir.Access, steps graph, heads []judge.Response, out output) error {
+	answers := make([]entryOutput, len(steps))
 	for i, s := range steps {
-		if i == 0 {
-			b.WriteString(`,"entry":[`)
-		} else {
-			b.WriteByte(',')
-		}
-		o := entryOutput{head: head{status: http.StatusOK}}
-		if s.existed != nil {
-			o.head.location = x.locate(s.existed)
-		} else {
-			r := heads[0]
+		switch {
+		case s.reads:
+		case s.existed != nil:
+			answers[i].head = head{status: http.StatusOK, location: x.locate(s.existed)}
+		default:
+			answers[i].head = x.headOf(s, heads[0])
 			heads = heads[1:]
-			if o.head.status = s.status(r.Status); s.method != http.MethodDelete {
-				o.head.etag, o.head.location = plainTag(r.ETag), x.location(s, r.Location)
-			}
 		}
-		o.entry(&b)
 	}
-	if len(steps) > 0 {
-		b.WriteByte(']')
+	b := newResponses(out, "transaction-response")
+	for i, s := range steps {
+		x.forgetEntry()
+		x.describe(s.m.access)
+		err := x.answerEntry(ctx, b.next(), &answers[i], func(o *entryOutput) error { return x.answerStep(ctx, s, o) })
+		if err != nil {
+			return x.broken(err)
+		}
+		if err := b.pass(); err != nil {
+			return err
+		}
 	}
-	b.WriteByte('}')
+	x.forgetEntry()
+	x.describe(a)
 	steps.note(x)
 	x.outcome(http.StatusOK, "ok")
 	if err := x.commit(ctx); err != nil {
-		return afterWrite(err)
+		return x.broken(err)
 	}
-	_, err := out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(b.Len())}).Write(b.Bytes())
-	return clientGone(err)
+	return b.close()
+}
+
+func (x *exchange) headOf(s *step, r judge.Response) head {
+	h := head{status: x.statusOf(s, r.Status)}
+	if s.method != http.MethodDelete {
+		h.etag, h.location = plainTag(r.ETag), x.location(s, r.Location)
+	}
+	return h
+}
+
+// answerStep gives what an entry was to look at, or what it wrote where that is
+// asked for: without, a write has no body (SMART-25).
+func (x *exchange) answerStep(ctx context.Context, s *step, o *entryOutput) error {
+	if s.reads {
+		x.names(s.m)
+		return x.carryOut(ctx, s.m, o)
+	}
+	if s.method == http.MethodDelete {
+		return nil
+	}
+	body, err := x.shown(ctx, s, o.head.location)
+	if err != nil || body == nil {
+		return err
+	}
+	o.body.Write(body)
+	return x.part(ctx)
 }
 
 // plainTag is the entity tag that an upstream wrote into a body, where it is

@@ -26,6 +26,7 @@ type step struct {
 	urn     string           // as the upstream is told to know what it is yet to create
 	ref     fhir.Ref         // what is judged: an existing resource, or a new one under a name of its own
 	chosen  bool             // criteria match nothing, and the body brings the id
+	reads   bool             // nothing is written: an entry of a transaction that looks at what the others have left
 	existed *judge.Item
 	before  *judge.Item // nil where there is none
 	after   *judge.Item // nil of a delete
@@ -33,6 +34,9 @@ type step struct {
 	method, url, pin string
 	body             []byte
 }
+
+// sends tells whether the upstream is to change anything.
+func (s *step) sends() bool { return s.existed == nil && !s.reads }
 
 // subject is the resource that the record names.
 func (s *step) subject() *judge.Item {
@@ -59,7 +63,7 @@ func (x *exchange) write(ctx context.Context, m *matter, out output) error {
 
 // judgeStep judges a write before and after, and makes what is sent.
 func (x *exchange) judgeStep(ctx context.Context, s *step, g graph) error {
-	if s.existed != nil {
+	if !s.sends() {
 		return nil
 	}
 	var err error

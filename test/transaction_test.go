@@ -1,7 +1,10 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -89,8 +92,8 @@ func TestTransactionDenied(t *testing.T) {
 	}
 	w.attack(t, []writing{
 		row("a type the scopes lack", "403", "scope.missing", own, post("Provenance", `"recorded":"x"`).entry()),
-		row("a read", "400", "transaction.read", own, batchRows[0].entry()),
-		row("a search", "400", "transaction.read", batchRows[4].entry()),
+		row("a read that the scopes lack", "403", "scope.missing", own, request{method: "GET", url: "AuditEvent/1"}.entry()),
+		row("a search that cannot be", "400", "request.parameter-unknown", own, request{method: "GET", url: "Observation?cod=x"}.entry()),
 		row("twice the same", "400", "transaction.twice", batchRows[12].entry(), request{method: "DELETE", url: "Observation/a"}.entry()),
 		row("one fullUrl twice", "400", "request.bundle-entry", namedEntry(uuid1, post("Observation", ref("subject", "Patient/A"))), namedEntry(uuid1, post("Encounter", ref("subject", "Patient/A")))),
 		row("a new resource named as an existing one", "400", "request.bundle-entry", namedEntry("http://gw.example.org/fhir/Patient/A", post("Observation", ref("subject", "Patient/A")))),
@@ -186,6 +189,80 @@ func TestTransactionGraph(t *testing.T) {
 		if got.status != 200 || !slices.Equal(told, row.want) {
 			t.Errorf("%s: got %d %v %.300s", row.id, got.status, told, got.body)
 		}
+	}
+}
+
+// Reads and searches see what the changes have left, each as if it had come
+// alone; what was written is shown to whoever asks and may read it (SMART-25).
+func TestTransactionReads(t *testing.T) {
+	h, _ := transactionHouse(t)
+	before := h.get("/Observation/a", h.staff()).body
+	h.ehr.handle("POST ", func(w http.ResponseWriter, _ *http.Request) {
+		h.ehr.on("GET /Observation/a", 200, strings.Replace(obsA, `"versionId":"3"`, `"versionId":"4"`, 1))
+		w.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = io.WriteString(w, responses("200 Observation/a/_history/4"))
+	})
+	put := request{method: "PUT", url: "Observation/a", body: body("a", ref("subject", "Patient/A"))}
+	entries := []string{batchRows[0].entry(), batchRows[1].entry(), request{method: "GET", url: "Observation?code=x"}.entry(), batchRows[2].entry(),
+		request{method: "GET", url: "Observation/a"}.entry(), put.entry()}
+	for _, row := range []struct {
+		token, prefer string
+		want          []string
+	}{
+		{"patient/*.cruds", "", []string{"200 4", "404 ", "200 Bundle", "404 ", "200 4", "200 "}},
+		{"patient/*.cruds", "return=representation", []string{"200 4", "404 ", "200 Bundle", "404 ", "200 4", "200 4"}},
+		{"patient/*.cruds", "return=OperationOutcome", []string{"200 4", "404 ", "200 Bundle", "404 ", "200 4", "200 outcome"}},
+		{"patient/*.u", "return=representation", []string{"200 "}},
+	} {
+		h.ehr.on("GET /Observation/a", 200, before)
+		sent := entries
+		if len(row.want) == 1 {
+			sent = entries[5:]
+		}
+		h.ehr.requests()
+		got := h.do("POST", "", h.patient("A", row.token), transactionOf(sent...), "Prefer", row.prefer)
+		h.noCanary(t, got)
+		var told []string
+		for _, e := range got.responses(t) {
+			var r struct {
+				ResourceType string
+				Meta         struct{ VersionID string }
+			}
+			_ = json.Unmarshal(e.Resource, &r)
+			if e.Response.Outcome != nil && e.Response.Status[0] == '2' {
+				r.Meta.VersionID = "outcome"
+			}
+			if r.ResourceType == "Bundle" {
+				r.Meta.VersionID = "Bundle"
+			}
+			told = append(told, e.Response.Status[:3]+" "+r.Meta.VersionID)
+		}
+		if got.status != 200 || !slices.Equal(told, row.want) {
+			t.Errorf("%s %s: got %d %q, want %q: %.500s", row.token, row.prefer, got.status, told, row.want, got.body)
+		}
+		if calls := h.ehr.requests(); calls[0] != "GET /Observation/a" || calls[1] != "POST " {
+			t.Errorf("before the changes are made the upstream got %q", calls)
+		}
+		kinds := ""
+		for _, r := range h.records(t, got.header.Get("X-Request-Id")) {
+			kinds += fmt.Sprintf(" %s %s;", r.Kind, r.Interaction)
+		}
+		if !strings.HasPrefix(kinds, " intent transaction;") || !strings.HasSuffix(kinds, " outcome transaction;") {
+			t.Errorf("the records are%s", kinds)
+		}
+	}
+}
+
+// What a PUT creates in a transaction is pinned to there being nothing.
+func TestTransactionPinsCreation(t *testing.T) {
+	h, _ := transactionHouse(t)
+	h.ehr.on("POST ", 200, responses("201 Observation/new"))
+	got := h.do("POST", "", h.staff(), transactionOf(request{method: "PUT", url: "Observation/new", body: body("new", ref("subject", "Patient/A"))}.entry()))
+	h.ehr.mu.Lock()
+	sent := h.ehr.bodies[len(h.ehr.bodies)-1]
+	h.ehr.mu.Unlock()
+	if got.status != 200 || !strings.Contains(sent, `"url":"Observation/new","ifNoneMatch":"*"`) {
+		t.Errorf("got %d, sent %s", got.status, sent)
 	}
 }
 
