@@ -14,7 +14,7 @@ import (
 // docs/facts.md, made from the table in facts_gen.go.
 type Facts struct {
 	Type, ID, VersionID string
-	Patients            []string // every patient that the Patient compartment of R4 ties it to
+	Patients            []string // every patient that the release's Patient compartment ties it to
 	Organization        string
 	Practitioners       []string
 	Labels              []string // bare codes for v3-Confidentiality and v3-ActCode, else "system|code"
@@ -154,28 +154,31 @@ type factElement struct {
 	ranks  [factCount]uint8 // 0: does not give it
 }
 
-var r4FactPlans = sync.OnceValue(func() map[string]*factPlan {
-	plans := make(map[string]*factPlan, len(r4Facts))
-	for i := range r4Facts {
-		plans[r4Facts[i].typ] = newFactPlan(&r4Facts[i])
-	}
-	return plans
-})
+// factPlans are made when a release is first asked for: a process serves one.
+var factPlans = [...]func() map[string]*factPlan{R4: R4.plans(r4Facts[:]), R4B: R4B.plans(r4bFacts[:]), R5: R5.plans(r5Facts[:]), STU3: STU3.plans(stu3Facts[:])}
 
-func (v Version) factPlan(typ []byte) *factPlan {
-	if v != R4 {
-		return nil
-	}
-	return r4FactPlans()[string(typ)]
+func (v Version) plans(types []typeFacts) func() map[string]*factPlan {
+	return sync.OnceValue(func() map[string]*factPlan {
+		plans := make(map[string]*factPlan, len(types))
+		for i := range types {
+			plans[types[i].typ] = v.newFactPlan(&types[i])
+		}
+		return plans
+	})
 }
 
-func newFactPlan(t *typeFacts) *factPlan {
+func (v Version) factPlan(typ []byte) *factPlan {
+	return factPlans[v]()[string(typ)]
+}
+
+func (v Version) newFactPlan(t *typeFacts) *factPlan {
 	p := &factPlan{typ: t.typ, paths: []factPath{{part: partType}, {part: partID}, {part: partVersion}}, sources: map[string][]string{}}
 	p.names = []string{"resourceType", "id", "meta.versionId"}
 	add := func(element int, of part, path string) {
 		p.names = append(p.names, path)
 		p.paths = append(p.paths, factPath{of, int16(element)})
 	}
+	_, typed := v.Element("Reference", "type") // STU3 has none, and a server would not heed it
 	at := map[string]int{}
 	var ranks [factCount]uint8
 	for _, row := range t.rows {
@@ -189,7 +192,11 @@ func newFactPlan(t *typeFacts) *factPlan {
 			i = len(p.elements)
 			at[row.path] = i
 			p.elements = append(p.elements, factElement{form: row.form})
-			row.paths(func(of part, path string) { add(i, of, path) })
+			row.paths(func(of part, path string) {
+				if of != partRefType || typed {
+					add(i, of, path)
+				}
+			})
 		}
 		ranks[row.fact]++
 		p.elements[i].gives |= 1 << row.fact

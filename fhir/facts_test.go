@@ -153,9 +153,6 @@ func TestReadFactsRefusals(t *testing.T) {
 			t.Errorf("%s gave %+v", doc, got)
 		}
 	}
-	if _, err := STU3.ReadFacts([]byte(`{"resourceType":"Patient"}`), nil); err == nil {
-		t.Error("a release without tables gave facts")
-	}
 }
 
 // Facts keep nothing of the document's bytes, which the caller uses again.
@@ -206,3 +203,36 @@ func BenchmarkReadFacts(b *testing.B) {
 
 const benchObservation = `{"resourceType":"Observation","id":"f1e4c1a5-8a0b-4c9f-9a2e-1d2c3b4a5f6e","meta":{"versionId":"1","lastUpdated":"2024-05-02T10:00:00.000+00:00","profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab"]},"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory","display":"laboratory"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"2339-0","display":"Glucose [Mass/volume] in Blood"}],"text":"Glucose [Mass/volume] in Blood"},"subject":{"reference":"Patient/6c2d9b5e-6a3c-4b06-8a5c-2f2f2f2f2f2f"},"encounter":{"reference":"Encounter/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"},"effectiveDateTime":"2012-06-20T03:01:13-04:00","issued":"2012-06-20T03:01:13.461-04:00","valueQuantity":{"value":78.12,"unit":"mg/dL","system":"http://unitsofmeasure.org","code":"mg/dL"}}`
 const benchEncounter = `{"resourceType":"Encounter","id":"0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9","meta":{"versionId":"1","lastUpdated":"2024-05-02T10:00:00.000+00:00"},"status":"finished","class":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"AMB"},"type":[{"coding":[{"system":"http://snomed.info/sct","code":"185349003","display":"Encounter for check up (procedure)"}],"text":"Encounter for check up (procedure)"}],"subject":{"reference":"Patient/6c2d9b5e-6a3c-4b06-8a5c-2f2f2f2f2f2f","display":"Mr. Ned123 Hintz995"},"participant":[{"individual":{"reference":"Practitioner/0000016d-3a85-4cca-0000-00000000fa9c","display":"Dr. Kaycee352 Barrows520"}}],"period":{"start":"2012-06-20T03:01:13-04:00","end":"2012-06-20T03:16:13-04:00"},"serviceProvider":{"reference":"Organization/4bc9b7a6-9a9b-3ac0-a3a9-7c9c9d9e9f90","display":"PCP87052"}}`
+
+// The facts of what differs most from R4 in the other releases.
+func TestFactsByRelease(t *testing.T) {
+	for _, c := range []struct {
+		v        Version
+		resource string
+		want     Facts
+	}{
+		{R5, `{"resourceType":"Encounter","id":"1","class":[{"coding":[{"code":"AMB"}]}],"subject":{"reference":"Patient/1"},"actualPeriod":{"start":"2026-01-01"},"participant":[{"actor":{"reference":"Practitioner/7"}}]}`,
+			Facts{Type: "Encounter", ID: "1", Patients: []string{"Patient/1"}, Practitioners: []string{"Practitioner/7"}, Categories: []string{"|AMB"}, Encounter: "Encounter/1", Date: "2026-01-01"}},
+		{R5, `{"resourceType":"MedicationRequest","medication":{"concept":{"coding":[{"system":"s","code":"c"}]}},"subject":{"reference":"Patient/1"},"requester":{"reference":"Practitioner/7"}}`,
+			Facts{Type: "MedicationRequest", Patients: []string{"Patient/1"}, Practitioners: []string{"Practitioner/7"}, Codes: []string{"s|c"}, Author: "Practitioner/7"}},
+		{R5, `{"resourceType":"Consent","decision":"deny","subject":{"reference":"Patient/1"}}`, Facts{Type: "Consent", Patients: []string{"Patient/1"}}},
+		{STU3, `{"resourceType":"MedicationRequest","context":{"reference":"Encounter/3"},"subject":{"reference":"Patient/1"},"requester":{"agent":{"reference":"Practitioner/7"},"onBehalfOf":{"reference":"Organization/2"}}}`,
+			Facts{Type: "MedicationRequest", Patients: []string{"Patient/1"}, Organization: "Organization/2", Practitioners: []string{"Practitioner/7"}, Author: "Practitioner/7", Encounter: "Encounter/3"}},
+		{STU3, `{"resourceType":"ImagingManifest","patient":{"reference":"Patient/1"},"author":{"reference":"Practitioner/7"}}`,
+			Facts{Type: "ImagingManifest", Patients: []string{"Patient/1"}, Practitioners: []string{"Practitioner/7"}, Author: "Practitioner/7"}},
+		{STU3, `{"resourceType":"AuditEvent","agent":[{"reference":{"reference":"Practitioner/7"}}],"entity":[{"reference":{"reference":"Patient/1"}}]}`,
+			Facts{Type: "AuditEvent", Patients: []string{"Patient/1"}, Practitioners: []string{"Practitioner/7"}, Author: "Practitioner/7"}},
+		// STU3 has no Reference.type, so nothing is named by it.
+		{STU3, `{"resourceType":"Observation","performer":[{"type":"Practitioner","identifier":{"value":"9"}}]}`, Facts{Type: "Observation", Unnamed: true}},
+		{R4, `{"resourceType":"Observation","performer":[{"type":"Practitioner","identifier":{"value":"9"}}]}`, Facts{Type: "Observation"}},
+	} {
+		if got, err := c.v.ReadFacts([]byte(c.resource), nil); err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s %s:\n got %+v, %v\nwant %+v", c.v, c.resource, got, err, c.want)
+		}
+	}
+	for v, typ := range map[Version]string{R4: "ReferralRequest", R4B: "MedicinalProduct", R5: "Media", STU3: "ServiceRequest"} {
+		if got, err := v.ReadFacts([]byte(`{"resourceType":"`+typ+`"}`), nil); err == nil {
+			t.Errorf("%s has no %s: got %+v", v, typ, got)
+		}
+	}
+}

@@ -22,21 +22,23 @@ var factNames = []string{"patients", "organization", "practitioners", "labels", 
 // first that is there counts.
 var candidates = map[string][]string{
 	"organization": {"managingOrganization", "custodian", "serviceProvider", "organization", "providedBy", "owner",
-		"managingEntity", "provider", "sponsor", "reporter", "author", "performer", "performer.actor", "performer.onBehalfOf"},
+		"managingEntity", "provider", "sponsor", "reporter", "author", "performer", "performer.actor", "performer.onBehalfOf", "requester.onBehalfOf"},
 	"labels":     {"meta.security"},
 	"categories": {"category", "class", "scope", "serviceCategory"},
 	"codes": {"code", "type", "subtype", "subType", "serviceType", "medicationCodeableConcept", "vaccineCode",
-		"codeCodeableConcept", "itemCodeableConcept", "event", "procedureCode", "modality", "component.code", "condition.code"},
+		"codeCodeableConcept", "itemCodeableConcept", "event", "procedureCode", "modality", "component.code", "condition.code",
+		"code.concept", "medication.concept", "item.concept", "serviceType.concept", "device.concept", "productCode"},
 	"practitioners": {"author", "recorder", "requester", "orderer", "sender", "enterer", "informationSource", "performer", "performer.actor",
-		"participant.individual", "participant.actor"},
+		"participant.individual", "participant.actor", "requester.agent", "agent.whoReference", "agent.reference"},
 	"status": {"status", "clinicalStatus"},
 	"author": {"author", "recorder", "requester", "orderer", "prescriber", "sender", "enterer", "informationSource",
-		"agent.who", "performer", "performer.actor"},
+		"requester.agent", "agent.who", "agent.whoReference", "agent.reference", "performer", "performer.actor"},
 	"encounter": {"encounter", "context", "context.encounter"},
 	"date": {"effectiveDateTime", "effectiveInstant", "effectivePeriod.start", "performedDateTime", "performedPeriod.start",
 		"occurrenceDateTime", "occurrencePeriod.start", "occurredDateTime", "occurredPeriod.start", "onsetDateTime", "onsetPeriod.start",
-		"period.start", "billablePeriod.start", "servicePeriod.start", "createdDateTime", "start", "date", "dateTime", "authoredOn",
-		"started", "recordedDate", "whenHandedOver", "dateWritten", "sent", "recorded", "created", "statusDate", "issued", "dateAsserted"},
+		"actualPeriod.start", "period.start", "billablePeriod.start", "servicePeriod.start", "createdDateTime", "start", "date", "dateTime", "authoredOn",
+		"started", "recordedDate", "whenHandedOver", "dateWritten", "sent", "recorded", "created", "statusDate", "issued", "dateAsserted",
+		"assertedDate", "preparedDate", "startDate"},
 }
 
 // own are the facts that a type gives by its own id.
@@ -81,8 +83,8 @@ func rows(v fhir.Version, typ string) ([]row, error) {
 	return out, nil
 }
 
-// patientElements are those of every parameter that R4's CompartmentDefinition
-// names (FHIR-24, B-05). A Patient is in its own compartment alone: links to
+// patientElements are those of every parameter that the release's
+// CompartmentDefinition names (FHIR-24, B-05). A Patient is in its own compartment alone: links to
 // others are not followed (SMART-21, B-07). A Binary belongs to whom its
 // security context says.
 func patientElements(v fhir.Version, typ string) ([]string, error) {
@@ -93,7 +95,11 @@ func patientElements(v fhir.Version, typ string) ([]string, error) {
 		return []string{"securityContext"}, nil
 	}
 	params, _ := v.Compartment("Patient", typ)
-	return elements(v, typ, params)
+	paths, err := elements(v, typ, params)
+	if typ == "Appointment" {
+		paths = append(paths, "subject") // R5's definition forgets whom it is about, beside who takes part
+	}
+	return paths, err
 }
 
 // practitionerElements are the candidates, and those of every reference
@@ -128,7 +134,7 @@ func elements(v fhir.Version, typ string, params []string) ([]string, error) {
 // only shows a name leaves the patient unnamed.
 func strict(path string) bool {
 	last := path[strings.LastIndexByte(path, '.')+1:]
-	return slices.Contains([]string{"patient", "subject", "beneficiary", "individual", "securityContext"}, last)
+	return slices.Contains([]string{"patient", "subject", "beneficiary", "individual", "securityContext", "for"}, last)
 }
 
 // formOf is how the element at path holds its fact, "" if the type has no such
