@@ -147,7 +147,7 @@ the network.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case q.as == "" && len(args) == 1:
-				return q.past(c.OutOrStdout(), args[0])
+				return q.past(c, args[0])
 			case q.as != "" && len(args) == 2:
 				return q.hypothetical(c, args[0], args[1])
 			}

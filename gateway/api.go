@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/gateway/audit"
@@ -22,6 +23,7 @@ import (
 // api adds the routes below /api/v1.
 func (p *Process) api(r *mux.Router) {
 	v1 := r.PathPrefix("/api/v1").Subrouter()
+	v1.Handle("/decisions/{id}", p.forRole("operator privacy", p.decisions)).Methods(http.MethodGet)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The admin API has no such path or method."}
 	}))
@@ -34,7 +36,8 @@ type call struct {
 	record audit.Record // that the call leaves; a handler names the Patients it is about
 }
 
-// forRole makes a handler for whoever holds the admin role; "" is any of them.
+// forRole makes a handler for whoever holds the admin role, or one of several
+// with spaces between; "" is any of them.
 // What h returns is answered as JSON, after the record of the call is on disk;
 // of a call that may change something, it is there before h begins.
 func (p *Process) forRole(role string, h func(context.Context, *call) (any, error)) http.Handler {
@@ -99,7 +102,7 @@ func (p *Process) adminAllowed(c *call, role string) error {
 	c.record.Caller = recordOf(who)
 	if who.Issuer == s.cfg.AdminAuth.Issuer {
 		for name, held := range s.cfg.AdminAuth.Roles {
-			if (role == "" || role == name) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(held, r) }) {
+			if (role == "" || slices.Contains(strings.Fields(role), name)) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(held, r) }) {
 				return nil
 			}
 		}

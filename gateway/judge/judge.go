@@ -199,10 +199,7 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		v.Reason = "relation.unavailable" // a rule that forbids by it could not
 		return
 	}
-	around.resource = policy.Resource{
-		Facts: &v.Facts, Content: it.Resource, Relation: around.careOf(v.Facts.Patients),
-		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
-	}
+	around.ask(it)
 	v.Decision = c.Eval.Decide(ctx, &around.resource)
 	switch {
 	case v.Decision.Err != nil:
@@ -218,6 +215,30 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 	default:
 		v.Allow = true
 	}
+}
+
+// ask makes of a resource the question to policy.
+func (s *surroundings) ask(it *Item) {
+	v := &it.Verdict
+	s.resource = policy.Resource{
+		Facts: &v.Facts, Content: it.Resource, Relation: s.careOf(v.Facts.Patients),
+		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
+	}
+}
+
+// Question is what policy was asked about a resource that was weighed, to
+// explain the answer; nil where scope had refused before.
+func (c *Court) Question(ctx context.Context, it *Item) *policy.Resource {
+	v := &it.Verdict
+	if v.Consent.Decision == "" {
+		return nil
+	}
+	var around surroundings
+	if c.Relation != nil {
+		around.care, _ = c.Relation.Load(ctx, v.Facts.Patients) // what could not be looked up then is not there now either
+	}
+	around.ask(it)
+	return &around.resource
 }
 
 // careOf puts the care around a resource's patients into policy's terms; nil
