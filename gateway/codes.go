@@ -34,6 +34,7 @@ var codes = []fhir.Code{
 	{Code: "issuer.unavailable", Status: 503, Meaning: "The authorization server's keys or its answer about the token cannot be had. Try again."},
 	{Code: "limit.address", Status: 429, Meaning: "Too many requests from your network address. Retry-After says how long to wait."},
 	{Code: "limit.client", Status: 429, Meaning: "Your client has used up its share of requests, entries, bytes or patients. Retry-After says how long to wait."},
+	{Code: "operation.parameter", Status: 400, Meaning: "The operation does not take such a parameter, or needs another."},
 	{Code: "operation.unsupported", Status: 403, Meaning: "The gateway cannot judge what the operation returns, so it does not offer it."},
 	{Code: "page.changed", Status: 400, Meaning: "A page link is followed as it stands; nothing can be added to it."},
 	{Code: "patch.failed", Status: 422, Meaning: "The patch cannot be applied to the resource as it is."},

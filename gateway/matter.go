@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/judge"
@@ -61,7 +62,12 @@ func action(a *fhir.Access) string {
 	case fhir.Delete:
 		return "delete"
 	}
-	if a.Operation == "$everything" || a.Operation == "$export" {
+	switch {
+	case a.Operation == "$validate" && a.ID == "":
+		return "create" // what would be
+	case a.Operation == "$validate":
+		return "update"
+	case slices.Contains(fhir.Operations(), a.Operation):
 		return "read" // what it returns is read one by one
 	}
 	return "operation"
@@ -164,7 +170,10 @@ func (x *exchange) court(m *matter) *judge.Court {
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),
 	}
-	if c.Letter == 's' {
+	switch {
+	case m.access.Operation == "$lastn":
+		c.Asked = lastSearch(m.asked)
+	case c.Letter == 's':
 		c.Asked = m.asked
 	}
 	if m.access.Type == "Binary" && (m.access.Interaction == fhir.Read || m.access.Interaction == fhir.VRead) {

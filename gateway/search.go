@@ -61,7 +61,7 @@ func (x *exchange) pageAt(ctx context.Context, m *matter, at place) (*judge.Read
 	}
 	if answer.Status != http.StatusOK {
 		defer discard(answer)
-		if m.access.Interaction == fhir.SearchCompartment && answer.Status == http.StatusNotFound {
+		if (m.access.Interaction == fhir.SearchCompartment || m.access.Operation == "$docref") && answer.Status == http.StatusNotFound {
 			return nil, nil
 		}
 		return nil, x.searchStatus(answer)
@@ -120,7 +120,7 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, at place) 
 func (m *matter) request(target string) upstream.Request {
 	r := upstream.Request{Method: http.MethodGet, Target: target}
 	a := m.access
-	if a.Interaction == fhir.Operation {
+	if a.Interaction == fhir.Operation && a.Operation != "$lastn" {
 		if a.Method == http.MethodPost {
 			r.Method, r.Body, r.ContentType = http.MethodPost, a.Body, fhirJSON
 		}
@@ -182,8 +182,8 @@ func (x *exchange) expect(ctx context.Context, m *matter) judge.Expect {
 	a := m.access
 	e := judge.Expect{Type: bundleType(a), Matches: a.Type, Include: a.Results.Include, RevInclude: a.Results.RevInclude}
 	switch {
-	case a.Interaction == fhir.Operation:
-		e.Matches = "" // $everything: any type, each judged by itself
+	case a.Operation == "$everything":
+		e.Matches = "" // any type, each judged by itself
 	case e.Type == "history":
 		e.History = true
 		if a.Interaction != fhir.HistoryInstance {
