@@ -68,7 +68,7 @@ var codes = []fhir.Code{
 	{Code: "scope.operation", Status: 403, Meaning: "No scope of your token stands for this operation."},
 	{Code: "scope.patient", Status: 403, Meaning: "Your scopes are for a patient, and the token names none."},
 	{Code: "scope.system-search", Status: 403, Meaning: "Your scopes are bound to a patient or to criteria of one type; search one type at a time."},
-	{Code: "search.count", Status: 403, Meaning: "A count would tell of resources that you may not see. Leave out _total and _summary=count."},
+	{Code: "search.count", Status: 403, Meaning: "A count would tell of resources that you may not see, or the FHIR server does not show that it counts yours alone. Leave out _total and _summary=count."},
 	{Code: "search.too-broad", Status: 422, Meaning: "Too little of what matches is visible to you. Narrow the search."},
 	{Code: "search.unsupported", Status: 400, Meaning: "The FHIR server behind the gateway does not support this search."},
 	{Code: "token.audience", Status: 401, Meaning: "The token is meant for another service."},

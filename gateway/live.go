@@ -48,6 +48,7 @@ type snapshot struct {
 	callers   *lru.Cache[*auth.Subject, *caller]
 	metadata  metadata
 	searches  searchable
+	heeded    heeded
 	previous  *auth.Authenticator // while building
 	stores    *stores
 	stop      func() // ends what the snapshot runs in the background

@@ -24,6 +24,7 @@ type matter struct {
 	self   string  // what the client asked, where access no longer tells it
 	at     place   // of the page that is asked for
 	hopped *hopped // what its chains came to, nil before the first
+	count  *int    // of all that matches, where it is told beside or instead of them
 	// printed is the search as it goes upstream, unless an upstream's page link
 	// is followed instead.
 	printed string

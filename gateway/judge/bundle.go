@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 
 	"gatehouse/fhir"
@@ -91,6 +92,13 @@ func (r *Reading) Recycle() {
 
 // Link returns the upstream's link of a relation, once the document has ended.
 func (r *Reading) Link(relation string) string { return Link(&r.bundle, relation) }
+
+// Total is what the upstream says that it found, once the document has ended.
+// It counts what the caller may not see, too. ok: it says so.
+func (r *Reading) Total() (n int, ok bool) {
+	n, err := strconv.Atoi(string(r.bundle.Member("total")))
+	return n, err == nil && n >= 0
+}
 
 // Next reads, judges and returns the next window; io.EOF after the last.
 func (r *Reading) Next(ctx context.Context) (*Window, error) {
