@@ -34,7 +34,7 @@ func (x *exchange) referrer(ctx context.Context, id string, binary []byte) *fhir
 	var found *fhir.Facts
 	self := fhir.Ref{Type: "Binary", ID: id}
 	named := fhir.Param{Name: "location", Type: "uri", Values: []string{self.String(), strings.TrimSuffix(x.s.cfg.Upstream.URL, "/") + "/" + self.String()}}
-	err = x.over(ctx, &hopped{}, "DocumentReference", named, func(it *judge.Item) error {
+	err = x.over(ctx, &hopped{}, "DocumentReference", []fhir.Param{named}, func(it *judge.Item) error {
 		if found == nil && x.attaches(it.Resource, self) { // the upstream's word for it is not enough
 			f := it.Verdict.Facts
 			found = &f

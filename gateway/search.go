@@ -28,6 +28,9 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 	if err := x.hops(ctx, m); err != nil {
 		return err
 	}
+	if err := x.inCompartment(ctx, m); err != nil {
+		return err
+	}
 	if err := x.count(ctx, m); err != nil {
 		return err
 	}
@@ -169,7 +172,7 @@ func bundleType(a *fhir.Access) string {
 // expect says which entries the answer to a matter may hold.
 func (x *exchange) expect(ctx context.Context, m *matter) judge.Expect {
 	a := m.access
-	e := judge.Expect{Type: bundleType(a), Matches: a.Type, Include: a.Results.Include, RevInclude: a.Results.RevInclude}
+	e := judge.Expect{Type: bundleType(a), Matches: a.Type, Include: a.Results.Include, RevInclude: a.Results.RevInclude, Within: x.membership(a)}
 	switch {
 	case a.Operation == "$everything":
 		e.Matches = "" // any type, each judged by itself

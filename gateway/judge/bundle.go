@@ -26,7 +26,8 @@ type Expect struct {
 	Matches             string          // the type of a match; "" for any
 	Includes            map[string]bool // types that may come as included; nil for any
 	History             bool
-	Include, RevInclude []fhir.Include // what was asked to be included
+	Include, RevInclude []fhir.Include             // what was asked to be included
+	Within              func(resource []byte) bool // a match must be; nil: no matter
 	// Current tells for a window of history entries which resources the
 	// caller may see as they are now; versions of others are withheld.
 	Current func(ctx context.Context, refs []fhir.Ref) (map[fhir.Ref]bool, error)
@@ -214,6 +215,9 @@ func (r *Reading) check(it *Item) {
 	case r.expect.Includes[typ]:
 		it.Mode = "include" // servers that do not mark what they include
 	default:
+		it.Verdict.Reason = "upstream.not-asked-for"
+	}
+	if it.Mode == "match" && r.expect.Within != nil && !r.expect.Within(it.Resource) {
 		it.Verdict.Reason = "upstream.not-asked-for"
 	}
 	if it.Verdict.Reason != "" {
