@@ -39,12 +39,14 @@ type exchange struct {
 }
 
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{g: g, s: s, r: r, id: requestID(), start: time.Now(), address: remote(r)}
+	x := &exchange{g: g, s: s, r: r, id: requestID(), start: s.now(), address: remote(r)}
 	x.out = &response{x: x, w: w}
 	x.out.always()
 	x.record = audit.Record{Request: x.id, UserAgent: r.UserAgent(), Time: x.start, Address: x.address.String(), Method: r.Method}
 	return x
 }
+
+func (x *exchange) took() time.Duration { return x.s.now().Sub(x.start) }
 
 // requestID names the request in answers, logs and audit; it sorts by time.
 func requestID() string {
@@ -87,7 +89,7 @@ func (x *exchange) finish() {
 	if x.failed != nil {
 		code = x.failed.code
 	}
-	x.g.metrics.request(x.record.Interaction, status, code, time.Since(x.start))
+	x.g.metrics.request(x.record.Interaction, status, code, x.took())
 	x.logLine(status, code)
 }
 
@@ -104,7 +106,7 @@ func (x *exchange) logLine(status int, code string) {
 	}
 	line.Write(zap.String("request", x.id), zap.Int("status", status), zap.String("code", code),
 		zap.String("interaction", x.record.Interaction), zap.String("type", x.record.Type),
-		zap.String("client", x.record.Caller.Client), zap.Duration("took", time.Since(x.start)), why)
+		zap.String("client", x.record.Caller.Client), zap.Duration("took", x.took()), why)
 }
 
 // refuse answers with a failure. It is recorded before it is said; where that

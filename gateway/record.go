@@ -94,7 +94,7 @@ func (x *exchange) roomFor(resources int) {
 // outcome notes how the request ends.
 func (x *exchange) outcome(status int, code string) {
 	x.record.Kind, x.record.Status, x.record.Code = audit.Outcome, status, code
-	x.record.Took = time.Since(x.start)
+	x.record.Took = x.took()
 }
 
 // commit makes the record as it stands durable; the next one begins with the

@@ -53,6 +53,8 @@ func origin(base *url.URL) string { return "gatehouse/" + base.Host + base.Path 
 // stores are the files that outlive a snapshot: one process holds each of them
 // open once.
 type stores struct {
+	trial *Trial // nil: the gateway serves
+
 	mu     sync.Mutex
 	opened view.Vault
 	done   func() error
