@@ -141,16 +141,6 @@ type Policy struct {
 	Data []string `yaml:"data"`
 }
 
-// Consent says where consents come from and what their absence means.
-type Consent struct {
-	// none: consents are not consulted.
-	Source string `yaml:"source" default:"upstream" oneof:"upstream none"`
-	// For patients with no active consent.
-	Default string `yaml:"default" default:"deny" oneof:"permit deny"`
-	// How old a consent may be when it decides; 0s: always asked for again.
-	MaxStaleness Duration `yaml:"max_staleness" default:"5s" zero:"true"`
-}
-
 // View names one set of field rules: shipped (use) or a file, not both.
 type View struct {
 	// A shipped view.

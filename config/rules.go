@@ -19,6 +19,7 @@ func (l *loader) checkRules(c *Config) {
 	c.Base = l.checkBase(c)
 	l.checkOrigins(c)
 	l.checkUpstream(&c.Upstream)
+	l.checkConsent(&c.Consent)
 	l.checkIssuers(c)
 	l.checkAdminAuth(c)
 	l.checkViews(c)

@@ -58,7 +58,7 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 		c.grants = scope.Parse(s.grammar.Version, subject.Scopes, subject.Patient, s.grammar.Bases)
 	}
 	c.info = policy.ClientInfo{ID: subject.Client, Config: clientInfo(client)}
-	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client,
+	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client, Machine: subject.Machine,
 		Roles: subject.Roles, Purpose: subject.Purpose}
 	c.key = subject.Issuer + "\x00" + subject.Client
 	c.bind = strings.Join([]string{subject.Key(), subject.Client, subject.Patient, client.View, client.Domain,

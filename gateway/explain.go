@@ -12,7 +12,6 @@ import (
 	"gatehouse/config"
 	"gatehouse/fhir"
 	"gatehouse/gateway/auth"
-	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/relation"
@@ -135,7 +134,7 @@ func (s *snapshot) sources(q Question) {
 	now := func() time.Time { return q.Now }
 	around := around{s, q.Around}
 	if s.cfg.Consent.Source != "none" {
-		s.consent = consent.New(s.cfg.Consent, s.grammar.Version, around, now)
+		s.consent = s.newConsent(around, now)
 	}
 	if s.policy.NeedsRelation() {
 		s.relation = relation.New(around, s.bases, careStale, now)
@@ -255,14 +254,29 @@ type around struct {
 }
 
 // Consents is part of consent.Source.
-func (a around) Consents(_ context.Context, patients []string) (map[string][][]byte, error) {
-	found := map[string][][]byte{}
-	err := a.each(patients, func(f *fhir.Facts, patient string, r []byte) {
+func (a around) Consents(_ context.Context, patients []string) (found [][]byte, err error) {
+	err = a.each(patients, func(f *fhir.Facts, _ string, r []byte) {
 		if f.Type == "Consent" {
-			found[patient] = append(found[patient], r)
+			found = append(found, r)
 		}
 	})
 	return found, err
+}
+
+// Named is part of consent.Source: what a Consent names by an identifier is not
+// looked for in files.
+func (a around) Named(_ context.Context, names []string) (map[string][][]byte, error) {
+	found := map[string][][]byte{}
+	for _, r := range a.resources {
+		f, err := a.s.grammar.Version.ReadFacts(r, a.s.bases)
+		if err != nil {
+			return nil, fmt.Errorf("read what surrounds the resource: %w", err)
+		}
+		if name := f.Type + "/" + f.ID; slices.Contains(names, name) {
+			found[name] = append(found[name], r)
+		}
+	}
+	return found, nil
 }
 
 // Around is part of relation.Source.

@@ -45,6 +45,7 @@ type snapshot struct {
 	sealer    *seal.Sealer
 	tagKey    []byte
 	up        *upstream.Upstream
+	consents  *upstream.Upstream // where Consents are kept: up, or a server of their own
 	callers   *lru.Cache[*auth.Subject, *caller]
 	metadata  metadata
 	searches  searchable
@@ -81,8 +82,8 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 			return nil, err
 		}
 	}
-	if cfg.Consent.Source != "none" {
-		s.consent = consent.New(cfg.Consent, s.grammar.Version, consentSource{s}, s.now)
+	if err := s.buildConsent(log); err != nil {
+		return nil, err
 	}
 	if s.policy.NeedsRelation() {
 		s.relation = relation.New(careSource{s}, s.bases, careStale, s.now)
@@ -244,6 +245,7 @@ func (s *snapshot) start() {
 	s.stop = func() {
 		cancel()
 		s.up.Close()
+		s.consents.Close()
 	}
 	s.auth.Start(ctx)
 }

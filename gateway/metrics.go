@@ -20,6 +20,7 @@ type metrics struct {
 	released prometheus.Counter
 	alarms   *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
+	consents *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -34,8 +35,10 @@ func newMetrics() *metrics {
 		alarms: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alarms_total",
 			Help: "What operators must look at: an upstream that ignores filters, a policy in error, an audit log that cannot be written."}, []string{"what"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_reloads_total", Help: "Reloads of the configuration."}, []string{"result"}),
+		consents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_consents_unusable_total",
+			Help: "Consents read that permit nothing or not all that they say, by what is wrong with them; see gatehouse doctor."}, []string{"problem"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads,
+	m.registry.MustRegister(m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -49,6 +52,10 @@ func (m *metrics) request(interaction string, status int, code string, took time
 }
 
 func (m *metrics) alarm(what string) { m.alarms.WithLabelValues(what).Inc() }
+
+// unusableConsent counts a Consent that was read and permits nothing: what is
+// one of consent.Problems.
+func (m *metrics) unusableConsent(what string) { m.consents.WithLabelValues(what).Inc() }
 
 func (m *metrics) reloaded(ok bool) {
 	result := "applied"

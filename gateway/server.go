@@ -98,6 +98,7 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 	if p.limit, err = limit.New(cfg.Limits, time.Now); err != nil {
 		return err
 	}
+	p.stores.metrics = p.metrics
 	s, err := build(cfg, nil, &p.stores, log)
 	if err != nil {
 		return err

@@ -64,6 +64,8 @@ type stores struct {
 	polling   sync.Mutex
 	version   int64        // of shared, up to which the listeners know; polling guards it
 	polled    atomic.Int64 // Unix nanoseconds
+
+	metrics *metrics // nil: nothing is counted
 }
 
 // vault is the store of pseudonyms that cannot be computed, opened when the

@@ -150,7 +150,7 @@ func (c *Court) letterOf(it *Item) byte {
 
 // surroundings are what was looked up about the patients of a window.
 type surroundings struct {
-	consents *consent.Set
+	consents consent.Set
 	care     map[string]*relation.Care
 	noCare   bool  // it was to be looked up and could not be
 	down     error // of the consents
@@ -177,20 +177,20 @@ func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {
 	return s
 }
 
-func (c *Court) consents(ctx context.Context, patients []string) (*consent.Set, error) {
-	if c.Consent == nil || len(patients) == 0 {
-		return nil, nil
+func (c *Court) consents(ctx context.Context, patients []string) (consent.Set, error) {
+	if c.Consent == nil {
+		return consent.Set{}, nil
 	}
-	return c.Consent.Load(ctx, patients)
+	return c.Consent.Load(ctx, &c.Actor, patients)
 }
 
 // weigh holds one resource against consent and policy.
 func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 	v := &it.Verdict
 	v.Consent = consent.Result{Decision: "n/a"}
-	if c.Consent != nil && len(v.Facts.Patients) > 0 {
+	if c.Consent != nil && (len(v.Facts.Patients) > 0 || v.Facts.Unnamed) {
 		if around.down == nil {
-			v.Consent = around.consents.Decide(c.Actor, c.Action, &v.Facts)
+			v.Consent = around.consents.Decide(&c.Actor, c.Action, &v.Facts, it.Resource)
 		} else {
 			v.Consent = consent.Result{Decision: "none", Refused: true}
 		}
