@@ -114,6 +114,10 @@ type Client struct {
 	Domain string `yaml:"domain"`
 	// Purposes of use it may have; a token with another is refused. Left out: any.
 	Purposes []string `yaml:"purposes"`
+	// Ids that its PUT may create a resource under: "none", or a prefix such as
+	// "lab-*" that is its own. Left out: any, and then a PUT to a new id answers
+	// otherwise than one to a resource that is hidden.
+	NewIDs string `yaml:"new_ids"`
 	// What it may use; a limit left out here and in "*" does not exist.
 	Limits ClientLimits `yaml:"limits"`
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -276,6 +277,7 @@ var shippedViews = []string{"research", "safe-harbor", "limited"}
 func (l *loader) checkClients(c *Config) {
 	for _, id := range sorted(c.Clients) {
 		client, key := c.Clients[id], join("clients", id)
+		l.checkNewIDs(key+".new_ids", client.NewIDs)
 		_, declared := c.Views[client.View]
 		switch {
 		case client.View == "" || declared:
@@ -293,5 +295,13 @@ func (l *loader) checkClients(c *Config) {
 		if client.Limits.Burst > 0 && client.Limits.Rate == (Rate{}) && c.Clients["*"].Limits.Rate == (Rate{}) {
 			l.report(key+".limits.burst", "has no effect without rate; add rate: 50/s")
 		}
+	}
+}
+
+var idPrefix = regexp.MustCompile(`^[A-Za-z0-9\-.]{0,63}\*$`)
+
+func (l *loader) checkNewIDs(key, ids string) {
+	if ids != "" && ids != "none" && !idPrefix.MatchString(ids) {
+		l.report(key, "%q is no prefix of ids; write none, or a prefix such as lab-*", l.show(key, ids))
 	}
 }
