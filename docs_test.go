@@ -89,6 +89,7 @@ var samples = []sample{
 	{what: "contained resources", method: "GET", path: "/Patient?_contained=true"},
 	{what: "a parameter that FHIR does not have", method: "GET", path: "/Patient?nmae=x"},
 	{what: "XML", method: "GET", path: "/Patient/1?_format=xml"},
+	{what: "content of a Binary", method: "GET", path: "/Binary/1", header: map[string][]string{"Accept": {"application/pdf"}}},
 	{what: "create", method: "POST", path: "/Patient", contentType: "application/fhir+json", body: patient},
 	{what: "conditional create", method: "POST", path: "/Patient", contentType: "application/fhir+json", body: patient,
 		header: map[string][]string{"If-None-Exist": {"identifier=x"}}},

@@ -35,6 +35,7 @@ type exchange struct {
 	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
 	sent    bool // a change has been sent
+	looked  bool // for what a Binary is a part of
 	quiet   bool // counted elsewhere: no record of its own
 }
 
