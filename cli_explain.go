@@ -2,17 +2,15 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"gatehouse/gateway"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/policy"
+	"github.com/spf13/cobra"
 )
 
 // This file puts decisions into words.
@@ -64,12 +62,10 @@ func printExplanation(out io.Writer, e *gateway.Explanation) {
 	if e.Needed != "" {
 		line("needed", "the scope "+e.Needed+", or one that holds it")
 	}
-	for _, r := range e.Permits {
-		line("permits", r)
+	for _, r := range e.Rules {
+		line(r.Set+"s", r.Reason+" "+at(r.File, r.Line))
 	}
-	for _, r := range e.Forbids {
-		line("forbids", r)
-	}
+	printNear(out, e.Near)
 	if f := e.Facts; f != nil {
 		line("resource", f.Type+"/"+f.ID+factsInWords(f))
 	}
@@ -78,6 +74,34 @@ func printExplanation(out io.Writer, e *gateway.Explanation) {
 	}
 	line("seen through", strings.Join(e.Views, ", "))
 	line("policy", e.Revision)
+}
+
+func at(file string, line int) string { return fmt.Sprintf("(%s:%d)", file, line) }
+
+// printNear tells what nearly permitted, and what was missing.
+func printNear(out io.Writer, near []policy.Near) {
+	for _, n := range near {
+		fmt.Fprintf(out, "%-12s %s\n", "nearly", strings.TrimSpace(n.Reason+" "+at(n.File, n.Line)))
+		printLacks(out, n.Missing, "missing", "")
+		printLacks(out, n.Depends, "depends", "")
+	}
+}
+
+func printLacks(out io.Writer, lacks []policy.Lack, name, in string) {
+	for _, l := range lacks {
+		if len(l.Ways) == 1 { // what the condition asks has one way only: that is what is missing
+			printLacks(out, l.Ways[0], name, in)
+			continue
+		}
+		fmt.Fprintf(out, "  %-10s %s%s %s\n", name, in, l.Words, at(l.File, l.Line))
+		for i, way := range l.Ways {
+			word := "or"
+			if i == 0 {
+				word = "either"
+			}
+			printLacks(out, way, word, in+"  ")
+		}
+	}
 }
 
 func factsInWords(f *gateway.ExplainedFacts) string {
@@ -111,65 +135,43 @@ func consentInWords(decision, source, provision string, refused bool) string {
 }
 
 // past tells what the trail has of a request.
-func (q *question) past(out io.Writer, id string) error {
-	t := trail{config: q.config}
-	dir, key, err := t.open()
+func (q *question) past(c *cobra.Command, id string) error {
+	records, err := gateway.Decided(c.Context(), q.config, id)
 	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, "checkpoint")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no audit trail in %s yet", dir)
-	}
-	r, err := audit.OpenReader(dir, key)
-	if err != nil {
-		return err
-	}
-	records, err := r.ByID(id)
-	if err != nil {
-		return err
-	}
-	if len(records) == 0 {
-		return fmt.Errorf("the audit trail has no request %s", id)
 	}
 	if q.json {
-		var list []recordJSON
-		for _, r := range records {
-			list = append(list, jsonOf(r))
-		}
-		return writeJSON(out, list)
+		return writeJSON(c.OutOrStdout(), records)
 	}
 	for _, r := range records {
-		printRecord(out, r)
+		printRecord(c.OutOrStdout(), r)
 	}
 	return nil
 }
 
-func printRecord(out io.Writer, r *audit.Record) {
+func printRecord(out io.Writer, r *gateway.PastDecision) {
 	line := func(name, text string) {
 		if text = strings.TrimSpace(text); text != "" {
 			fmt.Fprintf(out, "%-12s %s\n", name, text)
 		}
 	}
-	line(r.Kind.String(), fmt.Sprintf("record %d, %s, after %s", r.Index, r.Time.UTC().Format(time.RFC3339), r.Took.Round(time.Microsecond)))
+	line(r.Kind, fmt.Sprintf("record %d, %s, after %s", r.Index, r.Time.UTC().Format(time.RFC3339), r.Took.Round(time.Microsecond)))
 	line("who", who(r))
-	asked := r.Interaction + " " + r.Type
-	if r.ID != "" {
-		asked += "/" + r.ID
-	}
-	line("asked", asked)
-	line("request", r.Method+" "+strings.ReplaceAll(string(r.Query), "\n", " "))
+	line("asked", r.Asked)
+	line("request", r.Method+" "+strings.ReplaceAll(r.Target, "\n", " "))
 	if r.Status != 0 {
 		line("answer", fmt.Sprintf("%d %s", r.Status, r.Code))
 	}
-	if why := because(r.Code, r.Decision.Permits, r.Decision.Forbids); why != r.Code {
+	if why := because(r.Code, r.Permits, r.Forbids); why != r.Code {
 		line("because", why)
 	}
-	for _, reason := range r.Decision.Permits {
+	for _, reason := range r.Permits {
 		line("permits", reason)
 	}
-	for _, reason := range r.Decision.Forbids {
+	for _, reason := range r.Forbids {
 		line("forbids", reason)
 	}
+	printNear(out, r.Near)
 	for _, c := range r.Consents {
 		line("consent", c.Patient+": "+consentInWords(c.Decision, c.Source, c.Provision, false))
 	}
@@ -177,85 +179,31 @@ func printRecord(out io.Writer, r *audit.Record) {
 	line("domain", r.Domain)
 	for _, e := range r.Entries {
 		why := because(e.Reason, e.Permits, e.Forbids)
-		if e.Effect != audit.Withheld {
+		if e.Effect != audit.Withheld.String() {
 			why = strings.Join(e.Permits, " ")
 		}
-		line(e.Effect.String(), e.Type+"/"+e.ID+"  "+why)
+		line(e.Effect, e.Resource+"  "+why+"  "+e.Decision)
 	}
-	line("policy", r.Decision.Revision)
+	line("policy", r.Policy)
+	line("note", r.Note)
 	if r.Erased {
 		line("erased", "the key of a patient is gone, so a part of this cannot be read")
 	}
 }
 
-func who(r *audit.Record) string {
+func who(r *gateway.PastDecision) string {
 	c := &r.Caller
 	if c.Client == "" {
-		return "nobody who was verified, from " + r.Address
+		return "nobody who was verified, from " + c.Address
 	}
-	text := cmp.Or(c.Name, c.User, c.Subject) + " with " + c.Client
+	text := cmp.Or(c.Name, c.FHIRUser, c.Subject) + " with " + c.Client
 	for _, fact := range []struct{ name, value string }{
 		{"roles", strings.Join(c.Roles, ", ")}, {"organization", c.Organization}, {"purpose", strings.Join(c.Purpose, ", ")},
-		{"subject", c.Subject + " of " + c.Issuer}, {"address", r.Address},
+		{"subject", c.Subject + " of " + c.Issuer}, {"address", c.Address},
 	} {
 		if fact.value != "" {
 			text += "; " + fact.name + " " + fact.value
 		}
 	}
 	return text
-}
-
-// recordJSON is a record for programs.
-type recordJSON struct {
-	Index    int64          `json:"record"`
-	Kind     string         `json:"kind"`
-	Request  string         `json:"request"`
-	Time     time.Time      `json:"time"`
-	Caller   map[string]any `json:"caller"`
-	Asked    string         `json:"asked"`
-	Method   string         `json:"method"`
-	Target   string         `json:"target"`
-	Status   int            `json:"status,omitempty"`
-	Code     string         `json:"code,omitempty"`
-	Allow    bool           `json:"allow"`
-	Permits  []string       `json:"permits"`
-	Forbids  []string       `json:"forbids"`
-	Policy   string         `json:"policy"`
-	View     string         `json:"view,omitempty"`
-	Domain   string         `json:"domain,omitempty"`
-	Consents []consentJSON  `json:"consents,omitempty"`
-	Entries  []entryJSON    `json:"entries,omitempty"`
-	Erased   bool           `json:"erased,omitempty"`
-}
-
-type consentJSON struct {
-	Patient   string `json:"patient"`
-	Decision  string `json:"decision"`
-	Source    string `json:"source,omitempty"`
-	Provision string `json:"provision,omitempty"`
-}
-
-type entryJSON struct {
-	Effect   string   `json:"effect"`
-	Resource string   `json:"resource"`
-	Patients []string `json:"patients,omitempty"`
-	Reason   string   `json:"reason,omitempty"`
-	Permits  []string `json:"permits"`
-	Forbids  []string `json:"forbids,omitempty"`
-}
-
-func jsonOf(r *audit.Record) recordJSON {
-	c, d := &r.Caller, &r.Decision
-	j := recordJSON{Index: r.Index, Kind: r.Kind.String(), Request: r.Request, Time: r.Time, Asked: strings.TrimSpace(r.Interaction + " " + r.Type),
-		Caller: map[string]any{"subject": c.Subject, "issuer": c.Issuer, "client": c.Client, "fhir_user": c.User, "organization": c.Organization,
-			"roles": c.Roles, "purpose": c.Purpose, "address": r.Address},
-		Method: r.Method, Target: string(r.Query), Status: r.Status, Code: r.Code, Allow: d.Allow, Permits: d.Permits, Forbids: d.Forbids,
-		Policy: d.Revision, View: r.View, Domain: r.Domain, Erased: r.Erased}
-	for _, c := range r.Consents {
-		j.Consents = append(j.Consents, consentJSON(c))
-	}
-	for _, e := range r.Entries {
-		j.Entries = append(j.Entries, entryJSON{e.Effect.String(), e.Type + "/" + e.ID, e.Patients, e.Reason, e.Permits, e.Forbids})
-	}
-	return j
 }

@@ -19,7 +19,7 @@ import (
 
 func policyCommands() *cobra.Command {
 	group := &cobra.Command{Use: "policy", Short: "Copy out and test the rules, and tell why they decided as they did"}
-	group.AddCommand(policyInit(), policyTest(), policyExplain())
+	group.AddCommand(policyInit(), policyTest(), policyExplain(), policyDiff())
 	return group
 }
 
@@ -147,7 +147,7 @@ the network.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case q.as == "" && len(args) == 1:
-				return q.past(c.OutOrStdout(), args[0])
+				return q.past(c, args[0])
 			case q.as != "" && len(args) == 2:
 				return q.hypothetical(c, args[0], args[1])
 			}

@@ -57,7 +57,7 @@ func blocksOf(t *testing.T, page string) (all []block) {
 var pages = []string{"README.md", "docs/operations.md", "docs/integrators.md", "docs/policies.md"}
 
 // runs are the commands that need nothing but files.
-var runs = []string{"keys new", "check", "policy init", "policy test", "scope simulate", "view lint", "view apply", "deid"}
+var runs = []string{"keys new", "check", "policy init", "policy test", "policy diff", "scope simulate", "view lint", "view apply", "deid"}
 
 func TestPages(t *testing.T) {
 	for _, page := range pages {

@@ -51,11 +51,6 @@ type Config struct {
 	Sealing KeyFile `yaml:"sealing" required:"{key_file: keys/sealing.key}"`
 	// The record of every access.
 	Audit Audit `yaml:"audit" required:"{dir: var/audit, key_file: keys/audit.key}"`
-	// Emergency access (break the glass); left out: nobody has it.
-	Emergency *Emergency `yaml:"emergency"`
-	// Webhooks by name, for emergency.notify and for policies that oblige
-	// {"notify": name}.
-	Notify map[string]Channel `yaml:"notify"`
 	// FHIR operations that are served.
 	Operations Operations `yaml:"operations"`
 	// What one address, body and answer may cost.
@@ -119,6 +114,10 @@ type Client struct {
 	Domain string `yaml:"domain"`
 	// Purposes of use it may have; a token with another is refused. Left out: any.
 	Purposes []string `yaml:"purposes"`
+	// Ids that its PUT may create a resource under: "none", or a prefix such as
+	// "lab-*" that is its own. Left out: any, and then a PUT to a new id answers
+	// otherwise than one to a resource that is hidden.
+	NewIDs string `yaml:"new_ids"`
 	// What it may use; a limit left out here and in "*" does not exist.
 	Limits ClientLimits `yaml:"limits"`
 }
@@ -144,16 +143,6 @@ type Policy struct {
 	// Files (globs allowed) of YAML or JSON; each one's top keys stand under
 	// `data`. After Load: the files that the globs matched, sorted.
 	Data []string `yaml:"data"`
-}
-
-// Consent says where consents come from and what their absence means.
-type Consent struct {
-	// none: consents are not consulted.
-	Source string `yaml:"source" default:"upstream" oneof:"upstream none"`
-	// For patients with no active consent.
-	Default string `yaml:"default" default:"deny" oneof:"permit deny"`
-	// How old a consent may be when it decides; 0s: always asked for again.
-	MaxStaleness Duration `yaml:"max_staleness" default:"5s" zero:"true"`
 }
 
 // View names one set of field rules: shipped (use) or a file, not both.

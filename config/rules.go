@@ -19,6 +19,7 @@ func (l *loader) checkRules(c *Config) {
 	c.Base = l.checkBase(c)
 	l.checkOrigins(c)
 	l.checkUpstream(&c.Upstream)
+	l.checkConsent(&c.Consent)
 	l.checkIssuers(c)
 	l.checkAdminAuth(c)
 	l.checkViews(c)
@@ -27,7 +28,6 @@ func (l *loader) checkRules(c *Config) {
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)
 	l.checkStateURL(c.State.URL)
-	l.checkEmergency(c)
 }
 
 func (l *loader) checkListeners(c *Config) {

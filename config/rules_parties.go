@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func (l *loader) checkUpstream(u *Upstream) {
 			u.ParsedAliases = append(u.ParsedAliases, parsed)
 		}
 	}
-	l.checkUpstreamAuth(&u.Auth, u.InsecureHTTP)
+	l.checkUpstreamAuth("upstream.auth", &u.Auth, u.InsecureHTTP)
 	if u.Auth.Type == "mtls" && u.Parsed != nil && u.Parsed.Scheme != "https" {
 		l.report("upstream.auth.type", "mtls needs an https upstream.url")
 	}
@@ -33,8 +34,12 @@ func (l *loader) checkUpstream(u *Upstream) {
 // checkPlain refuses plain http beyond this machine: what travels there is
 // patient data and credentials.
 func (l *loader) checkPlain(key string, u *url.URL, insecure bool) {
+	section := "upstream"
+	if strings.HasPrefix(key, "consent.") {
+		section = "consent.server"
+	}
 	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
-		l.report(key, "is plain http to another machine; write https, or upstream.insecure_http: true on a network that is protected otherwise")
+		l.report(key, "is plain http to another machine; write https, or %s.insecure_http: true on a network that is protected otherwise", section)
 	}
 }
 
@@ -55,8 +60,8 @@ var mayHave = map[string][]string{
 	"private_key_jwt":    {"scopes", "algorithm"},
 }
 
-func (l *loader) checkUpstreamAuth(a *UpstreamAuth, insecure bool) {
-	const section = "upstream.auth"
+// checkUpstreamAuth checks the credentials that stand in a section.
+func (l *loader) checkUpstreamAuth(section string, a *UpstreamAuth, insecure bool) {
 	needs, known := credentials[a.Type]
 	if !known {
 		return
@@ -83,7 +88,7 @@ func (l *loader) checkUpstreamAuth(a *UpstreamAuth, insecure bool) {
 	if a.Type == "private_key_jwt" && a.Algorithm == "" {
 		a.Algorithm = "RS384" // SMART Backend Services asks every server for it
 	}
-	l.checkUpstreamKey(a)
+	l.checkUpstreamKey(section, a)
 }
 
 func (l *loader) checkExactlyOne(section string, names []string, kind string) {
@@ -110,12 +115,12 @@ func or(names []string) string {
 
 // checkUpstreamKey checks that the private key is of the algorithm, or of the
 // certificate.
-func (l *loader) checkUpstreamKey(a *UpstreamAuth) {
-	const key = "upstream.auth.key_file"
-	if a.KeyFile == "" || l.failed(key) || l.failed("upstream.auth.algorithm") {
+func (l *loader) checkUpstreamKey(section string, a *UpstreamAuth) {
+	key := section + ".key_file"
+	if a.KeyFile == "" || l.failed(key) || l.failed(section+".algorithm") {
 		return
 	}
-	if a.Type == "mtls" && a.CertFile != "" && !l.failed("upstream.auth.cert_file") {
+	if a.Type == "mtls" && a.CertFile != "" && !l.failed(section+".cert_file") {
 		if _, err := tls.LoadX509KeyPair(a.CertFile, a.KeyFile); err != nil {
 			l.report(key, "does not belong to cert_file; name the key of its first certificate")
 		}
@@ -272,6 +277,7 @@ var shippedViews = []string{"research", "safe-harbor", "limited"}
 func (l *loader) checkClients(c *Config) {
 	for _, id := range sorted(c.Clients) {
 		client, key := c.Clients[id], join("clients", id)
+		l.checkNewIDs(key+".new_ids", client.NewIDs)
 		_, declared := c.Views[client.View]
 		switch {
 		case client.View == "" || declared:
@@ -289,5 +295,13 @@ func (l *loader) checkClients(c *Config) {
 		if client.Limits.Burst > 0 && client.Limits.Rate == (Rate{}) && c.Clients["*"].Limits.Rate == (Rate{}) {
 			l.report(key+".limits.burst", "has no effect without rate; add rate: 50/s")
 		}
+	}
+}
+
+var idPrefix = regexp.MustCompile(`^[A-Za-z0-9\-.]{0,63}\*$`)
+
+func (l *loader) checkNewIDs(key, ids string) {
+	if ids != "" && ids != "none" && !idPrefix.MatchString(ids) {
+		l.report(key, "%q is no prefix of ids; write none, or a prefix such as lab-*", l.show(key, ids))
 	}
 }

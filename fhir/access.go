@@ -61,8 +61,9 @@ type Access struct {
 	IfMatch         string // raw header value, syntax checked
 	IfNoneMatch     string
 	IfModifiedSince string
-	ReturnPref      string // Prefer: return=minimal|representation|OperationOutcome; "" when absent
-	Async           bool   // Prefer: respond-async
+	Raw             []string // of a read of a Binary: the media ranges that its content is asked for in, instead of the resource
+	ReturnPref      string   // Prefer: return=minimal|representation|OperationOutcome; "" when absent
+	Async           bool     // Prefer: respond-async
 
 	ContentType string   // of Body: application/fhir+json, application/json-patch+json
 	Body        []byte   // the resource, patch or Parameters that the client sent; JSON

@@ -33,6 +33,9 @@ func (p *parser) headers(h map[string][]string) *Error {
 	if len(h["If-Unmodified-Since"]) > 0 {
 		return refuse(codeHeader, "If-Unmodified-Since is not FHIR's; pin a version with If-Match.")
 	}
+	if len(h["X-Security-Context"]) > 0 {
+		return refuse(codeHeader, "X-Security-Context is not taken; send the Binary as a resource with its securityContext.")
+	}
 	if len(h["X-Provenance"]) > 0 {
 		return refuse(codeHeader, "X-Provenance is not taken; send the Provenance as an entry of a transaction.")
 	}
@@ -173,6 +176,30 @@ func accept(headers []string, v Version) *Error {
 		return nil
 	}
 	return notJSON()
+}
+
+// rawRanges are the media ranges that ask for the content of a Binary
+// (https://hl7.org/fhir/R4/binary.html#rest); nil where none does. FHIR's own forms,
+// XML's general names among them, ask for the resource.
+func rawRanges(a *Access, headers []string) (ranges []string) {
+	if a.Type != "Binary" || a.Interaction != Read && a.Interaction != VRead || a.Results.Elements != nil || a.Results.Summary != "" {
+		return nil
+	}
+	for _, header := range headers {
+		for _, r := range strings.Split(header, ",") {
+			media, params, err := mime.ParseMediaType(r)
+			if q, err := strconv.ParseFloat(params["q"], 64); params["q"] != "" && (err != nil || q <= 0) {
+				continue
+			}
+			switch {
+			case err != nil, strings.HasPrefix(media, "application/fhir"), strings.Contains(media, "json+fhir"), strings.Contains(media, "xml+fhir"):
+			case jsonRange(media) > 0, media == "application/xml", media == "text/xml", media == "text/turtle":
+			default:
+				ranges = append(ranges, media)
+			}
+		}
+	}
+	return ranges
 }
 
 func notJSON() *Error {

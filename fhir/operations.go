@@ -24,29 +24,9 @@ var operations = []operation{
 	{name: "$export", levels: "system Patient Group/id", get: true, post: true,
 		params: "_outputFormat:format _since:since _until:date _type:types _elements:elements _typeFilter:filter patient:patient includeAssociatedData:text"},
 	{name: "$lastn", levels: "Observation", get: true, post: true, search: true, params: "max:count", returns: "Observation"},
-	{name: "$stats", levels: "Observation", get: true, post: true, returns: "Observation",
-		params: "subject:text code:text system:text duration:text statistic:text include:text limit:text"},
 	{name: "$docref", levels: "DocumentReference", get: true, post: true, returns: "DocumentReference",
 		params: "patient:id start:date end:date type:text on-demand:text profile:text"},
-	{name: "$document", levels: "Composition/id", get: true, post: true, params: "graph:text"},
-	{name: "$summary", levels: "Patient Patient/id", get: true, post: true, params: "identifier:text profile:text"},
-	{name: "$match", levels: "Patient", post: true, body: true, returns: "Patient"},
-	{name: "$member-match", levels: "Patient", post: true, body: true, returns: "Patient"},
 	{name: "$validate", levels: "* */id", post: true, body: true, params: "mode:text profile:text"},
-	{name: "$meta", levels: "system * */id", get: true},
-	{name: "$meta-add", levels: "*/id", post: true, body: true},
-	{name: "$meta-delete", levels: "*/id", post: true, body: true},
-	{name: "$graphql", levels: "system */id", get: true, post: true, body: true, params: "query:text operationName:text variables:text"},
-	{name: "$expunge", levels: "system * */id", post: true, body: true},
-	{name: "$reindex", levels: "system * */id", post: true, body: true},
-	{name: "$expand", levels: "ValueSet ValueSet/id", get: true, post: true, returns: "ValueSet",
-		params: "url:text valueSetVersion:text context:text contextDirection:text filter:text date:date offset:text count:text includeDesignations:text designation:text includeDefinition:text activeOnly:text excludeNested:text excludeNotForUI:text excludePostCoordinated:text displayLanguage:text exclude-system:text system-version:text"},
-	{name: "$lookup", levels: "CodeSystem", get: true, post: true, returns: "CodeSystem",
-		params: "code:text system:text version:text date:date displayLanguage:text property:text"},
-	{name: "$validate-code", levels: "CodeSystem CodeSystem/id ValueSet ValueSet/id", get: true, post: true,
-		params: "url:text context:text code:text system:text systemVersion:text version:text display:text date:date abstract:text displayLanguage:text"},
-	{name: "$translate", levels: "ConceptMap ConceptMap/id", get: true, post: true, returns: "ConceptMap",
-		params: "url:text conceptMapVersion:text code:text system:text version:text source:text target:text targetsystem:text reverse:text"},
 }
 
 // Operations are the names that Options.Operations can switch on, sorted.
@@ -129,7 +109,7 @@ func (a *Access) operationTypes() []string {
 		return strings.Fields(op.returns)
 	case a.types != nil:
 		return a.types
-	case op.name == "$everything" || op.name == "$export" || op.name == "$document" || op.name == "$summary" || a.Type == "":
+	case op.name == "$everything" || op.name == "$export" || a.Type == "":
 		return a.Version.ResourceTypes()
 	}
 	return []string{a.Type}

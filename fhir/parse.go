@@ -58,8 +58,11 @@ func Parse(r Request, o Options) (*Access, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.formatted {
-		if err := accept(r.Header["Accept"], o.Version); err != nil {
+	if p.formatted {
+		return a, nil
+	}
+	if err := accept(r.Header["Accept"], o.Version); err != nil {
+		if a.Raw = rawRanges(a, r.Header["Accept"]); a.Raw == nil {
 			return nil, err
 		}
 	}

@@ -174,7 +174,10 @@ func TestHeaders(t *testing.T) {
 		{"N-01", "GET", "/Patient/1", "Accept", "application/fhir+json; fhirVersion=5.0", "406 request.format"},
 		{"N-01", "GET", "/Patient/1", "Accept", "application/fhir+json; fhirVersion=4.0", "read Patient/1"},
 		{"N-01", "GET", "/Patient/1", "Accept", "text/html,application/xhtml+xml,*/*;q=0.8", "read Patient/1"},
-		{"N-01", "GET", "/Binary/1", "Accept", "application/pdf", "406 request.format"},
+		{"D-07", "GET", "/Binary/1", "Accept", "application/pdf", "read Binary/1"},
+		{"N-01", "GET", "/Binary/1", "Accept", "application/fhir+xml, application/xml", "406 request.format"},
+		{"N-01", "GET", "/Binary/1", "Accept", "text/html;q=0", "406 request.format"},
+		{"FHIR-19", "POST", "/Binary", "X-Security-Context", "Patient/1", "400 request.header"},
 		{"T-07", "GET", "/Patient/1", "X-Http-Method-Override", "DELETE", "read Patient/1"},
 	} {
 		h := map[string][]string{c.name: {c.value}}

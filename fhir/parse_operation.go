@@ -21,6 +21,8 @@ func (p *parser) operationParams(a *Access, list []pair) *Error {
 			err = p.parameter(a, nil, one)
 		case known:
 			err = p.operationParam(a, kind, one)
+		case p.op.search && isResult(one.name) && one.name != "_elements" && one.name != "_summary":
+			err = refuse(codeUnsupported, "%s takes no %s: it is one page in an order of its own.", a.Operation, one.name)
 		case p.op.search && isResult(one.name):
 			err = p.result(a, []string{a.Type}, one)
 		case p.op.search:

@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"context"
-
-	"gatehouse/fhir"
-)
+import "context"
 
 // lookAhead finds where the next page begins, none where nothing of what is
 // left is visible: a link to a page that turns out empty would tell that rows
@@ -53,10 +49,8 @@ func (x *exchange) peek(ctx context.Context, m *matter, at place) (found bool, n
 // allVisible tells whether nothing that matches can be hidden from the caller,
 // so that the upstream's next page is the caller's.
 func (x *exchange) allVisible(ctx context.Context, m *matter) bool {
-	a := m.access
-	if a.Interaction != fhir.SearchType || len(a.Results.Include)+len(a.Results.RevInclude) > 0 {
+	if len(m.access.Results.Include)+len(m.access.Results.RevInclude) > 0 {
 		return false
 	}
-	_, belongs := a.Version.Compartment("Patient", a.Type)
-	return m.plain == nil && m.eval.Certain(ctx, a.Type) && x.caller.grants.NarrowsExactly(m.asked) && (x.s.consent == nil || !belongs)
+	return x.exact(ctx, m, func(typ, _ string) bool { return m.eval.Certain(ctx, typ) })
 }

@@ -2,15 +2,17 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/auth"
 
-	"github.com/go-json-experiment/json"
 	"github.com/gorilla/mux"
 )
 
@@ -21,7 +23,7 @@ import (
 // api adds the routes below /api/v1.
 func (p *Process) api(r *mux.Router) {
 	v1 := r.PathPrefix("/api/v1").Subrouter()
-	p.reviewRoutes(v1)
+	v1.Handle("/decisions/{id}", p.forRole("operator privacy", p.decisions)).Methods(http.MethodGet)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The admin API has no such path or method."}
 	}))
@@ -34,7 +36,8 @@ type call struct {
 	record audit.Record // that the call leaves; a handler names the Patients it is about
 }
 
-// forRole makes a handler for whoever holds the admin role; "" is any of them.
+// forRole makes a handler for whoever holds the admin role, or one of several
+// with spaces between; "" is any of them.
 // What h returns is answered as JSON, after the record of the call is on disk;
 // of a call that may change something, it is there before h begins.
 func (p *Process) forRole(role string, h func(context.Context, *call) (any, error)) http.Handler {
@@ -99,7 +102,7 @@ func (p *Process) adminAllowed(c *call, role string) error {
 	c.record.Caller = recordOf(who)
 	if who.Issuer == s.cfg.AdminAuth.Issuer {
 		for name, held := range s.cfg.AdminAuth.Roles {
-			if (role == "" || role == name) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(held, r) }) {
+			if (role == "" || slices.Contains(strings.Fields(role), name)) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(held, r) }) {
 				return nil
 			}
 		}
@@ -122,21 +125,23 @@ func (p *Process) recorded(r *audit.Record) *failure {
 
 // read decodes the JSON body of a call, strictly.
 func (c *call) read(v any) error {
-	b, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, smallBody))
-	if err != nil {
-		return &failure{status: http.StatusRequestEntityTooLarge, code: "request.too-long", text: "The body is too long, or ended early.", log: err}
-	}
-	return readStrict(b, v)
+	return readStrict(http.MaxBytesReader(nil, c.r.Body, smallBody), v)
 }
 
-// smallBody bounds bodies of calls to the admin API.
+// smallBody bounds bodies of requests to the gateway's own endpoints.
 const smallBody = 64 << 10
 
-// readStrict decodes JSON with nothing unknown and nothing twice in it: what was
-// understood is what the audit trail says.
-func readStrict(b []byte, v any) error {
-	if err := json.Unmarshal(b, v, json.RejectUnknownMembers(true)); err != nil {
-		return &failure{status: http.StatusBadRequest, code: "request.json", text: "The body is not the JSON object that belongs here."}
+func readStrict(body io.Reader, v any) error {
+	d := json.NewDecoder(body)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		if _, end := d.Token(); end != io.EOF {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
+		return &failure{status: http.StatusBadRequest, code: "request.json", text: "The body is not the JSON object that belongs here. See docs/operations.md.", log: err}
 	}
 	return nil
 }

@@ -2,7 +2,11 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
+	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/fhir"
@@ -31,10 +35,24 @@ func (x *exchange) referrer(ctx context.Context, id string, binary []byte) *fhir
 		}
 		return x.visibleFacts(ctx, of)
 	}
+	return x.documentOf(ctx, id)
+}
+
+// even makes the request upstream that judging a Binary takes where it was not
+// made: without, an absent one would be answered sooner than one that is hidden.
+func (x *exchange) even(ctx context.Context, id string) {
+	if !x.looked {
+		x.documentOf(ctx, id)
+	}
+}
+
+// documentOf finds the facts of a DocumentReference that names a Binary.
+func (x *exchange) documentOf(ctx context.Context, id string) *fhir.Facts {
+	x.looked = true
 	var found *fhir.Facts
 	self := fhir.Ref{Type: "Binary", ID: id}
 	named := fhir.Param{Name: "location", Type: "uri", Values: []string{self.String(), strings.TrimSuffix(x.s.cfg.Upstream.URL, "/") + "/" + self.String()}}
-	err = x.over(ctx, &hopped{}, "DocumentReference", named, func(it *judge.Item) error {
+	err := x.over(ctx, &hopped{}, "DocumentReference", []fhir.Param{named}, func(it *judge.Item) error {
 		if found == nil && x.attaches(it.Resource, self) { // the upstream's word for it is not enough
 			f := it.Verdict.Facts
 			found = &f
@@ -77,6 +95,7 @@ func (x *exchange) visibleFacts(ctx context.Context, ref fhir.Ref) *fhir.Facts {
 	if err != nil {
 		return nil
 	}
+	x.looked = true
 	answer, err := x.own(ctx, ref.String())
 	if err != nil {
 		x.alarm("binary.referrer")
@@ -93,4 +112,49 @@ func (x *exchange) visibleFacts(ctx context.Context, ref fhir.Ref) *fhir.Facts {
 		return nil
 	}
 	return &it.Verdict.Facts
+}
+
+var binaryPlan = wire.NewPlan("contentType", "data")
+
+// content is what a Binary holds, as released, if it is of a media range that was
+// asked for (D-07).
+func content(binary []byte, ranges []string) (mediaType string, data []byte, err error) {
+	hits, err := binaryPlan.Skim(binary, nil)
+	if err != nil {
+		return "", nil, badUpstream(err)
+	}
+	var encoded string
+	for _, h := range hits {
+		text, err := wire.Unquote(binary[h.Start:h.End])
+		if err != nil {
+			return "", nil, badUpstream(err)
+		}
+		if h.Path == 0 {
+			mediaType = text
+		} else {
+			encoded = text
+		}
+	}
+	kind, parameters, err := mime.ParseMediaType(mediaType)
+	if err != nil || encoded == "" || !slices.ContainsFunc(ranges, func(r string) bool { return covers(r, kind) }) {
+		return "", nil, &failure{status: http.StatusNotAcceptable, code: "request.format",
+			text: "The content is not of a type that Accept names. Read the resource with Accept: application/fhir+json; it tells which."}
+	}
+	if data, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(encoded), "")); err != nil {
+		return "", nil, badUpstream(errors.New("data of a Binary is not base64"))
+	}
+	return mime.FormatMediaType(kind, parameters), data, nil
+}
+
+func covers(mediaRange, kind string) bool {
+	prefix, any := strings.CutSuffix(mediaRange, "*")
+	return mediaRange == kind || any && strings.HasPrefix(kind, prefix)
+}
+
+// attachment keeps a browser from showing what it is given: a record's document may
+// be a page with scripts (N-15).
+func (x *exchange) attachment() {
+	h := x.out.w.Header()
+	h.Set("Content-Disposition", "attachment")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 }

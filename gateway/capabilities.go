@@ -166,10 +166,7 @@ func (s *snapshot) reduceResource(listed any) map[string]any {
 			delete(out, k)
 		}
 	}
-	var operations []any
-	if typ == "Patient" && s.grammar.Operations["$everything"] {
-		operations = append(operations, map[string]any{"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"})
-	}
+	operations := s.operationsOf(typ)
 	if typ == "Patient" || typ == "Group" {
 		operations = append(operations, s.exportAt(typ, r["operation"])...)
 	}
@@ -177,6 +174,22 @@ func (s *snapshot) reduceResource(listed any) map[string]any {
 		out["operation"] = operations
 	}
 	return out
+}
+
+// operationsOf are the operations on a type that are switched on, but for exports,
+// which take a server that makes them.
+func (s *snapshot) operationsOf(typ string) (list []any) {
+	for _, o := range []struct{ name, on, definition string }{
+		{"everything", "Patient", "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+		{"lastn", "Observation", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"},
+		{"docref", "DocumentReference", "http://hl7.org/fhir/us/core/OperationDefinition/docref"},
+		{"validate", typ, "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
+	} {
+		if o.on == typ && s.grammar.Operations["$"+o.name] {
+			list = append(list, map[string]any{"name": o.name, "definition": o.definition})
+		}
+	}
+	return list
 }
 
 // closed tells whether no scope opens a type.

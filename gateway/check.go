@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/config"
@@ -59,8 +60,9 @@ func configured(cfg *config.Config) (fhir.Version, error) {
 func offered(cfg *config.Config) error {
 	var problems []error
 	for i, name := range cfg.Operations.Allow {
-		if !slices.Contains(fhir.Operations(), name) {
-			problems = append(problems, fmt.Errorf("operations.allow[%d]: %s is an operation that nobody here could judge; remove it", i, name))
+		if served := fhir.Operations(); !slices.Contains(served, name) {
+			problems = append(problems, fmt.Errorf("operations.allow[%d]: %s is an operation that nobody here could judge; remove it (these are served: %s)",
+				i, name, strings.Join(served, ", ")))
 		}
 	}
 	return errors.Join(problems...)

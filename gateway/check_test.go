@@ -42,6 +42,7 @@ func written(t *testing.T, more string) string {
 func TestCheckAndServeRefuseAlike(t *testing.T) {
 	for _, tt := range []struct{ change, want string }{
 		{"{url: http://127.0.0.1:9000/fhir} => {url: http://127.0.0.1:9000/fhir, fhir_version: R5}", "upstream.fhir_version: R5 is not served: this version serves R4 alone"},
+		{"operations: {allow: [$graphql]}\n", "operations.allow[0]: $graphql is an operation that nobody here could judge; remove it (these are served: $docref, $everything, $export, $lastn, $validate)"},
 		{"operations: {allow: [$everything, $frobnicate]}\n", "operations.allow[1]: $frobnicate is an operation that nobody here could judge"},
 		{"limits: {state: redis://127.0.0.1:6379/0}\n", "limits.state"},
 	} {

@@ -93,14 +93,18 @@ func (b *bundle) opening(next place, links string) string {
 	return `{"resourceType":"Bundle","type":"` + b.kind + `"` + b.total(next) + `,"link":` + links
 }
 
-// total counts what was released, where that is the whole result. Whether it
-// is told depends on nothing that is hidden: neither on rows withheld here nor
-// on pages that were passed over (Q-05).
+// total counts what was released, where that is the whole result, or what was
+// counted. Whether it is told depends on nothing that is hidden: neither on rows
+// withheld here nor on pages that were passed over (Q-05).
 func (b *bundle) total(next place) string {
-	if next != (place{}) || b.m.at != (place{}) || b.m.access.Results.Total == "none" {
+	n, r := b.matches, b.m.access.Results
+	switch whole := next == (place{}) && b.m.at == (place{}); {
+	case b.m.count != nil && (!whole || r.Summary == "count"):
+		n = *b.m.count
+	case !whole, r.Total == "none":
 		return ""
 	}
-	return `,"total":` + strconv.Itoa(b.matches)
+	return `,"total":` + strconv.Itoa(n)
 }
 
 // charge takes what is released off the caller's limits.

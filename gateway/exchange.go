@@ -28,25 +28,26 @@ type exchange struct {
 	start   time.Time
 	address netip.Addr
 	caller  *caller
-	page    *page                      // a page link that was opened, or nil
-	job     *job                       // of an export, whose URL was opened, or nil
-	bulk    bool                       // an export, to which no emergency grant applies
-	notices map[string]map[string]bool // patients by the channel that policy notifies of them
-	room    int64                      // of the gateway's bodyBytes, given back at the end
+	page    *page // a page link that was opened, or nil
+	job     *job  // of an export, whose URL was opened, or nil
+	room    int64 // of the gateway's bodyBytes, given back at the end
 	record  audit.Record
 	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
 	sent    bool // a change has been sent
+	looked  bool // for what a Binary is a part of
 	quiet   bool // counted elsewhere: no record of its own
 }
 
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{g: g, s: s, r: r, id: requestID(), start: time.Now(), address: remote(r)}
+	x := &exchange{g: g, s: s, r: r, id: requestID(), start: s.now(), address: remote(r)}
 	x.out = &response{x: x, w: w}
 	x.out.always()
 	x.record = audit.Record{Request: x.id, UserAgent: r.UserAgent(), Time: x.start, Address: x.address.String(), Method: r.Method}
 	return x
 }
+
+func (x *exchange) took() time.Duration { return x.s.now().Sub(x.start) }
 
 // requestID names the request in answers, logs and audit; it sorts by time.
 func requestID() string {
@@ -89,9 +90,8 @@ func (x *exchange) finish() {
 	if x.failed != nil {
 		code = x.failed.code
 	}
-	x.g.metrics.request(x.record.Interaction, status, code, time.Since(x.start))
+	x.g.metrics.request(x.record.Interaction, status, code, x.took())
 	x.logLine(status, code)
-	x.sendNotices()
 }
 
 // logLine makes its fields only where the line is written: a logger may pass
@@ -107,7 +107,7 @@ func (x *exchange) logLine(status int, code string) {
 	}
 	line.Write(zap.String("request", x.id), zap.Int("status", status), zap.String("code", code),
 		zap.String("interaction", x.record.Interaction), zap.String("type", x.record.Type),
-		zap.String("client", x.record.Caller.Client), zap.Duration("took", time.Since(x.start)), why)
+		zap.String("client", x.record.Caller.Client), zap.Duration("took", x.took()), why)
 }
 
 // refuse answers with a failure. It is recorded before it is said; where that
@@ -192,7 +192,6 @@ func (x *exchange) parse() (*fhir.Access, error) {
 		return x.openPage(handle, query)
 	}
 	if purpose, handle, ok := jobHandle(path); ok {
-		x.bulk = true
 		return x.openJob(purpose, handle, query)
 	}
 	body, err := x.body()
@@ -207,22 +206,10 @@ func (x *exchange) parse() (*fhir.Access, error) {
 	}
 	x.record.Query = clientQuery(x.r, body)
 	x.describe(a)
-	x.bulk = a.Operation == "$export"
 	if x.caller == nobody && a.Interaction != fhir.Capabilities {
 		return nil, internal(errors.New("an access without a caller")) // authenticate let it pass for what it is not
 	}
 	return a, nil
-}
-
-// ownEndpoint serves what the gateway offers beside FHIR to an authenticated
-// caller.
-func (x *exchange) ownEndpoint(ctx context.Context) (done bool, err error) {
-	path, query, err := x.below()
-	below, ok := strings.CutPrefix(path, emergencyPath)
-	if err != nil || !ok || below != "" && below[0] != '/' || query != "" {
-		return false, nil
-	}
-	return true, x.emergencyAccess(ctx, below)
 }
 
 // below cuts the FHIR base off the request's path, still escaped.

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"gatehouse/config"
 	"gatehouse/fhir"
 	"gatehouse/gateway/auth"
-	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
+	"gatehouse/gateway/policy"
 	"gatehouse/gateway/relation"
 	"gatehouse/gateway/view"
 
@@ -42,7 +43,9 @@ type Explanation struct {
 	Reason      string `json:"reason,omitempty"` // why one resource is withheld
 	Text        string `json:"text,omitempty"`
 	Needed      string `json:"needed,omitempty"` // a scope that would have opened it
-	// What decided on the resource.
+	// What decided on the resource, or where none is named on the request.
+	Rules    []policy.Rule     `json:"rules,omitempty"` // that held
+	Near     []policy.Near     `json:"near,omitempty"`  // that nearly permitted
 	Permits  []string          `json:"permits,omitempty"`
 	Forbids  []string          `json:"forbids,omitempty"`
 	Consent  *ExplainedConsent `json:"consent,omitempty"`
@@ -86,6 +89,10 @@ func Explain(ctx context.Context, path string, q Question) (*Explanation, error)
 		return nil, err
 	}
 	s.sources(q)
+	return s.explain(ctx, q)
+}
+
+func (s *snapshot) explain(ctx context.Context, q Question) (*Explanation, error) {
 	x := &exchange{s: s, start: q.Now, address: netip.MustParseAddr("127.0.0.1")}
 	e := &Explanation{Revision: s.policy.Revision(), Allowed: "no"}
 	m, err := x.foresee(ctx, q, e)
@@ -127,7 +134,7 @@ func (s *snapshot) sources(q Question) {
 	now := func() time.Time { return q.Now }
 	around := around{s, q.Around}
 	if s.cfg.Consent.Source != "none" {
-		s.consent = consent.New(s.cfg.Consent, s.grammar.Version, around, now)
+		s.consent = s.newConsent(around, now)
 	}
 	if s.policy.NeedsRelation() {
 		s.relation = relation.New(around, s.bases, careStale, now)
@@ -160,7 +167,7 @@ func (x *exchange) foresee(ctx context.Context, q Question, e *Explanation) (*ma
 		if err := step(m); err != nil {
 			_, d := m.eval.Possible()
 			e.Permits, e.Forbids = d.Permits, d.Forbids
-			return nil, asFailure(err)
+			return nil, errors.Join(asFailure(err), e.rules(ctx, m.eval, nil))
 		}
 	}
 	if x.caller.viewName != "" {
@@ -169,6 +176,22 @@ func (x *exchange) foresee(ctx context.Context, q Question, e *Explanation) (*ma
 	_, d := m.eval.Possible()
 	e.Allowed, e.Views = "depends", append(e.Views, d.Obligations.Views...)
 	return m, nil
+}
+
+// rules tells which rules held, and which nearly did; res is nil where the
+// request alone decided.
+func (e *Explanation) rules(ctx context.Context, eval *policy.Evaluation, res *policy.Resource) error {
+	x, err := eval.Explain(ctx, res)
+	if err != nil {
+		return err
+	}
+	e.Near = x.Near
+	for _, r := range x.Held { // with the care relation, which is not looked up where another rule permits
+		if r.Set != "permit" || len(e.Permits) == 0 || slices.Contains(e.Permits, r.Reason) {
+			e.Rules = append(e.Rules, r)
+		}
+	}
+	return nil
 }
 
 func (s *snapshot) newSubject(subject *auth.Subject) (*caller, error) {
@@ -196,6 +219,11 @@ func (x *exchange) weighOne(ctx context.Context, m *matter, resource []byte, e *
 		e.Consent = &said
 	}
 	e.Allowed = "no"
+	if asked := court.Question(ctx, it); asked != nil {
+		if err := e.rules(ctx, m.eval, asked); err != nil {
+			return fmt.Errorf("explain the rules: %w", err)
+		}
+	}
 	if !v.Allow {
 		return nil
 	}
@@ -226,14 +254,29 @@ type around struct {
 }
 
 // Consents is part of consent.Source.
-func (a around) Consents(_ context.Context, patients []string) (map[string][][]byte, error) {
-	found := map[string][][]byte{}
-	err := a.each(patients, func(f *fhir.Facts, patient string, r []byte) {
+func (a around) Consents(_ context.Context, patients []string) (found [][]byte, err error) {
+	err = a.each(patients, func(f *fhir.Facts, _ string, r []byte) {
 		if f.Type == "Consent" {
-			found[patient] = append(found[patient], r)
+			found = append(found, r)
 		}
 	})
 	return found, err
+}
+
+// Named is part of consent.Source: what a Consent names by an identifier is not
+// looked for in files.
+func (a around) Named(_ context.Context, names []string) (map[string][][]byte, error) {
+	found := map[string][][]byte{}
+	for _, r := range a.resources {
+		f, err := a.s.grammar.Version.ReadFacts(r, a.s.bases)
+		if err != nil {
+			return nil, fmt.Errorf("read what surrounds the resource: %w", err)
+		}
+		if name := f.Type + "/" + f.ID; slices.Contains(names, name) {
+			found[name] = append(found[name], r)
+		}
+	}
+	return found, nil
 }
 
 // Around is part of relation.Source.

@@ -7,13 +7,10 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
-	"gatehouse/gateway/emergency"
 	"gatehouse/gateway/limit"
-	"gatehouse/gateway/notify"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/upstream"
 
@@ -29,9 +26,6 @@ type Gateway struct {
 	log     *zap.Logger
 	limit   *limit.Limiter
 	bodies  *semaphore.Weighted // of bodyBytes
-	glass   *emergency.Book     // emergency grants
-	notify  *notify.Sender
-	now     func() time.Time
 }
 
 // ServeHTTP is one HTTP request: admit the caller, serve what it asks, and
@@ -48,29 +42,26 @@ func (x *exchange) answer(ctx context.Context) error {
 	if done, err := x.beside(ctx); done {
 		return err // preflights and discovery, which name no patient and need no caller
 	}
-	if err := x.admit(ctx); err != nil {
-		return err
-	}
-	if done, err := x.ownEndpoint(ctx); done {
-		return err
-	}
-	a, err := x.parse()
+	a, err := x.admit(ctx)
 	if err != nil {
 		return err
 	}
 	return x.serve(ctx, a, x.out)
 }
 
-// admit finds out who asks; nothing of it costs more than the caller has been
-// allowed so far.
-func (x *exchange) admit(ctx context.Context) error {
+// admit finds out who asks, and for what; nothing of it costs more than the
+// caller has been allowed so far.
+func (x *exchange) admit(ctx context.Context) (*fhir.Access, error) {
 	if err := x.limitAddress(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := x.checkTransport(); err != nil {
-		return err
+		return nil, err
 	}
-	return x.authenticate(ctx)
+	if err := x.authenticate(ctx); err != nil {
+		return nil, err
+	}
+	return x.parse()
 }
 
 // serve is one access: an HTTP request, or one entry of a batch. By the time
@@ -127,6 +118,7 @@ func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error)
 	if err := x.checkPolicy(m); err != nil {
 		return nil, err
 	}
+	m.access = typeSearch(m.access)
 	x.narrow(ctx, m)
 	return m, nil
 }

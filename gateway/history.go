@@ -67,23 +67,3 @@ func (x *exchange) currentType(ctx context.Context, m *matter, typ string, ids [
 	}
 	return nil
 }
-
-// operation serves what is on the allow-list and known to be judged on its way
-// out; fhir.Parse has refused all others.
-func (x *exchange) operation(ctx context.Context, m *matter, out output) error {
-	if m.access.Operation == "$everything" && m.access.ID != "" {
-		// An upstream answers 404 or an empty Bundle by whether the patient
-		// exists: who may not see the patient gets neither.
-		if m.at.Target == "" {
-			if err := x.visibleNow(ctx, m, fhir.Ref{Type: m.access.Type, ID: m.access.ID}); err != nil {
-				return err
-			}
-		}
-		return x.search(ctx, m, out)
-	}
-	if m.access.Operation == "$export" {
-		return x.export(ctx, m, out)
-	}
-	return &failure{status: http.StatusForbidden, code: "operation.unsupported",
-		text: "This gateway cannot judge what this operation returns, so it does not offer it."}
-}

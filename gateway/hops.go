@@ -149,7 +149,7 @@ func (x *exchange) hopOnce(ctx context.Context, h *hopped, typ string, c *fhir.P
 func (x *exchange) hop(ctx context.Context, h *hopped, typ string, c *fhir.Param) (fhir.Param, error) {
 	if c.Has != nil {
 		found := fhir.Param{Name: "_id", Type: "token"}
-		err := x.over(ctx, h, c.Has.Type, *c.Has.Then, func(it *judge.Item) error {
+		err := x.over(ctx, h, c.Has.Type, []fhir.Param{*c.Has.Then}, func(it *judge.Item) error {
 			return x.referred(c.Has, typ, it, &found)
 		})
 		return found, err
@@ -162,7 +162,7 @@ func (x *exchange) hop(ctx context.Context, h *hopped, typ string, c *fhir.Param
 			rest.Chain = slices.Clone(c.Chain[1:])
 			rest.Chain[0].Types = []string{next}
 		}
-		err := x.over(ctx, h, next, rest, func(it *judge.Item) error {
+		err := x.over(ctx, h, next, []fhir.Param{rest}, func(it *judge.Item) error {
 			return add(&found, next+"/"+it.Verdict.Facts.ID)
 		})
 		if err != nil {
@@ -215,14 +215,14 @@ func (x *exchange) referred(h *fhir.Has, typ string, it *judge.Item, found *fhir
 	return nil
 }
 
-// over hands each visible match of one criterion on a type to each.
-func (x *exchange) over(ctx context.Context, h *hopped, typ string, c fhir.Param, each func(*judge.Item) error) error {
+// over hands each visible match of a search of the gateway's own to each.
+func (x *exchange) over(ctx context.Context, h *hopped, typ string, criteria []fhir.Param, each func(*judge.Item) error) error {
 	if h.searches++; h.searches > maxHopSearches {
 		return &failure{status: http.StatusBadRequest, code: "request.too-many-parameters",
 			text: "The chains of a search lead to more searches than the gateway makes for one. Search in several steps."}
 	}
 	count := windowEntries
-	m, err := x.onto(ctx, &fhir.Access{Interaction: fhir.SearchType, Type: typ, Criteria: []fhir.Param{c},
+	m, err := x.onto(ctx, &fhir.Access{Interaction: fhir.SearchType, Type: typ, Criteria: criteria,
 		Version: x.s.grammar.Version, Results: fhir.Results{Count: &count}})
 	if err != nil {
 		return err

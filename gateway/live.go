@@ -45,11 +45,14 @@ type snapshot struct {
 	sealer    *seal.Sealer
 	tagKey    []byte
 	up        *upstream.Upstream
+	consents  *upstream.Upstream // where Consents are kept: up, or a server of their own
 	callers   *lru.Cache[*auth.Subject, *caller]
 	metadata  metadata
 	searches  searchable
+	heeded    heeded
 	previous  *auth.Authenticator // while building
 	stores    *stores
+	now       func() time.Time
 	stop      func() // ends what the snapshot runs in the background
 }
 
@@ -62,8 +65,11 @@ const callersKept = 16384
 // build makes a snapshot of a configuration. Nothing of it is live yet.
 // previous is what is live, whose revocations live on; nil at start.
 func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) (*snapshot, error) {
-	s := &snapshot{cfg: cfg, stores: st, publicURL: strings.TrimSuffix(cfg.Base.String(), "/"), basePath: strings.TrimSuffix(cfg.Base.EscapedPath(), "/"),
+	s := &snapshot{now: time.Now, cfg: cfg, stores: st, publicURL: strings.TrimSuffix(cfg.Base.String(), "/"), basePath: strings.TrimSuffix(cfg.Base.EscapedPath(), "/"),
 		cors: newCORS(cfg.CORS.Origins), hsts: cfg.TLS != nil, hosts: newHosts(cfg)}
+	if st.trial != nil {
+		s.now, s.policy = st.trial.Now, st.trial.Policy
+	}
 	if err := offered(cfg); err != nil {
 		return nil, err
 	}
@@ -76,11 +82,11 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 			return nil, err
 		}
 	}
-	if cfg.Consent.Source != "none" {
-		s.consent = consent.New(cfg.Consent, s.grammar.Version, consentSource{s}, time.Now)
+	if err := s.buildConsent(log); err != nil {
+		return nil, err
 	}
 	if s.policy.NeedsRelation() {
-		s.relation = relation.New(careSource{s}, s.bases, careStale, time.Now)
+		s.relation = relation.New(careSource{s}, s.bases, careStale, s.now)
 	}
 	return s, nil
 }
@@ -98,6 +104,9 @@ func (s *snapshot) buildKeys(*zap.Logger) error {
 }
 
 func (s *snapshot) buildPolicy(*zap.Logger) error {
+	if s.policy != nil {
+		return nil
+	}
 	e, err := policy.Load(policy.Options{Dir: s.cfg.Policy.Dir, Data: s.cfg.Policy.Data})
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -170,7 +179,7 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 	s.views = map[string]*view.View{}
 	var problems []error
 	for name, c := range all {
-		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: time.Now})
+		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: s.now})
 		if err != nil {
 			if c.File == "" { // else the error begins with the file's name
 				err = fmt.Errorf("view %s: %w", name, err)
@@ -184,7 +193,7 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 }
 
 func (s *snapshot) buildAuth(log *zap.Logger) error {
-	a, err := auth.New(s.cfg.Issuers, auth.Options{Now: time.Now, Log: log, PublicURL: s.cfg.Base, Previous: s.previous})
+	a, err := auth.New(s.cfg.Issuers, auth.Options{Now: s.now, Log: log, PublicURL: s.cfg.Base, Previous: s.previous})
 	s.previous = nil
 	if err != nil {
 		return fmt.Errorf("issuers: %w", err)
@@ -236,6 +245,7 @@ func (s *snapshot) start() {
 	s.stop = func() {
 		cancel()
 		s.up.Close()
+		s.consents.Close()
 	}
 	s.auth.Start(ctx)
 }

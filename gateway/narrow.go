@@ -19,12 +19,12 @@ func (x *exchange) narrow(ctx context.Context, m *matter) {
 	switch m.access.Interaction {
 	case fhir.SearchType, fhir.SearchCompartment, fhir.SearchSystem:
 	default:
-		if !m.access.Conditional {
+		if !m.access.Conditional && m.access.Operation != "$lastn" {
 			return
 		}
 	}
 	m.byScope = x.and(m, x.caller.grants.Narrow(m.access))
-	if action(m.access) == "search" {
+	if action(m.access) == "search" || m.access.Operation == "$lastn" {
 		m.byPolicy = x.and(m, m.eval.Narrow(ctx, m.access.Type, x.finder(ctx, m.access)))
 	}
 }
@@ -106,6 +106,9 @@ func (x *exchange) meets(it *judge.Item, m *matter) bool {
 // label or the patient that it must be judged by, FHIR-07), and no total of its own
 // counting, since it counts what the caller may not see.
 func upstreamForm(a *fhir.Access) *fhir.Access {
+	if a.Operation == "$lastn" {
+		return lastSearch(a)
+	}
 	if r := &a.Results; r.Elements == nil && r.Summary == "" && r.Total == "" {
 		return a
 	}

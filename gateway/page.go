@@ -20,6 +20,9 @@ type page struct {
 	place
 	Path  string `json:"p"` // the client's own request, canonical
 	Query string `json:"q"`
+	Count *int   `json:"c,omitempty"` // of all that matches, where that was asked for and told
+	// Revision is the policy that Count was told by.
+	Revision string `json:"r,omitempty"`
 }
 
 // links are the Bundle's links: self is what the client asked, without what
@@ -31,7 +34,11 @@ func (b *bundle) links(next place) (string, error) {
 		return self + `]`, nil
 	}
 	path, query, _ := strings.Cut(b.m.question(), "?")
-	payload, err := json.Marshal(page{place: next, Path: "/" + path, Query: query})
+	p := page{place: next, Path: "/" + path, Query: query}
+	if b.m.count != nil {
+		p.Count, p.Revision = b.m.count, x.s.policy.Revision()
+	}
+	payload, err := json.Marshal(p)
 	if err != nil {
 		return "", internal(err)
 	}

@@ -16,6 +16,14 @@ import (
 // read answers read and vread: fetched, judged by content, and only then told
 // from what does not exist.
 func (x *exchange) read(ctx context.Context, m *matter, out output) error {
+	err := x.readOne(ctx, m, out)
+	if err != nil && m.access.Type == "Binary" && asFailure(err).withheld {
+		x.even(ctx, m.access.ID)
+	}
+	return err
+}
+
+func (x *exchange) readOne(ctx context.Context, m *matter, out output) error {
 	a := m.access
 	court := x.court(m)
 	want := fhir.Ref{Type: a.Type, ID: a.ID}
@@ -28,7 +36,14 @@ func (x *exchange) read(ctx context.Context, m *matter, out output) error {
 	if err != nil {
 		return err
 	}
-	h := head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(it.Released))}
+	contentType := fhirJSON
+	if a.Raw != nil {
+		if contentType, it.Released, err = content(it.Released, a.Raw); err != nil {
+			return err
+		}
+		x.attachment()
+	}
+	h := head{status: http.StatusOK, contentType: contentType, length: int64(len(it.Released))}
 	h.etag, h.lastModified = validators(it, answer)
 	if notModified(a, h) {
 		h = head{status: http.StatusNotModified, etag: h.etag, lastModified: h.lastModified, length: -1}

@@ -18,9 +18,7 @@ import (
 
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
-	"gatehouse/gateway/emergency"
 	"gatehouse/gateway/limit"
-	"gatehouse/gateway/notify"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -50,6 +48,18 @@ func Open(path string, log *zap.Logger) (*Process, error) {
 	if len(problems) > 0 {
 		return nil, problems.Err()
 	}
+	p, err := newProcess(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	p.path = path
+	if err := p.open(cfg, log); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	o, err := AuditOptions(cfg)
 	if err != nil {
 		return nil, err
@@ -59,22 +69,36 @@ func Open(path string, log *zap.Logger) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
-	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), glass: emergency.NewBook(), now: time.Now}
-	g.notify = notify.New(log, g.metrics.alarm)
-	g.metrics.reviews(g.glass.Waiting)
-	p := &Process{Gateway: g, path: path, trail: o}
-	p.stores.listen(emergencyKind, p.learnGrant)
-	if err := p.open(cfg, log); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	return p, nil
+	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes)}
+	return &Process{Gateway: g, trail: o}, nil
 }
 
 func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
+	if err := p.load(cfg, log); err != nil {
+		return err
+	}
+	for _, option := range weakened(cfg) {
+		log.Warn("an option weakens security", zap.String("option", option))
+	}
+	var err error
+	if p.public, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if p.admin, err = net.Listen("tcp", cfg.Admin); err != nil {
+		return fmt.Errorf("listen for admin: %w", err)
+	}
+	p.live.Load().hosts.add(p.public.Addr().String())
+	p.seen = p.fingerprint()
+	return nil
+}
+
+// load builds the first snapshot and the stores that it needs.
+func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 	var err error
 	if p.limit, err = limit.New(cfg.Limits, time.Now); err != nil {
 		return err
 	}
+	p.stores.metrics = p.metrics
 	s, err := build(cfg, nil, &p.stores, log)
 	if err != nil {
 		return err
@@ -82,22 +106,11 @@ func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
 	if err := s.selfTest(context.Background()); err != nil {
 		return err
 	}
-	for _, option := range weakened(cfg) {
-		log.Warn("an option weakens security", zap.String("option", option))
-	}
-	if p.public, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	if p.admin, err = net.Listen("tcp", cfg.Admin); err != nil {
-		return fmt.Errorf("listen for admin: %w", err)
-	}
 	if err := p.stores.open(context.Background(), cfg); err != nil {
 		return err
 	}
-	s.hosts.add(p.public.Addr().String())
 	s.start()
 	p.live.Store(s)
-	p.seen = p.fingerprint()
 	return nil
 }
 
@@ -198,7 +211,6 @@ func (p *Process) Close() error {
 	if s := p.live.Load(); s != nil {
 		s.stop()
 	}
-	p.notify.Close()
 	return errors.Join(p.stores.close(), p.audit.Close())
 }
 

@@ -22,26 +22,69 @@ const (
 	longURL  = 1500 // bytes of a query that goes into a URL; a longer one is posted
 )
 
-// consentSource finds the Consents of patients on the upstream.
+// consentSource finds Consents, and what they name, on the upstream; the
+// Consents may be on a server of their own.
 type consentSource struct{ s *snapshot }
 
-// Consents returns all Consent resources of the patients, whatever their status.
-func (c consentSource) Consents(ctx context.Context, patients []string) (map[string][][]byte, error) {
-	found := make(map[string][][]byte, len(patients))
-	err := c.s.gather(ctx, upstream.Consent, "Consent", byPatient(patients), func(resource []byte) error {
-		facts, err := c.s.grammar.Version.ReadFacts(resource, c.s.bases)
-		if err != nil {
-			return err
-		}
-		for _, p := range facts.Patients {
-			found[p] = append(found[p], resource)
-		}
+// Consents is part of consent.Source.
+func (c consentSource) Consents(ctx context.Context, patients []string) (found [][]byte, err error) {
+	err = gather(ctx, c.s.consents, int64(c.s.cfg.Limits.Resource), upstream.Consent, "Consent", byPatient(patients), func(resource []byte) error {
+		found = append(found, resource)
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up consents: %w", err)
 	}
 	return found, nil
+}
+
+// Named is part of consent.Source: one search for each type and way of naming.
+func (c consentSource) Named(ctx context.Context, names []string) (map[string][][]byte, error) {
+	searches := map[string][]string{} // values by "Type?parameter="
+	for _, name := range names {
+		if typ, identifier, ok := strings.Cut(name, "?identifier="); ok {
+			searches[typ+"?identifier="] = append(searches[typ+"?identifier="], identifier)
+		} else if typ, id, ok := strings.Cut(name, "/"); ok {
+			searches[typ+"?_id="] = append(searches[typ+"?_id="], url.QueryEscape(id))
+		}
+	}
+	found := map[string][][]byte{}
+	for search, values := range searches {
+		typ, parameter, _ := strings.Cut(search, "?")
+		if parameter == "identifier=" { // which of several was found cannot be told from the answer
+			for _, v := range values {
+				if err := c.named(ctx, found, typ, parameter+v, search+v); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		}
+		if err := c.named(ctx, found, typ, parameter+strings.Join(values, ","), ""); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// named keeps what a search brings under a name or, without one, each resource
+// under its own.
+func (c consentSource) named(ctx context.Context, found map[string][][]byte, typ, query, name string) error {
+	err := gather(ctx, c.s.up, int64(c.s.cfg.Limits.Resource), upstream.Consent, typ, query+"&_count=200", func(resource []byte) error {
+		facts, err := c.s.grammar.Version.ReadFacts(resource, c.s.bases)
+		if err != nil {
+			return err
+		}
+		key := name
+		if key == "" {
+			key = facts.Type + "/" + facts.ID
+		}
+		found[key] = append(found[key], resource)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look up %s that consents name: %w", typ, err)
+	}
+	return nil
 }
 
 // careSource finds the Encounters and CareTeams of patients on the upstream.
@@ -51,7 +94,7 @@ type careSource struct{ s *snapshot }
 func (c careSource) Around(ctx context.Context, patients []string) ([][]byte, error) {
 	var found [][]byte
 	for _, typ := range []string{"Encounter", "CareTeam"} {
-		err := c.s.gather(ctx, upstream.Relation, typ, byPatient(patients), func(resource []byte) error {
+		err := gather(ctx, c.s.up, int64(c.s.cfg.Limits.Resource), upstream.Relation, typ, byPatient(patients), func(resource []byte) error {
 			found = append(found, resource)
 			return nil
 		})
@@ -66,14 +109,15 @@ func byPatient(patients []string) string {
 	return "patient=" + url.QueryEscape(strings.Join(patients, ",")) + "&_count=200"
 }
 
-// gather hands every resource of a type that matches to each.
-func (s *snapshot) gather(ctx context.Context, purpose, typ, query string, each func(resource []byte) error) error {
+// gather hands every resource of a type that matches to each; one is at most
+// limit bytes.
+func gather(ctx context.Context, up *upstream.Upstream, limit int64, purpose, typ, query string, each func(resource []byte) error) error {
 	r := upstream.Request{Method: http.MethodGet, Target: typ + "?" + query}
 	if len(query) > longURL {
 		r = upstream.Request{Method: http.MethodPost, Target: typ + "/_search", Body: []byte(query), ContentType: "application/x-www-form-urlencoded"}
 	}
 	for range ownPages {
-		next, err := s.gatherPage(ctx, purpose, typ, r, each)
+		next, err := gatherPage(ctx, up, limit, purpose, typ, r, each)
 		if err != nil || next == "" {
 			return err
 		}
@@ -82,8 +126,8 @@ func (s *snapshot) gather(ctx context.Context, purpose, typ, query string, each 
 	return fmt.Errorf("more than %d pages", ownPages)
 }
 
-func (s *snapshot) gatherPage(ctx context.Context, purpose, typ string, r upstream.Request, each func([]byte) error) (next string, err error) {
-	answer, err := s.up.Own(ctx, purpose, r)
+func gatherPage(ctx context.Context, up *upstream.Upstream, limit int64, purpose, typ string, r upstream.Request, each func([]byte) error) (next string, err error) {
+	answer, err := up.Own(ctx, purpose, r)
 	if err != nil {
 		return "", err
 	}
@@ -91,7 +135,7 @@ func (s *snapshot) gatherPage(ctx context.Context, purpose, typ string, r upstre
 	if answer.Status != http.StatusOK {
 		return "", fmt.Errorf("upstream status %d", answer.Status)
 	}
-	b := wire.NewBundle(answer.Body, wire.Limits{Entry: int64(s.cfg.Limits.Resource)})
+	b := wire.NewBundle(answer.Body, wire.Limits{Entry: limit})
 	for {
 		raw, err := b.Next()
 		if err == io.EOF {
@@ -111,7 +155,7 @@ func (s *snapshot) gatherPage(ctx context.Context, purpose, typ string, r upstre
 			return "", err
 		}
 	}
-	return nextBelow(s.up, b)
+	return nextBelow(up, b)
 }
 
 var entryPlan = wire.NewPlan("resource", "resource.resourceType")

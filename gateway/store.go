@@ -53,6 +53,8 @@ func origin(base *url.URL) string { return "gatehouse/" + base.Host + base.Path 
 // stores are the files that outlive a snapshot: one process holds each of them
 // open once.
 type stores struct {
+	trial *Trial // nil: the gateway serves
+
 	mu     sync.Mutex
 	opened view.Vault
 	done   func() error
@@ -62,6 +64,8 @@ type stores struct {
 	polling   sync.Mutex
 	version   int64        // of shared, up to which the listeners know; polling guards it
 	polled    atomic.Int64 // Unix nanoseconds
+
+	metrics *metrics // nil: nothing is counted
 }
 
 // vault is the store of pseudonyms that cannot be computed, opened when the

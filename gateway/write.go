@@ -115,8 +115,8 @@ func (x *exchange) judgeUpdate(ctx context.Context, s *step, g graph) error {
 	switch s.before, err = x.before(ctx, s.m); {
 	case err != nil:
 		return err
-	case s.before == nil && s.m.access.IfMatch != "":
-		return absent(nil) // as if it were hidden: a 412 would tell the two apart (W-09)
+	case s.before == nil && (s.m.access.IfMatch != "" || !x.mayName(s.m.access.ID)):
+		return absent(nil) // as if it were hidden: another answer would tell the two apart (W-09, FHIR-16)
 	case s.before == nil:
 		c, err := x.creation(ctx, s.m)
 		if err != nil {
@@ -134,6 +134,16 @@ func (x *exchange) judgeUpdate(ctx context.Context, s *step, g graph) error {
 		return partial()
 	}
 	return x.keepLabels(ctx, s, d)
+}
+
+// mayName tells whether the client may choose an id for a new resource.
+func (x *exchange) mayName(id string) bool {
+	allowed := x.caller.client.NewIDs
+	if allowed == "" {
+		return true
+	}
+	prefix, ok := strings.CutSuffix(allowed, "*")
+	return ok && strings.HasPrefix(id, prefix)
 }
 
 // judgePatch applies the patch here, so that what results can be judged, and

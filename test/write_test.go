@@ -253,3 +253,32 @@ func TestBodies(t *testing.T) {
 	w.attack(t, []writing{{attack: attack{id: "B-07 the own record linked to B", method: "PUT", target: "/Patient/A", token: tA, status: 403, code: "scope.instance", calls: []string{"GET /Patient/A"},
 		body: `{"resourceType":"Patient","id":"A","link":[{"other":{"reference":"Patient/B"},"type":"refer"}]}`}}})
 }
+
+// FHIR-16, W-09: a client whose new ids are its own cannot tell by a PUT what is
+// hidden from what is not there.
+func TestNewIDs(t *testing.T) {
+	h := openHouse(t, `clients: {"*": {new_ids: lab-*}}`)
+	w := h.ward(t, "PUT /Observation/a", "PUT /Observation/lab-1")
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	h.ehr.on("GET /Observation/b", 200, obsB)
+	tA := h.patient("A", "patient/*.cruds")
+	var rows []writing
+	for id, status := range map[string]int{"a": 200, "lab-1": 201, "b": 404, "none": 404} {
+		own := body(id, ref("subject", "Patient/A"))
+		one := writing{attack: attack{id: "FHIR-16", method: "PUT", target: "/Observation/" + id, token: tA, body: own, status: status, calls: []string{"GET /Observation/" + id}}}
+		if status < 300 {
+			one.calls, one.sent, one.changed = anyCalls, []string{"PUT /Observation/" + id + " " + own}, []string{"Observation/" + id}
+		}
+		if id == "b" {
+			one.withheld = []string{"Observation/b"}
+		}
+		rows = append(rows, one)
+	}
+	w.attack(t, rows)
+	put := func(id string) string {
+		return h.do("PUT", "/Observation/"+id, tA, body(id, ref("subject", "Patient/A"))).body
+	}
+	if put("b") != put("none") {
+		t.Errorf("hidden %s, absent %s", put("b"), put("none"))
+	}
+}

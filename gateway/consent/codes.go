@@ -1,5 +1,11 @@
 package consent
 
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
 // broader gives for a v3-ActReason purpose the one that it is a kind of. BTG
 // stands alone: a rule for treatment neither opens nor closes the glass
 // (CONS-07).
@@ -30,23 +36,62 @@ func subsumes(named, asked string) bool {
 	return false
 }
 
-// narrower is the closure of sensitivity codes: where v3-ActCode and IHE PCF
-// disagree on what stands under what, both hold (CONS-08).
+// narrower is the closure of sensitivity codes: what v3-ActCode or IHE PCF has
+// under a code (CONS-08).
 var narrower = map[string][]string{
-	"ETH": {"ETHUD", "OPIOIDUD", "SUD"}, "SUD": {"ETHUD", "OPIOIDUD", "ETH"},
-	"SPI": {"PSY", "PSYTHPN", "BH", "COGN", "DVD", "EMOTDIS", "MH", "SUD", "ETH", "ETHUD", "OPIOIDUD"},
-	"BH":  {"COGN", "DVD", "EMOTDIS", "MH", "PSY", "PSYTHPN", "SUD", "ETH", "ETHUD", "OPIOIDUD"},
-	"MH":  {"PSY", "PSYTHPN"}, "PSY": {"PSYTHPN"},
+	"ETH": {"ETHUD", "OPIOIDUD"}, "SUD": {"ETHUD", "OPIOIDUD"},
+	"SPI": {"PSY", "PSYTHPN", "BH", "COGN", "DVD", "EMOTDIS", "MH", "SUD", "ETHUD", "OPIOIDUD"},
+	"BH":  {"COGN", "DVD", "EMOTDIS", "MH", "PSY", "PSYTHPN", "SUD", "ETHUD", "OPIOIDUD"},
+	"MH":  {"PSY", "PSYTHPN"}, "PSY": {"PSYTHPN"}, "SEX": {"SDV"},
 }
 
-func sensitive(named, label string) bool {
-	if named == label {
-		return true
+// beside are codes for nearly the same, which one table has under each other
+// and another has not: who denies one is taken to mean the other, and who
+// permits one is not.
+var beside = map[string][]string{
+	"ETH": {"SUD"}, "SUD": {"ETH"}, "SPI": {"ETH"}, "BH": {"ETH"}, "SDV": {"SEX"}, "PSY": {"MH"},
+}
+
+// sensitive tells whether a label is the one named, or a kind of it.
+func sensitive(named, label string) match {
+	switch {
+	case named == label, slices.Contains(narrower[named], label):
+		return yes
+	case slices.Contains(beside[named], label):
+		return unknown
 	}
-	for _, n := range narrower[named] {
-		if n == label {
-			return true
-		}
+	return no
+}
+
+const miiPolicies = "2.16.840.1.113883.3.1937.777.24.5.3"
+
+// miiUse are the modules of the German MII consent that are about the use of
+// clinical data for research, of now and of the past. The others, about
+// collecting, contact or samples, are about no access that is made here.
+var miiUse = map[string]bool{miiPolicies + ".8": true, miiPolicies + ".46": true}
+
+func miiModule(c coding) (string, bool) { return c.code, strings.HasPrefix(c.code, miiPolicies+".") }
+
+// mii tells whether the Consent is written in the German MII's modules.
+func (f *form) mii() bool { return bytes.Contains(f.t.Doc, []byte(`"`+miiPolicies+".")) }
+
+// implicitPolicies are those of IHE PCF for patients with no Consent (CONS-02).
+var implicitPolicies = map[string]*provision{
+	"Policy-deny":       {kind: deny, path: "Policy-deny"},
+	"Policy-all-normal": {kind: permit, path: "Policy-all-normal"},
+	"Policy-basic-normal": {kind: deny, path: "Policy-basic-normal", exceptions: []provision{
+		{kind: permit, path: "Policy-basic-normal", clinician: true, purposes: []string{"TREAT"}}}},
+	"Policy-break-glass-only": {kind: deny, path: "Policy-break-glass-only", exceptions: []provision{
+		{kind: permit, path: "Policy-break-glass-only", clinician: true, purposes: []string{"BTG"}}}},
+	"permit": {kind: permit},
+	"deny":   {kind: deny},
+}
+
+// implicitPolicy is PCF's policy of a canonical URI, nil where it is none.
+func implicitPolicy(uri string) *provision {
+	name, ok := strings.CutPrefix(uri, "https://profiles.ihe.net/ITI/PCF/")
+	if !ok {
+		return nil
 	}
-	return false
+	return implicitPolicies[name]
 }

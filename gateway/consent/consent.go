@@ -5,14 +5,12 @@ package consent
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"gatehouse/config"
 	"gatehouse/fhir"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // Actor is who asks, as Consent provisions name them.
@@ -20,6 +18,7 @@ type Actor struct {
 	User         string // "Practitioner/7"
 	Organization string // "Organization/2"
 	Client       string // OAuth client id
+	Machine      bool   // no user stands behind the client
 	Roles        []string
 	Purpose      []string // v3-ActReason codes
 }
@@ -28,116 +27,72 @@ type Actor struct {
 // refuses nothing and says nothing: see Engine.
 type Result struct {
 	Decision  string // permit, deny, none (no active consent speaks of it), n/a (no patient)
-	Provision string // path of the provision that decided, e.g. "provision.provision[1]"
+	Provision string // path of the provision that decided, e.g. "provision.provision[1]", or the policy for want of one
 	Source    string // the Consent that decided, "Consent/9"
-	Refused   bool   // the access is denied: by a consent, or by the default for those who have none
+	Refused   bool   // the access is denied: by a consent, or by the policy for those who have none
 }
 
-// Source finds the Consents of patients, whatever their status.
+// Source finds what decides.
 type Source interface {
-	// Consents returns Consent resources (JSON) by "Patient/1". An error means
-	// that some may be missing, and is never remembered.
-	Consents(ctx context.Context, patients []string) (map[string][][]byte, error)
+	// Consents returns the Consent resources (JSON) of patients ("Patient/1"),
+	// whatever their status, in one search; others among them do no harm. An
+	// error means that some may be missing, and is never remembered.
+	Consents(ctx context.Context, patients []string) ([][]byte, error)
+	// Named returns the resources that stand under names: "CareTeam/1", or
+	// "Practitioner?identifier=…". What is missing there does not exist.
+	Named(ctx context.Context, names []string) (map[string][][]byte, error)
+}
+
+// Options are what an Engine works with. Source and Now are required.
+type Options struct {
+	Source  Source
+	Bases   *fhir.BaseSet // by which references to this server are known
+	Seal    *Sealer       // knows the Consents that the gateway wrote; nil: none
+	Now     func() time.Time
+	Problem func(what string) // hears why a Consent that was read permits nothing, one of Problems; nil: nobody
 }
 
 // Engine evaluates consents. It is safe for concurrent use.
 type Engine struct {
-	source   Source
-	permit   bool // what patients with no active consent have agreed to
-	maxStale time.Duration
-	now      func() time.Time
+	source     Source
+	reader     reader
+	implicit   *provision // what patients with no active consent have agreed to
+	newest     bool       // of several consents the newest decides
+	authors    []string   // whose Consents count; none: everyone's
+	clinicians []string   // roles
+	maxStale   time.Duration
+	now        func() time.Time
+	problem    func(string)
 
-	mu    sync.Mutex
-	epoch uint64 // counts Forget: what was fetched before one is not kept after it
-	known *lru.Cache[string, held]
+	mu     sync.Mutex
+	epoch  uint64 // counts Forget: what was fetched before one is not kept after it
+	known  cache[[]*consent]
+	looked cache[*lookedUp]
 }
 
-// held are the consents of one patient, read at a time.
-type held struct {
-	consents []*consent
-	at       time.Time
-}
-
-// keptPatients bounds the patients whose consents are remembered.
-const keptPatients = 1 << 16
-
-// New makes an Engine. c.Default decides for patients with no active consent;
-// anything but "permit" refuses.
-func New(c config.Consent, v fhir.Version, s Source, now func() time.Time) *Engine {
-	known, err := lru.New[string, held](keptPatients)
-	if err != nil { // of a size that is not positive: program text
-		panic(err)
+// New makes an Engine. What c leaves out refuses.
+func New(c config.Consent, o Options) *Engine {
+	e := &Engine{source: o.Source, reader: reader{bases: o.Bases, zone: c.Zone, seal: o.Seal}, now: o.Now, problem: o.Problem,
+		implicit: implicitPolicies[c.Default], newest: c.Conflicts == "newest", authors: c.Authors, clinicians: c.ClinicianRoles,
+		maxStale: time.Duration(c.MaxStaleness), known: newCache[[]*consent](), looked: newCache[*lookedUp]()}
+	if e.implicit == nil {
+		e.implicit = implicitPolicies["deny"]
 	}
-	return &Engine{source: s, permit: c.Default == "permit", maxStale: time.Duration(c.MaxStaleness), now: now, known: known}
-}
-
-// Set are the consents of the patients of one window.
-type Set struct {
-	engine *Engine
-	of     map[string][]*consent
-	now    time.Time
-}
-
-// Load returns the consents of patients, asking the source once for all that
-// are not remembered or are older than max_staleness. An error means that
-// consent is not known: whoever asked must refuse.
-func (e *Engine) Load(ctx context.Context, patients []string) (*Set, error) {
-	s := &Set{engine: e, of: make(map[string][]*consent, len(patients)), now: e.now()}
-	missing, epoch := e.recall(s, patients)
-	if len(missing) == 0 {
-		return s, nil
-	}
-	found, err := e.source.Consents(ctx, missing)
-	if err != nil {
-		return nil, fmt.Errorf("consents of %d patients: %w", len(missing), err)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, p := range missing {
-		list := read(found[p])
-		s.of[p] = list
-		if e.epoch == epoch {
-			e.known.Add(p, held{list, s.now})
-		}
-	}
-	return s, nil
-}
-
-func (e *Engine) recall(s *Set, patients []string) (missing []string, epoch uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, p := range patients {
-		if _, ok := s.of[p]; ok {
-			continue
-		}
-		h, ok := e.known.Get(p)
-		if ok && s.now.Sub(h.at) < e.maxStale {
-			s.of[p] = h.consents
-			continue
-		}
-		s.of[p] = nil
-		missing = append(missing, p)
-	}
-	return missing, e.epoch
-}
-
-// Forget drops what is remembered of a patient: a Consent was written through
-// the gateway and acts at once.
-func (e *Engine) Forget(patient string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.epoch++
-	e.known.Remove(patient)
+	return e
 }
 
 // Decide says what the consents of the resource's patients mean for one
 // access. Of several patients one refusal is enough. action is read, search,
-// create, update, delete or operation.
-func (s *Set) Decide(a Actor, action string, f *fhir.Facts) Result {
-	if len(f.Patients) == 0 {
+// create, update, delete or operation; content is the resource, nil where it is
+// not at hand.
+func (s *Set) Decide(a *Actor, action string, f *fhir.Facts, content []byte) Result {
+	if len(f.Patients) == 0 && !f.Unnamed {
 		return Result{Decision: "n/a"}
 	}
-	q := query{actor: a, action: action, facts: f, now: s.now}
+	q := query{actor: *a, action: action, facts: f, content: content, now: s.now, engine: s.engine, looked: s.looked}
+	if len(f.Patients) == 0 {
+		return s.engine.withoutConsent(&q) // of somebody whose consents cannot be found
+	}
 	var all Result
 	for i, p := range f.Patients {
 		r := s.one(&q, p)
@@ -148,20 +103,49 @@ func (s *Set) Decide(a Actor, action string, f *fhir.Facts) Result {
 	return all
 }
 
-// one combines a patient's consents: a deny of one overrides the permits of
-// others (CONS-03).
+// one combines a patient's consents (CONS-03): a deny of one overrides the
+// permits of others or, if so configured, the newest of those that speak of the
+// access decides. What a void one denies stays denied.
 func (s *Set) one(q *query, patient string) Result {
-	all := Result{Decision: "none", Refused: !s.engine.permit}
-	for _, c := range s.of[patient] {
-		verdict, path := c.decide(q)
-		switch verdict {
-		case deny:
-			return Result{Decision: "deny", Provision: path, Source: c.ref, Refused: true}
-		case permit:
-			if all.Decision == "none" {
-				all = Result{Decision: "permit", Provision: path, Source: c.ref}
+	var chosen *consent
+	var result Result
+	for _, c := range s.consents(patient) {
+		v, path := c.decide(q)
+		if v == silent || !s.engine.trusts(c) {
+			continue
+		}
+		r := Result{Decision: "permit", Provision: path, Source: c.ref}
+		if v == deny {
+			r.Decision, r.Refused = "deny", true
+			if !s.engine.newest || c.void {
+				return r
 			}
 		}
+		if chosen == nil || s.engine.newest && (c.given.After(chosen.given) || c.given.Equal(chosen.given) && v == deny) {
+			chosen, result = c, r
+		}
 	}
-	return all
+	if chosen == nil {
+		return s.engine.withoutConsent(q)
+	}
+	return result
+}
+
+// withoutConsent is the policy for patients who have not said (CONS-02).
+func (e *Engine) withoutConsent(q *query) Result {
+	v, by := e.implicit.decide(q, false)
+	r := Result{Decision: "none", Refused: v != permit}
+	if by != nil {
+		r.Provision = by.path
+	}
+	return r
+}
+
+// trusts tells whether a Consent's author is one of those configured (C-10).
+// What cannot be read has no author that could be told, and keeps denying.
+func (e *Engine) trusts(c *consent) bool {
+	if len(e.authors) == 0 || c.sealed || c.problem == "unreadable" {
+		return true
+	}
+	return slices.ContainsFunc(c.authors, func(a string) bool { return slices.Contains(e.authors, a) })
 }

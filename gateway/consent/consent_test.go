@@ -13,35 +13,63 @@ import (
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// source hands out Consents from memory and counts how often it is asked.
+// source hands out Consents and what they name from memory, and counts how
+// often it is asked.
 type source struct {
-	of    map[string][][]byte
-	err   error
-	calls int
+	consents []string
+	named    map[string]string
+	err      error
+	calls    int
+	lookups  int
 }
 
-func (s *source) Consents(_ context.Context, patients []string) (map[string][][]byte, error) {
+func (s *source) Consents(context.Context, []string) (all [][]byte, err error) {
 	s.calls++
-	return s.of, s.err
+	for _, c := range s.consents {
+		all = append(all, []byte(c))
+	}
+	return all, s.err
+}
+
+func (s *source) Named(_ context.Context, names []string) (map[string][][]byte, error) {
+	s.lookups++
+	found := map[string][][]byte{}
+	for _, n := range names {
+		if r, ok := s.named[n]; ok {
+			found[n] = [][]byte{[]byte(r)}
+		}
+	}
+	return found, s.err
+}
+
+// usual is the configuration of most tests.
+func usual() config.Consent {
+	return config.Consent{Default: "deny", MaxStaleness: config.Duration(5 * time.Second), ClinicianRoles: []string{"clinician"}}
+}
+
+func engine(c config.Consent, s *source) *Engine {
+	bases, err := fhir.NewBaseSet("https://ehr.example.org/fhir")
+	if err != nil {
+		panic(err)
+	}
+	return New(c, Options{Source: s, Bases: bases, Now: func() time.Time { return noon }})
 }
 
 func wrap(provision string) string {
 	return `{"resourceType":"Consent","id":"c","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},"patient":{"reference":"Patient/1"}` + provision + `}`
 }
 
-func decide(t *testing.T, a Actor, action string, f *fhir.Facts, consents ...string) Result {
+func decide(t *testing.T, e *Engine, a Actor, action string, f *fhir.Facts, content string) Result {
 	t.Helper()
-	var raw [][]byte
-	for _, c := range consents {
-		raw = append(raw, []byte(c))
-	}
-	e := New(config.Consent{Default: "deny", MaxStaleness: config.Duration(5 * time.Second)}, fhir.R4,
-		&source{of: map[string][][]byte{"Patient/1": raw}}, func() time.Time { return noon })
-	set, err := e.Load(context.Background(), f.Patients)
+	set, err := e.Load(context.Background(), &a, f.Patients)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return set.Decide(a, action, f)
+	var raw []byte
+	if content != "" {
+		raw = []byte(content)
+	}
+	return set.Decide(&a, action, f, raw)
 }
 
 func TestDecide(t *testing.T) {
@@ -100,7 +128,7 @@ func TestDecide(t *testing.T) {
 		{"no patient", nurse, "read", &fhir.Facts{Type: "Medication"}, nil, "n/a", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := decide(t, c.actor, c.action, c.facts, c.consents...)
+			got := decide(t, engine(usual(), &source{consents: c.consents}), c.actor, c.action, c.facts, "")
 			if got.Decision != c.want || got.Refused != c.refused {
 				t.Errorf("got %s, refused %v; want %s, refused %v", got.Decision, got.Refused, c.want, c.refused)
 			}
@@ -110,12 +138,15 @@ func TestDecide(t *testing.T) {
 
 // Of two patients, one refusal is enough.
 func TestTwoPatients(t *testing.T) {
-	e := New(config.Consent{Default: "deny"}, fhir.R4, &source{of: map[string][][]byte{"Patient/1": {[]byte(wrap(`,"provision":{"type":"permit"}`))}}}, time.Now)
-	set, err := e.Load(context.Background(), []string{"Patient/1", "Patient/2"})
-	if err != nil {
-		t.Fatal(err)
+	e := engine(usual(), &source{consents: []string{wrap(`,"provision":{"type":"permit"}`)}})
+	if got := decide(t, e, Actor{}, "read", &fhir.Facts{Type: "Encounter", Patients: []string{"Patient/1", "Patient/2"}}, ""); !got.Refused {
+		t.Errorf("got %+v, want refused", got)
 	}
-	if got := set.Decide(Actor{}, "read", &fhir.Facts{Type: "Encounter", Patients: []string{"Patient/1", "Patient/2"}}); !got.Refused {
+}
+
+// A resource of somebody who cannot be named has consents that nobody can find.
+func TestUnnamedPatient(t *testing.T) {
+	if got := decide(t, engine(usual(), &source{}), Actor{}, "read", &fhir.Facts{Type: "Observation", Unnamed: true}, ""); !got.Refused {
 		t.Errorf("got %+v, want refused", got)
 	}
 }
@@ -124,9 +155,12 @@ func TestTwoPatients(t *testing.T) {
 // error never, and a written Consent acts at once.
 func TestLoad(t *testing.T) {
 	now := noon
-	s := &source{of: map[string][][]byte{"Patient/1": {[]byte(wrap(`,"provision":{"type":"permit"}`))}}}
-	e := New(config.Consent{Default: "deny", MaxStaleness: config.Duration(5 * time.Second)}, fhir.R4, s, func() time.Time { return now })
-	load := func() (*Set, error) { return e.Load(context.Background(), []string{"Patient/1", "Patient/1"}) }
+	s := &source{consents: []string{wrap(`,"provision":{"type":"permit"}`)}}
+	e := engine(usual(), s)
+	e.now = func() time.Time { return now }
+	load := func() (Set, error) {
+		return e.Load(context.Background(), &Actor{}, []string{"Patient/1", "Patient/1"})
+	}
 	for step, c := range []struct {
 		pass  time.Duration
 		do    func()
@@ -151,11 +185,19 @@ func TestLoad(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(wrap(`,"provision":{"type":"deny","provision":[{"type":"permit","period":{"start":"2020"}}]}`)))
+	f.Add([]byte(`{"resourceType":"Consent","id":"c","status":"active","subject":{"reference":"Patient/1"},"decision":"deny","provision":[{"actor":[{"reference":{"identifier":{"system":"s","value":"v"},"type":"Group"}}],"provision":[{"data":[{"meaning":"related","reference":{"reference":"Encounter/1"}}]}]}]}`))
+	e := engine(usual(), &source{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := readOne(b)
-		v, path := c.decide(&query{facts: &fhir.Facts{Type: "Patient", Patients: []string{"Patient/1"}}, now: noon, action: "read"})
-		if (v == silent) != (path == "") {
-			t.Errorf("verdict %d with path %q", v, path)
+		c := e.reader.one(b)
+		for _, action := range []string{"read", "update"} {
+			v, path := c.decide(&query{facts: &fhir.Facts{Type: "Patient", Patients: []string{"Patient/1"}}, content: b, now: noon, action: action, engine: e})
+			if v == permit && c.void {
+				t.Errorf("a void Consent permits")
+			}
+			if v != silent && path == "" {
+				t.Errorf("verdict %d without a path", v)
+			}
 		}
+		e.reader.whose(b, []string{"Patient/1"})
 	})
 }

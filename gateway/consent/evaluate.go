@@ -1,20 +1,22 @@
 package consent
 
 import (
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/fhir"
+	"gatehouse/fhir/wire"
 )
 
 // query is one access to one resource.
 type query struct {
-	actor  Actor
-	action string
-	facts  *fhir.Facts
-	now    time.Time
+	actor   Actor
+	action  string
+	facts   *fhir.Facts
+	content []byte // the resource; nil: what only it tells is not known
+	now     time.Time
+	engine  *Engine
+	looked  map[string]*lookedUp // what consents refer to
+	tree    *wire.Tree           // of content, once it was needed
 }
 
 type verdict uint8
@@ -42,67 +44,94 @@ func matched(ok bool) match {
 	return no
 }
 
+// clocks is by how much the clock of who gave a consent may run ahead, a date
+// in the easternmost zone included.
+const clocks = 14*time.Hour + 5*time.Minute
+
 // decide says what one consent means for the access, and by which provision.
 func (c *consent) decide(q *query) (verdict, string) {
-	if !c.inForce(q.now) {
+	if !c.active {
 		return silent, ""
 	}
-	v, path := c.root.decide(q, "provision")
-	if v == permit && c.unclear {
-		return silent, "" // it says something that is not understood, and may restrict
+	void := c.void || c.given.After(q.now.Add(clocks)) // not given yet (CONS-01)
+	v, by := c.root.decide(q, void)
+	if v == silent {
+		return silent, ""
 	}
-	return v, path
-}
-
-func (c *consent) inForce(now time.Time) bool {
-	return c.active && c.root.period.holds(now) == yes
+	return v, by.path
 }
 
 // decide evaluates a provision and the exceptions in it. One that does not
 // match says nothing, and neither do its exceptions; of exceptions that match,
-// a deny wins (CONS-04).
-func (p *provision) decide(q *query, path string) (verdict, string) {
+// a deny wins (CONS-04). Where permits are void, those that stand in a denial
+// leave it as it is.
+func (p *provision) decide(q *query, void bool) (verdict, *provision) {
 	m := p.matches(q)
 	if m == no {
-		return silent, ""
+		return p.additions(q, void)
 	}
-	result, where := p.kind, path
+	kind := p.kind
+	if kind == silent && p.base != nil {
+		kind, _ = p.base.decide(q, false)
+	}
+	if m == unknown && kind == deny {
+		return deny, p // it may hold: it counts then, whatever it excepts
+	}
+	result, by := kind, p
 	for i := range p.exceptions {
-		v, at := p.exceptions[i].decide(q, fmt.Sprintf("%s.provision[%d]", path, i))
+		v, at := p.exceptions[i].decide(q, void)
 		if v == deny {
 			return deny, at
 		}
 		if v == permit && result != permit {
-			result, where = permit, at
+			result, by = permit, at
 		}
 	}
-	if m == unknown {
-		// It may or may not hold: a deny then counts, whatever it excepts, and
-		// a permit does not.
-		if p.kind == deny {
-			return deny, path
+	if result == permit && (m == unknown || void) {
+		return silent, nil
+	}
+	return result, by
+}
+
+// additions are the permits of IHE PCF that stand in a permit with other
+// conditions. The period of the whole holds for them too.
+func (p *provision) additions(q *query, void bool) (verdict, *provision) {
+	if void || p.kind != permit || p.period.holds(q.now) != yes {
+		return silent, nil
+	}
+	result, by := silent, (*provision)(nil)
+	for i := range p.exceptions {
+		e := &p.exceptions[i]
+		v, at := e.decide(q, false)
+		if v == deny {
+			return silent, nil // what the Consent excepts is not added to it
 		}
-		return silent, ""
+		if v == permit && e.adds {
+			result, by = permit, at
+		}
 	}
-	if result == silent {
-		return silent, ""
-	}
-	return result, where
+	return result, by
 }
 
 // matches tells whether all conditions that the provision names hold; one that
 // it does not name holds.
 func (p *provision) matches(q *query) match {
 	// One after the other and not out of a list: no query then needs the heap.
-	all := p.inPeriod(q)
-	all = min(all, p.byActor(q))
+	all := p.period.holds(q.now)
+	for _, list := range [...][]actor{p.actors, p.grantees} {
+		all = min(all, q.isAny(list))
+	}
+	all = min(all, p.byRole(q))
 	all = min(all, p.byAction(q))
 	all = min(all, p.byPurpose(q))
 	all = min(all, p.byLabel(q))
 	all = min(all, p.byClass(q))
 	all = min(all, p.byCode(q))
-	all = min(all, p.byData(q))
+	all = min(all, p.byModule(q))
 	all = min(all, p.byDate(q))
+	if all != no {
+		all = min(all, p.byData(q)) // may read the whole resource
+	}
 	if p.unclear && all == yes {
 		return unknown
 	}
@@ -119,135 +148,4 @@ func anyOf[T any](list []T, one func(T) match) match {
 		best = max(best, one(v))
 	}
 	return best
-}
-
-func (p *provision) inPeriod(q *query) match { return p.period.holds(q.now) }
-
-func (p *provision) byActor(q *query) match {
-	return anyOf(p.actors, func(ref string) match {
-		typ, _, _ := strings.Cut(ref, "/")
-		switch typ {
-		case "Practitioner", "PractitionerRole", "RelatedPerson", "Patient":
-			return matched(ref == q.actor.User)
-		case "Organization":
-			return matched(ref == q.actor.Organization)
-		case "Device":
-			return matched(ref == "Device/"+q.actor.Client || ref == q.actor.User)
-		}
-		return unknown // a CareTeam or Group, whose members are not known here, or no reference at all
-	})
-}
-
-var actionCodes = map[string][]string{
-	"read": {"access", "disclose", "use"}, "search": {"access", "disclose", "use"}, "operation": {"access", "disclose", "use"},
-	"create": {"collect"}, "update": {"collect", "correct"}, "delete": {"correct"},
-}
-
-func (p *provision) byAction(q *query) match {
-	return anyOf(p.actions, func(code string) match {
-		switch code {
-		case "access", "disclose", "use", "collect", "correct":
-			return matched(slices.Contains(actionCodes[q.action], code))
-		}
-		return unknown
-	})
-}
-
-func (p *provision) byPurpose(q *query) match {
-	if len(p.purposes) > 0 && len(q.actor.Purpose) == 0 {
-		return unknown // a caller who does not say why cannot be told from one who may not
-	}
-	return anyOf(p.purposes, func(code string) match {
-		for _, asked := range q.actor.Purpose {
-			if subsumes(code, asked) {
-				return yes
-			}
-		}
-		return no
-	})
-}
-
-func (p *provision) byLabel(q *query) match {
-	return anyOf(p.labels, func(code string) match { return labelled(q.facts.Labels, code, p.kind) })
-}
-
-func (p *provision) byClass(q *query) match {
-	return anyOf(p.classes, func(c coding) match {
-		if strings.HasSuffix(c.system, "/resource-types") || c.system == "" {
-			return matched(c.code == q.facts.Type)
-		}
-		return unknown // a profile or a document class
-	})
-}
-
-func (p *provision) byCode(q *query) match {
-	return anyOf(p.codes, func(c coding) match {
-		full := c.system + "|" + c.code
-		return matched(slices.Contains(q.facts.Codes, full) || slices.Contains(q.facts.Categories, full))
-	})
-}
-
-func (p *provision) byData(q *query) match {
-	return anyOf(p.data, func(d datum) match {
-		self := q.facts.Type + "/" + q.facts.ID
-		switch d.meaning {
-		case "instance":
-			return matched(d.ref == self)
-		case "related":
-			return matched(d.ref == self || d.ref != "" && d.ref == q.facts.Encounter)
-		case "authoredby":
-			return matched(d.ref != "" && (d.ref == q.facts.Author || slices.Contains(q.facts.Practitioners, d.ref)))
-		}
-		if d.ref == self {
-			return yes
-		}
-		return unknown // dependents: what refers to it cannot be told from here
-	})
-}
-
-func (p *provision) byDate(q *query) match {
-	if p.dataPeriod == (period{}) {
-		return yes
-	}
-	if q.facts.Date == "" {
-		return unknown
-	}
-	from, to, ok := span(q.facts.Date)
-	if !ok {
-		return unknown
-	}
-	first, last := p.dataPeriod.holds(from), p.dataPeriod.holds(to.Add(-time.Nanosecond))
-	if first != last {
-		return unknown // a partial date that lies partly inside
-	}
-	return first
-}
-
-// confidentiality orders v3-Confidentiality.
-const confidentiality = "ULMNRV"
-
-// labelled tells whether a label of a provision speaks of a resource. A
-// confidentiality level in a deny means that level and above, in a permit that
-// level and below; an unlabelled resource is N.
-func labelled(labels []string, code string, kind verdict) match {
-	at := strings.Index(confidentiality, code)
-	if len(code) != 1 || at < 0 {
-		for _, l := range labels {
-			if sensitive(code, l) {
-				return yes
-			}
-		}
-		return no
-	}
-	level := strings.Index(confidentiality, "N")
-	found := false
-	for _, l := range labels {
-		if i := strings.Index(confidentiality, l); len(l) == 1 && i >= 0 && (!found || i > level) {
-			level, found = i, true
-		}
-	}
-	if kind == deny {
-		return matched(level >= at)
-	}
-	return matched(level <= at)
 }

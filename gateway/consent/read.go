@@ -4,145 +4,251 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 )
 
 // consent is a Consent resource, read for evaluation.
 type consent struct {
-	ref     string // "Consent/9"
-	active  bool   // in force as far as its status and scope say
+	ref     string    // "Consent/9"
+	active  bool      // in force as far as its status and scope say
+	void    bool      // something in it is not understood: it denies what it may have meant to, and permits nothing
+	problem string    // why it is void, one of Problems
+	given   time.Time // when it was; zero where it does not say
+	authors []string  // who made it: "Type/id" and "system|value"
+	sealed  bool      // it bears the mark of a gateway with the same key
 	root    provision
-	unclear bool // something in it is not understood: its permits do not count
+	needs   []string // what has to be looked up to tell whom or what it speaks of
 }
 
-type provision struct {
-	kind       verdict // silent where the resource does not say
-	period     period
-	dataPeriod period
-	actors     []string
-	actions    []string
-	purposes   []string
-	labels     []string
-	classes    []coding
-	codes      []coding
-	data       []datum
-	exceptions []provision
-	unclear    bool
+// Problems are the reasons for which a Consent permits nothing, the values of a
+// metric's label.
+var Problems = []string{"unreadable", "modifier", "unknown-element", "malformed-element", "unknown-status", "no-scope", "contradictory", "too-deep", "whose"}
+
+// reader reads Consents. Unset, it knows no server's own references.
+type reader struct {
+	bases *fhir.BaseSet
+	zone  *time.Location // of dates that name none
+	seal  *Sealer        // nil: there are no marks
 }
 
-type coding struct{ system, code string }
-
-type datum struct{ meaning, ref string }
-
-// maxDepth bounds nested provisions; deeper ones make the consent unclear.
+// maxDepth bounds nested provisions; deeper ones make the consent void.
 const maxDepth = 16
 
-// read reads a patient's Consents. One that cannot be read denies everything:
-// it may have been meant to.
-func read(resources [][]byte) []*consent {
-	list := make([]*consent, 0, len(resources))
-	for _, r := range resources {
-		list = append(list, readOne(r))
-	}
-	return list
-}
-
-func readOne(resource []byte) *consent {
+// one reads a Consent, of R4 or R5 by its shape. One that cannot be read denies
+// everything: it may have been meant to.
+func (r *reader) one(resource []byte) *consent {
 	var t wire.Tree
-	if err := t.Parse(resource); err != nil {
-		return &consent{active: true, root: provision{kind: deny}}
+	if err := t.Parse(resource); err != nil || t.Nodes[0].Kind != wire.Object {
+		return &consent{active: true, void: true, problem: "unreadable", root: provision{kind: deny, path: "provision"}}
 	}
 	c := &consent{ref: "Consent/" + text(&t, 0, "id")}
-	c.active = text(&t, 0, "status") == "active" && privacy(&t)
-	c.unclear = t.Get(0, "modifierExtension") >= 0 || t.Get(0, "implicitRules") >= 0
-	if p := t.Get(0, "provision"); p >= 0 && t.Nodes[p].Kind == wire.Object {
-		c.root = readProvision(&t, p, 0)
-	}
-	if c.root.kind == silent {
-		c.root.kind = base(&t)
-	}
+	f := form{reader: r, t: &t, c: c, five: isFive(&t)}
+	f.header()
+	f.rules()
+	f.authors()
 	return c
 }
 
-// privacy tells whether the Consent is about privacy (R4's scope); those about
-// treatment, research participation or advance directives say nothing here.
-func privacy(t *wire.Tree) bool {
-	scope := t.Get(0, "scope")
-	if scope < 0 {
-		return true // R5 has no scope
+// isFive tells R5's shape from R4's.
+func isFive(t *wire.Tree) bool {
+	p := t.Get(0, "provision")
+	return t.Get(0, "decision") >= 0 || t.Get(0, "subject") >= 0 || p >= 0 && t.Nodes[p].Kind == wire.Array
+}
+
+// form is one Consent under reading.
+type form struct {
+	*reader
+	t    *wire.Tree
+	c    *consent
+	five bool
+}
+
+// unclear has the consent permit nothing; the first reason is the one told.
+func (f *form) unclear(why string) {
+	f.c.void = true
+	if f.c.problem == "" {
+		f.c.problem = why
 	}
-	for _, c := range codingsOf(t, scope) {
-		if c.code == "patient-privacy" {
-			return true
+}
+
+// The members of a Consent that are evaluated here, or do not change what it
+// means. One with another says something that is not understood.
+var (
+	ordinary = set("resourceType", "id", "meta", "language", "text", "contained", "extension", "identifier", "status", "category", "verification", "provision", "patient")
+	fourAlso = set("scope", "dateTime", "performer", "organization", "sourceAttachment", "sourceReference", "policy", "policyRule")
+	fiveAlso = set("subject", "date", "period", "grantor", "grantee", "manager", "controller", "sourceAttachment", "sourceReference", "regulatoryBasis", "policyBasis", "policyText", "decision")
+)
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+func (f *form) header() {
+	t := f.t
+	also := fourAlso
+	if f.five {
+		also = fiveAlso
+	}
+	for i := t.First(0); i < int(t.Nodes[0].Next); i = int(t.Nodes[i].Next) {
+		switch name := string(t.Name(i)); {
+		case name == "modifierExtension", name == "implicitRules":
+			f.unclear("modifier")
+		case !ordinary[name] && !also[name]:
+			f.unclear("unknown-element")
 		}
 	}
-	return false
+	switch text(t, 0, "status") {
+	case "active":
+		f.c.active = true
+	case "draft", "proposed", "rejected", "inactive", "entered-in-error", "not-done":
+	default:
+		f.c.active = true
+		f.unclear("unknown-status")
+	}
+	f.scope()
+	f.given()
+}
+
+// scope: R4 has Consents about treatment, research and advance directives too,
+// which say nothing here (CONS-01). Those of the German MII about research are
+// heard where it is research that is asked for.
+func (f *form) scope() {
+	if f.five {
+		return
+	}
+	if f.t.Get(0, "scope") < 0 {
+		f.unclear("no-scope")
+		return
+	}
+	for _, c := range codingsOf(f.t, f.t.Get(0, "scope")) {
+		if c.system != "" && !strings.HasSuffix(c.system, "/consentscope") {
+			continue
+		}
+		switch {
+		case c.code == "patient-privacy":
+			return
+		case c.code == "research" && f.mii():
+			f.c.root.research = true
+			return
+		}
+	}
+	f.c.active = false
+}
+
+func (f *form) given() {
+	name := "dateTime"
+	if f.five {
+		name = "date"
+	}
+	if f.t.Get(0, name) < 0 {
+		if meta := f.t.Get(0, "meta"); meta >= 0 {
+			f.c.given, _, _ = span(text(f.t, meta, "lastUpdated"), f.zone)
+		}
+		return
+	}
+	from, _, ok := span(text(f.t, 0, name), f.zone)
+	if !ok {
+		f.unclear("malformed-element")
+	}
+	f.c.given = from
+}
+
+// rules reads what is permitted and denied.
+func (f *form) rules() {
+	if f.five {
+		f.rulesOfFive()
+		return
+	}
+	root := &f.c.root
+	root.path = "provision"
+	p := f.t.Get(0, "provision")
+	if p >= 0 && f.t.Nodes[p].Kind != wire.Object {
+		f.unclear("malformed-element")
+		root.kind = deny
+		return
+	}
+	base, name := f.base()
+	if p >= 0 {
+		f.provision(root, p, 0)
+	}
+	switch {
+	case root.kind == silent && f.t.Get(max(p, 0), "type") >= 0 && p >= 0:
+		root.kind = deny // of a type that there is not
+		f.unclear("malformed-element")
+	case root.kind == silent:
+		root.kind, root.base = base, name
+	case root.kind == permit && base == deny:
+		f.exceptToOptOut(root)
+	}
+}
+
+// exceptToOptOut: an opt-out with a permit in its root provision permits that
+// and nothing else; one that permits everything contradicts itself.
+func (f *form) exceptToOptOut(root *provision) {
+	if root.unconditional() {
+		f.unclear("contradictory")
+	}
+	inner := *root
+	inner.research = false
+	*root = provision{kind: deny, path: "policyRule", period: inner.period, research: root.research, exceptions: []provision{inner}}
 }
 
 // base is what holds where the root provision has no type of its own: the
-// policy that the Consent refers to (C6).
-func base(t *wire.Tree) verdict {
-	rule := t.Get(0, "policyRule")
-	if rule < 0 {
-		return silent
-	}
-	for _, c := range codingsOf(t, rule) {
+// policy that the Consent refers to (C6). One that is not known leaves it to
+// the policy that holds without a Consent.
+func (f *form) base() (verdict, *provision) {
+	for _, c := range codingsOf(f.t, f.t.Get(0, "policyRule")) {
 		switch c.code {
 		case "OPTIN", "OPTINR":
-			return permit
+			return permit, nil
 		case "OPTOUT", "OPTOUTE":
-			return deny
+			return deny, nil
 		}
 	}
-	return silent
+	for _, p := range f.list(0, "policy", nil) {
+		if named := implicitPolicy(text(f.t, p, "uri")); named != nil {
+			return silent, named
+		}
+	}
+	return silent, nil
 }
 
-// understood are the members of a provision that are evaluated here; one with
-// another member says something that is not.
-var understood = map[string]bool{"id": true, "type": true, "period": true, "actor": true, "action": true, "securityLabel": true,
-	"purpose": true, "class": true, "code": true, "dataPeriod": true, "data": true, "provision": true, "extension": true}
+// rulesOfFive reads R5: a decision, and provisions that each turn round what
+// the level above them says.
+func (f *form) rulesOfFive() {
+	t, root := f.t, &f.c.root
+	root.path = "decision"
+	root.kind = kindOf(text(t, 0, "decision"))
+	root.period = f.period(0, "period", root)
+	if root.kind == silent {
+		if t.Get(0, "decision") >= 0 {
+			root.kind = deny
+			f.unclear("malformed-element")
+		} else if basis := t.Get(0, "policyBasis"); basis >= 0 {
+			root.base = implicitPolicy(text(t, basis, "uri"))
+		}
+	}
+	for _, g := range f.list(0, "grantee", root) {
+		root.grantees = append(root.grantees, actor{ref: f.reference(g)})
+	}
+	for i, p := range f.list(0, "provision", root) {
+		e := provision{path: step("provision", i), kind: opposite(root.kind)}
+		f.provision(&e, p, 1)
+		root.exceptions = append(root.exceptions, e)
+	}
+}
 
-func readProvision(t *wire.Tree, node, depth int) provision {
-	p := provision{kind: kindOf(text(t, node, "type")), period: readPeriod(t, t.Get(node, "period")), dataPeriod: readPeriod(t, t.Get(node, "dataPeriod"))}
-	for i := t.First(node); i < int(t.Nodes[node].Next); i = int(t.Nodes[i].Next) {
-		if !understood[string(t.Name(i))] {
-			p.unclear = true
-		}
+// opposite of what is not known is taken for a denial: it may be one.
+func opposite(v verdict) verdict {
+	if v == deny {
+		return permit
 	}
-	for _, a := range elements(t, t.Get(node, "actor")) {
-		p.actors = append(p.actors, reference(t, t.Get(a, "reference")))
-	}
-	for _, a := range elements(t, t.Get(node, "action")) {
-		p.actions = append(p.actions, codeIn(codingsOf(t, a)))
-	}
-	for _, l := range elements(t, t.Get(node, "purpose")) {
-		p.purposes = append(p.purposes, text(t, l, "code"))
-	}
-	for _, l := range elements(t, t.Get(node, "securityLabel")) {
-		p.labels = append(p.labels, text(t, l, "code"))
-	}
-	for _, l := range elements(t, t.Get(node, "class")) {
-		p.classes = append(p.classes, coding{text(t, l, "system"), text(t, l, "code")})
-	}
-	for _, c := range elements(t, t.Get(node, "code")) {
-		p.codes = append(p.codes, codingsOf(t, c)...)
-		p.unclear = p.unclear || len(codingsOf(t, c)) == 0
-	}
-	for _, d := range elements(t, t.Get(node, "data")) {
-		p.data = append(p.data, datum{text(t, d, "meaning"), reference(t, t.Get(d, "reference"))})
-	}
-	if depth == maxDepth {
-		p.unclear = true
-		return p
-	}
-	for _, e := range elements(t, t.Get(node, "provision")) {
-		exception := readProvision(t, e, depth+1)
-		if exception.kind == silent {
-			exception.kind = deny // R4 demands a type here; what it was to be cannot be told
-		}
-		p.exceptions = append(p.exceptions, exception)
-	}
-	return p
+	return deny
 }
 
 func kindOf(s string) verdict {
@@ -155,107 +261,21 @@ func kindOf(s string) verdict {
 	return silent
 }
 
-// codeIn is the consent action among codings; "" where there is none, which no
-// action matches for certain.
-func codeIn(list []coding) string {
-	for _, c := range list {
-		if strings.HasSuffix(c.system, "/consentaction") || c.system == "" {
-			return c.code
+// authors reads who made the Consent.
+func (f *form) authors() {
+	names := []string{"performer", "organization"}
+	if f.five {
+		names = []string{"grantor", "manager", "controller"}
+	}
+	for _, name := range names {
+		for _, node := range elements(f.t, f.t.Get(0, name)) {
+			if ref := f.reference(node); ref != "" {
+				f.c.authors = append(f.c.authors, ref)
+			}
+			if id := f.t.Get(node, "identifier"); id >= 0 {
+				f.c.authors = append(f.c.authors, text(f.t, id, "system")+"|"+text(f.t, id, "value"))
+			}
 		}
 	}
-	return ""
-}
-
-func text(t *wire.Tree, node int, name string) string {
-	if i := t.Get(node, name); i >= 0 {
-		return t.Text(i)
-	}
-	return ""
-}
-
-func elements(t *wire.Tree, list int) []int {
-	if list < 0 || t.Nodes[list].Kind != wire.Array {
-		return nil
-	}
-	var found []int
-	for i := t.First(list); i < int(t.Nodes[list].Next); i = int(t.Nodes[i].Next) {
-		found = append(found, i)
-	}
-	return found
-}
-
-func codingsOf(t *wire.Tree, concept int) []coding {
-	if concept < 0 || t.Nodes[concept].Kind != wire.Object {
-		return nil
-	}
-	var list []coding
-	for _, c := range elements(t, t.Get(concept, "coding")) {
-		list = append(list, coding{text(t, c, "system"), text(t, c, "code")})
-	}
-	return list
-}
-
-// reference is the "Type/id" of a Reference; "" where it names no resource.
-func reference(t *wire.Tree, node int) string {
-	if node < 0 || t.Nodes[node].Kind != wire.Object {
-		return ""
-	}
-	parts := strings.Split(text(t, node, "reference"), "/")
-	for len(parts) > 3 && parts[len(parts)-2] == "_history" {
-		parts = parts[:len(parts)-2]
-	}
-	if len(parts) < 2 {
-		return ""
-	}
-	return strings.Join(parts[len(parts)-2:], "/")
-}
-
-// period is a FHIR Period, its ends inclusive to their precision.
-type period struct {
-	start, end time.Time // zero: open
-	bad        bool
-}
-
-func readPeriod(t *wire.Tree, node int) period {
-	if node < 0 {
-		return period{}
-	}
-	var p period
-	if s := text(t, node, "start"); s != "" {
-		from, _, ok := span(s)
-		p.start, p.bad = from, !ok
-	}
-	if s := text(t, node, "end"); s != "" {
-		_, to, ok := span(s)
-		p.end, p.bad = to, p.bad || !ok
-	}
-	return p
-}
-
-func (p period) holds(now time.Time) match {
-	switch {
-	case p.bad:
-		return unknown
-	case !p.start.IsZero() && now.Before(p.start), !p.end.IsZero() && !now.Before(p.end):
-		return no
-	}
-	return yes
-}
-
-// span is the time that a FHIR date or dateTime covers, from inclusive, to
-// exclusive. A date without a zone is read in UTC.
-func span(s string) (from, to time.Time, ok bool) {
-	for _, f := range []struct {
-		layout              string
-		years, months, days int
-	}{{"2006", 1, 0, 0}, {"2006-01", 0, 1, 0}, {"2006-01-02", 0, 0, 1}} {
-		if t, err := time.Parse(f.layout, s); err == nil {
-			return t, t.AddDate(f.years, f.months, f.days), true
-		}
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return time.Time{}, time.Time{}, false
-	}
-	return t, t.Add(time.Second), true
+	f.c.sealed = f.seal != nil && f.seal.marked(f.t)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 
 	"gatehouse/fhir"
@@ -25,7 +26,8 @@ type Expect struct {
 	Matches             string          // the type of a match; "" for any
 	Includes            map[string]bool // types that may come as included; nil for any
 	History             bool
-	Include, RevInclude []fhir.Include // what was asked to be included
+	Include, RevInclude []fhir.Include             // what was asked to be included
+	Within              func(resource []byte) bool // a match must be; nil: no matter
 	// Current tells for a window of history entries which resources the
 	// caller may see as they are now; versions of others are withheld.
 	Current func(ctx context.Context, refs []fhir.Ref) (map[fhir.Ref]bool, error)
@@ -91,6 +93,13 @@ func (r *Reading) Recycle() {
 
 // Link returns the upstream's link of a relation, once the document has ended.
 func (r *Reading) Link(relation string) string { return Link(&r.bundle, relation) }
+
+// Total is what the upstream says that it found, once the document has ended.
+// It counts what the caller may not see, too. ok: it says so.
+func (r *Reading) Total() (n int, ok bool) {
+	n, err := strconv.Atoi(string(r.bundle.Member("total")))
+	return n, err == nil && n >= 0
+}
 
 // Next reads, judges and returns the next window; io.EOF after the last.
 func (r *Reading) Next(ctx context.Context) (*Window, error) {
@@ -206,6 +215,9 @@ func (r *Reading) check(it *Item) {
 	case r.expect.Includes[typ]:
 		it.Mode = "include" // servers that do not mark what they include
 	default:
+		it.Verdict.Reason = "upstream.not-asked-for"
+	}
+	if it.Mode == "match" && r.expect.Within != nil && !r.expect.Within(it.Resource) {
 		it.Verdict.Reason = "upstream.not-asked-for"
 	}
 	if it.Verdict.Reason != "" {

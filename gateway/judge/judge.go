@@ -33,18 +33,13 @@ type Mapper interface {
 
 // Court is all that resources are judged by for one access of one caller.
 type Court struct {
-	Version fhir.Version
-	Bases   *fhir.BaseSet
-	Grants  *scope.Grants
-	Letter  byte   // c, r, u, d, s
-	Action  string // read, search, create, update, delete
-	Eval    *policy.Evaluation
-	// Granted are the evaluations under the caller's emergency grants, each for
-	// what is about its patient alone; all else is then judged by Plain, which
-	// is under none.
-	Granted  []*policy.Evaluation
-	Plain    *policy.Evaluation // nil: Eval
-	Consent  *consent.Engine    // nil: consent is not consulted
+	Version  fhir.Version
+	Bases    *fhir.BaseSet
+	Grants   *scope.Grants
+	Letter   byte   // c, r, u, d, s
+	Action   string // read, search, create, update, delete
+	Eval     *policy.Evaluation
+	Consent  *consent.Engine // nil: consent is not consulted
 	Actor    consent.Actor
 	Relation *relation.Engine // nil: no rule asks for it
 	// RelationOnlyPermits: nothing is forbidden or obliged by it.
@@ -74,7 +69,6 @@ type Verdict struct {
 	Facts    fhir.Facts
 	Allow    bool
 	Reason   string // stable code when withheld
-	Grant    string // id of the emergency grant under which it was decided, or ""
 	Consent  consent.Result
 	Decision policy.Decision
 }
@@ -156,7 +150,7 @@ func (c *Court) letterOf(it *Item) byte {
 
 // surroundings are what was looked up about the patients of a window.
 type surroundings struct {
-	consents *consent.Set
+	consents consent.Set
 	care     map[string]*relation.Care
 	noCare   bool  // it was to be looked up and could not be
 	down     error // of the consents
@@ -183,20 +177,20 @@ func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {
 	return s
 }
 
-func (c *Court) consents(ctx context.Context, patients []string) (*consent.Set, error) {
-	if c.Consent == nil || len(patients) == 0 {
-		return nil, nil
+func (c *Court) consents(ctx context.Context, patients []string) (consent.Set, error) {
+	if c.Consent == nil {
+		return consent.Set{}, nil
 	}
-	return c.Consent.Load(ctx, patients)
+	return c.Consent.Load(ctx, &c.Actor, patients)
 }
 
 // weigh holds one resource against consent and policy.
 func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 	v := &it.Verdict
 	v.Consent = consent.Result{Decision: "n/a"}
-	if c.Consent != nil && len(v.Facts.Patients) > 0 {
+	if c.Consent != nil && (len(v.Facts.Patients) > 0 || v.Facts.Unnamed) {
 		if around.down == nil {
-			v.Consent = around.consents.Decide(c.Actor, c.Action, &v.Facts)
+			v.Consent = around.consents.Decide(&c.Actor, c.Action, &v.Facts, it.Resource)
 		} else {
 			v.Consent = consent.Result{Decision: "none", Refused: true}
 		}
@@ -205,18 +199,15 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		v.Reason = "relation.unavailable" // a rule that forbids by it could not
 		return
 	}
-	around.resource = policy.Resource{
-		Facts: &v.Facts, Content: it.Resource, Relation: around.careOf(v.Facts.Patients),
-		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
-	}
-	eval := c.decide(ctx, v, &around.resource)
+	around.ask(it)
+	v.Decision = c.Eval.Decide(ctx, &around.resource)
 	switch {
 	case v.Decision.Err != nil:
 		c.Alarm("policy.error")
 		v.Reason = "policy.error"
 	case !v.Decision.Allow:
 		v.Reason = "policy.denied"
-	case v.Consent.Refused && !eval.OverridesConsent(&v.Facts):
+	case v.Consent.Refused && !c.Eval.OverridesConsent(&v.Facts):
 		v.Reason = "consent.denied"
 		if around.down != nil {
 			v.Reason = "consent.unavailable" // before a write that is 503, not a no (DESIGN §10.3)
@@ -224,6 +215,30 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 	default:
 		v.Allow = true
 	}
+}
+
+// ask makes of a resource the question to policy.
+func (s *surroundings) ask(it *Item) {
+	v := &it.Verdict
+	s.resource = policy.Resource{
+		Facts: &v.Facts, Content: it.Resource, Relation: s.careOf(v.Facts.Patients),
+		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source},
+	}
+}
+
+// Question is what policy was asked about a resource that was weighed, to
+// explain the answer; nil where scope had refused before.
+func (c *Court) Question(ctx context.Context, it *Item) *policy.Resource {
+	v := &it.Verdict
+	if v.Consent.Decision == "" {
+		return nil
+	}
+	var around surroundings
+	if c.Relation != nil {
+		around.care, _ = c.Relation.Load(ctx, v.Facts.Patients) // what could not be looked up then is not there now either
+	}
+	around.ask(it)
+	return &around.resource
 }
 
 // careOf puts the care around a resource's patients into policy's terms; nil

@@ -14,10 +14,10 @@ var packageRef = ast.MustParseRef("data.gatehouse")
 
 // Rule is one rule of the three sets, at its place.
 type Rule struct {
-	Set    string // permit, forbid, oblige
-	Reason string // "" where it is computed
-	File   string
-	Line   int
+	Set    string `json:"set"`              // permit, forbid, oblige
+	Reason string `json:"reason,omitempty"` // "" where it is computed
+	File   string `json:"file"`
+	Line   int    `json:"line"`
 }
 
 // checkContract holds the modules to DESIGN §6. What it refuses would be

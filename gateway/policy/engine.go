@@ -19,9 +19,11 @@ import (
 
 // Options name the policy to load.
 type Options struct {
-	Dir     string        // of Rego and tables; "" is what ships with Gatehouse
-	Data    []string      // table files or patterns; each top key stands under `data`
-	Timeout time.Duration // of one evaluation; default 1s
+	Dir     string            // of Rego and tables; "" is what ships with Gatehouse
+	Files   map[string][]byte // in place of Dir, by name: a policy that is held in memory
+	Name    string            // what Files are called in errors
+	Data    []string          // table files or patterns; each top key stands under `data`
+	Timeout time.Duration     // of one evaluation; default 1s
 }
 
 // Engine is one loaded policy. It never changes; what it remembers goes with
@@ -56,7 +58,7 @@ func Load(o Options) (*Engine, error) {
 		return nil, err
 	}
 	tables, ps := loadTables(shipped, own)
-	if o.Dir == "" {
+	if o.shipped() {
 		ps = append(ps, checkShapes(tables)...)
 	}
 	compiler, more := compile(rules)
@@ -88,6 +90,9 @@ func Load(o Options) (*Engine, error) {
 	e.typed = e.reads.onlyBelow(ast.MustParseRef("input.resource.type"))
 	return e, e.prepare()
 }
+
+// shipped tells that the rules are those inside this binary.
+func (o Options) shipped() bool { return o.Dir == "" && o.Files == nil }
 
 // dataOf is the document under `data`.
 func dataOf(tables map[string]table) map[string]any {

@@ -31,6 +31,20 @@ func readsOf(c *ast.Compiler) reads {
 // relation, by itself or through the rules that it calls.
 func binds(c *ast.Compiler) bool {
 	relation := ast.MustParseRef("input.relation")
+	reads := func(ref ast.Ref) bool { return ref.HasPrefix(relation) || relation.HasPrefix(ref) }
+	for _, m := range c.Modules {
+		for _, rule := range m.Rules {
+			if name := ruleName(rule); (name == "forbid" || name == "oblige") && reaches(c, rule, reads) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reaches tells whether a rule or a condition reads a part of the input that is
+// wanted, by itself or through the rules that it calls.
+func reaches(c *ast.Compiler, from any, wanted func(ast.Ref) bool) bool {
 	seen := map[any]bool{}
 	var reads func(x any) bool
 	reads = func(x any) bool {
@@ -39,23 +53,22 @@ func binds(c *ast.Compiler) bool {
 		}
 		seen[x] = true
 		found := false
+		var next []any
 		ast.WalkRefs(x, func(ref ast.Ref) bool {
-			found = found || ref.HasPrefix(ast.InputRootRef) && (ref.GroundPrefix().HasPrefix(relation) || relation.HasPrefix(ref.GroundPrefix()))
+			found = found || ref.HasPrefix(ast.InputRootRef) && wanted(ref.GroundPrefix())
+			if ref.HasPrefix(ast.DefaultRootRef) {
+				for _, r := range c.GetRules(ref) {
+					next = append(next, r)
+				}
+			}
 			return found
 		})
-		for next := range c.Graph.Dependencies(x) {
-			found = found || reads(next)
+		for _, r := range next {
+			found = found || reads(r)
 		}
 		return found
 	}
-	for _, m := range c.Modules {
-		for _, rule := range m.Rules {
-			if name := ruleName(rule); (name == "forbid" || name == "oblige") && reads(rule) {
-				return true
-			}
-		}
-	}
-	return false
+	return reads(from)
 }
 
 // mentions tells whether a rule reads path, something in it, or something that

@@ -29,10 +29,8 @@ type ClientInfo struct {
 	Config map[string]any
 }
 
-// Emergency is an open break-glass grant: one patient, until an instant. Its ID
-// is not shown to policy.
+// Emergency is an open break-glass grant: one patient, until an instant.
 type Emergency struct {
-	ID      string
 	Patient string // "Patient/1"
 	Reason  string
 	Until   time.Time

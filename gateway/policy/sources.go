@@ -3,9 +3,11 @@ package policy
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -27,19 +29,11 @@ type sources struct {
 // gather reads the files that o names: a directory, or what is shipped, and
 // tables that take the place of those there with the same key.
 func gather(o Options) (rules, shipped, own []source, err error) {
-	if o.Dir == "" {
-		s, err := readFiles(policies.Files, "policies")
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		rules, shipped = s.rules, s.tables
-	} else {
-		s, err := readFiles(os.DirFS(o.Dir), o.Dir)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		rules, shipped = s.rules, s.tables
+	s, err := o.base()
+	if err != nil {
+		return nil, nil, nil, err
 	}
+	rules, shipped = s.rules, s.tables
 	files, err := expand(o.Data)
 	if err != nil {
 		return nil, nil, nil, err
@@ -52,6 +46,27 @@ func gather(o Options) (rules, shipped, own []source, err error) {
 		own = append(own, source{f, text})
 	}
 	return rules, shipped, own, nil
+}
+
+// base are the files that tables are laid over.
+func (o Options) base() (sources, error) {
+	switch {
+	case o.Files != nil:
+		return takeAll(o.Files, o.Name)
+	case o.Dir != "":
+		return readFiles(os.DirFS(o.Dir), o.Dir)
+	}
+	return readFiles(policies.Files, "policies")
+}
+
+// takeAll reads a policy that is held in memory.
+func takeAll(files map[string][]byte, display string) (s sources, err error) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := s.take(name, display, func() ([]byte, error) { return files[name], nil }); err != nil {
+			return sources{}, err
+		}
+	}
+	return s, nil
 }
 
 // expand resolves the patterns of `policy.data`. A pattern without a match is
@@ -94,7 +109,7 @@ func readFiles(fsys fs.FS, display string) (s sources, err error) {
 		if d.IsDir() {
 			return nil
 		}
-		return s.take(fsys, name, display)
+		return s.take(name, display, func() ([]byte, error) { return fs.ReadFile(fsys, name) })
 	})
 	if err != nil {
 		return sources{}, fmt.Errorf("read policy directory %s: %w", display, err)
@@ -102,7 +117,7 @@ func readFiles(fsys fs.FS, display string) (s sources, err error) {
 	return s, nil
 }
 
-func (s *sources) take(fsys fs.FS, name, display string) error {
+func (s *sources) take(name, display string, read func() ([]byte, error)) error {
 	isRule := strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
 	isTable := isTableName(name)
 	if !isRule && !isTable {
@@ -111,7 +126,7 @@ func (s *sources) take(fsys fs.FS, name, display string) error {
 	if isTable && path.Dir(name) != "." {
 		return fmt.Errorf("%s: a table stands at the top of the directory: move it up, or name it in policy.data", path.Join(display, name))
 	}
-	text, err := fs.ReadFile(fsys, name)
+	text, err := read()
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // caller; a transaction here.
 func (g *Grants) Covers(a *fhir.Access) *Denial {
 	switch {
-	case g == nil || a == nil:
+	case g == nil || a == nil, off[a.Type]:
 		return &Denial{Code: codeMissing}
 	case g.unbound || a.Interaction == fhir.Capabilities || a.Interaction == fhir.Batch:
 		return nil

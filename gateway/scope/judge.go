@@ -18,7 +18,7 @@ const (
 // write both images are judged (SMART-18). resource is the whole of it; it is
 // read only where a constraint asks.
 func (g *Grants) Judge(letter byte, f *fhir.Facts, resource []byte) bool {
-	if g == nil || f == nil {
+	if g == nil || f == nil || off[f.Type] {
 		return false
 	}
 	if g.unbound {

@@ -23,6 +23,22 @@ func (g *Grants) NarrowsExactly(a *fhir.Access) bool {
 	return exact
 }
 
+// NarrowsTo is the patient ("Patient/1") whose resources, and nobody else's, a
+// search narrowed so can find; "" where that is not certain.
+func (g *Grants) NarrowsTo(a *fhir.Access) string {
+	if g == nil || a == nil || g.unbound || a.Type == "" || !searches(a) {
+		return ""
+	}
+	apply := g.applying(a.Type)
+	if len(apply) == 0 || slices.ContainsFunc(apply, func(one *grant) bool { return !g.ofPatient(one, a.Type) }) {
+		return ""
+	}
+	if _, exact := g.patientParam(a.Type); !exact {
+		return ""
+	}
+	return g.patient
+}
+
 func (g *Grants) narrow(a *fhir.Access) (narrowing []fhir.Param, exact bool) {
 	if g == nil || a == nil {
 		return nil, false
@@ -36,12 +52,7 @@ func (g *Grants) narrow(a *fhir.Access) (narrowing []fhir.Param, exact bool) {
 	if a.Type == "" {
 		return g.narrowTypes(a), false
 	}
-	var apply []*grant
-	for i := range g.grants {
-		if g.cut(&g.grants[i], a.Type)&search != 0 {
-			apply = append(apply, &g.grants[i])
-		}
-	}
+	apply := g.applying(a.Type)
 	if len(apply) == 0 {
 		return nil, false
 	}
@@ -53,6 +64,16 @@ func (g *Grants) narrow(a *fhir.Access) (narrowing []fhir.Param, exact bool) {
 		narrowing, exact = g.patientParam(a.Type)
 	}
 	return append(narrowing, constraint...), exact && !loose
+}
+
+// applying are the grants that open a search of the type.
+func (g *Grants) applying(typ string) (apply []*grant) {
+	for i := range g.grants {
+		if g.cut(&g.grants[i], typ)&search != 0 {
+			apply = append(apply, &g.grants[i])
+		}
+	}
+	return apply
 }
 
 // ofPatient reports whether the grant opens the launch patient's resources alone.

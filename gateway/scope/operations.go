@@ -6,21 +6,22 @@ import (
 	"gatehouse/fhir"
 )
 
-// operationLetters are what an operation takes on its own type, for those whose
-// answer is no set of resources. An operation that is in no table has no scope
-// that stands for it, and is denied (STANDARDS table 1.1).
-var operationLetters = map[string]letters{
-	"$validate": read, "$meta": read, "$meta-add": update, "$meta-delete": update,
-	"$expand": read, "$lookup": read, "$validate-code": read, "$translate": read,
-}
+// An operation that no rule here names has no scope that stands for it, and is
+// denied (STANDARDS table 1.1).
 
 // returning are operations that return resources, each of which is judged: they
 // take r and s on some type that may come back.
-var returning = []string{"$everything", "$document", "$docref", "$lastn", "$summary"}
+var returning = []string{"$everything", "$docref", "$lastn"}
 
 func (g *Grants) operation(a *fhir.Access) *Denial {
 	if a.Operation == "$export" {
 		return g.export(a)
+	}
+	if a.Operation == "$validate" { // what the resource is to be validated for
+		if a.ID == "" {
+			return g.needs([]string{a.Type}, create, false)
+		}
+		return g.needs([]string{a.Type}, update, false)
 	}
 	if slices.Contains(returning, a.Operation) {
 		if d := g.needs(a.Types(), read|search, true); d != nil {
@@ -30,9 +31,6 @@ func (g *Grants) operation(a *fhir.Access) *Denial {
 			return d
 		}
 		return g.chains(a)
-	}
-	if need, ok := operationLetters[a.Operation]; ok && a.Type != "" {
-		return g.needs([]string{a.Type}, need, false)
 	}
 	return &Denial{Code: codeOperation}
 }

@@ -2,10 +2,12 @@ package scope
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"gatehouse/fhir"
+	fhirsearch "gatehouse/fhir/search"
 )
 
 // SMART-12, SMART-13, SMART-19, SMART-33, S-03, S-07: the grammar is exact, and
@@ -178,11 +180,13 @@ func TestCovers(t *testing.T) {
 		{"system/Patient.rs", "GET /Group/1/$export", "scope.missing system/Group.r"},
 		{"system/Patient.rs system/Group.r", "GET /Group/1/$export", ""},
 		{"system/Patient.rs", "GET /$export?_type=Patient&_typeFilter=Observation%3Fcode%3Dx", "scope.missing system/Observation.s"},
-		{"user/*.cruds", "GET /$graphql?query=x", "scope.operation"},
-		{"user/*.cruds", "POST /Patient/1/$expunge", "scope.operation"},
-		{"user/*.cruds", "GET /$meta", "scope.operation"},
-		{"user/Patient.r", "GET /Patient/1/$meta", ""},
-		{"user/Patient.r", "POST /Patient/1/$meta-add", "scope.missing user/Patient.u"},
+		{"user/DocumentReference.rs", "GET /DocumentReference/$docref?patient=1", ""},
+		{"user/Patient.rs", "GET /DocumentReference/$docref?patient=1", "scope.missing user/*.rs"},
+		{"user/Patient.c", "POST /Patient/$validate", ""},
+		{"user/Patient.rus", "POST /Patient/$validate", "scope.missing user/Patient.c"},
+		{"user/Patient.u", "POST /Patient/1/$validate", ""},
+		{"user/Patient.crs", "POST /Patient/1/$validate", "scope.missing user/Patient.u"},
+		{"user/*.cruds user/Subscription.cruds", "POST /Subscription", "scope.missing"},
 		{"", "GET /metadata", ""},
 		{"", "GET /Patient/1", "scope.missing patient/Patient.r"},
 	} {
@@ -345,6 +349,43 @@ func TestNarrow(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, c.want) || g.NarrowsExactly(a) != c.exact {
 			t.Errorf("%q on %s: got %q %v, want %q %v", c.scopes, c.line, got, g.NarrowsExactly(a), c.want, c.exact)
+		}
+	}
+}
+
+// Q-05: a search narrowed exactly to a patient reads every element by which a
+// resource of the type is tied to one.
+func TestNarrowsTo(t *testing.T) {
+	v := fhir.R4
+	bound := Parse(v, []string{"patient/*.rs", "patient/Provenance.rs"}, "Patient/A", nil)
+	either := Parse(v, []string{"patient/*.rs", "user/Immunization.rs"}, "Patient/A", nil)
+	n := 0
+	for _, typ := range v.ResourceTypes() {
+		a := &fhir.Access{Interaction: fhir.SearchType, Type: typ, Version: v}
+		to := bound.NarrowsTo(a)
+		if to == "" {
+			continue
+		}
+		n++
+		params := bound.Narrow(a)
+		read, err := fhirsearch.Elements(v, typ, params[0].Name)
+		if typ == "Patient" {
+			read = []string{"id"}
+		}
+		if facts := v.FactElements(typ, "patients"); to != "Patient/A" || len(params) != 1 || err != nil || !slices.Equal(facts, read) {
+			t.Errorf("%s: narrowed to %s by %v, which reads %v of %v: %v", typ, to, params, read, facts, err)
+		}
+		if got := either.NarrowsTo(a); got != "" && typ == "Immunization" {
+			t.Errorf("%s: a scope for all of them narrows to %s", typ, got)
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d types are narrowed exactly", n)
+	}
+	for _, typ := range []string{"Observation", "Practitioner", "Group", "Binary", ""} {
+		a := &fhir.Access{Interaction: fhir.SearchType, Type: typ, Version: v}
+		if got := bound.NarrowsTo(a); got != "" {
+			t.Errorf("%s: narrowed to %s", typ, got)
 		}
 	}
 }

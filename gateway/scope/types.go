@@ -10,9 +10,9 @@ import (
 // or decide who may do what, and need a scope that names them (DESIGN §10.12).
 var neverByWildcard = set("AuditEvent", "Consent", "Provenance", "Subscription")
 
-// off are types that no scope opens: a Subscription's deliveries would pass
-// the gateway by (DESIGN §10.12).
-var off = set("Subscription")
+// off are types that no scope opens, nor a token without scopes: a Subscription's
+// deliveries would pass the gateway by (DESIGN §10.12).
+var off = set("Subscription", "SubscriptionStatus", "SubscriptionTopic")
 
 // neverByPatient are types that change what access means; a patient scope reads
 // them at most (DESIGN §6, W-13).

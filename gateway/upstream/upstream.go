@@ -136,9 +136,10 @@ const (
 	Relation    = "relation"
 	Referrer    = "referrer" // of a Binary
 	Hop         = "hop"      // of a chained search
+	Probe       = "probe"    // of what it heeds
 )
 
-var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop}
+var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop, Probe}
 
 // Own sends a request of the gateway itself, for one of the purposes: it can
 // read and search, never write. Errors are of type *Error.

@@ -10,7 +10,7 @@ import (
 // criterion judges one parameter and opens its values. matches is false where
 // it can hold for nothing.
 func (in *inbound) criterion(a *fhir.Access, p *fhir.Param) (matches bool, err *fhir.Error) {
-	if a.Interaction == fhir.Operation {
+	if a.Interaction == fhir.Operation && (a.Operation != "$lastn" || p.Name == "max") { // the rest of $lastn is a search
 		return in.operationParam(p)
 	}
 	matches = true
@@ -35,7 +35,7 @@ func (in *inbound) criterion(a *fhir.Access, p *fhir.Param) (matches bool, err *
 // inside them would have to be judged against every type.
 func (in *inbound) operationParam(p *fhir.Param) (bool, *fhir.Error) {
 	switch {
-	case p.Name == "_type" || p.Name == "_count" || p.Name == "_outputFormat":
+	case p.Name == "_type" || p.Name == "_count" || p.Name == "_outputFormat" || p.Name == "max":
 		return true, nil
 	case p.Type == "reference" || p.Name == "patient":
 		return in.references("Patient", p.Name, p)

@@ -184,13 +184,14 @@ func (b *bench) record(entries int) *audit.Record {
 // agreed answers for every patient that was asked for.
 type agreed struct{}
 
-func (agreed) Consents(_ context.Context, patients []string) (map[string][][]byte, error) {
-	found := map[string][][]byte{}
+func (agreed) Consents(_ context.Context, patients []string) (found [][]byte, err error) {
 	for _, p := range patients {
-		found[p] = [][]byte{consentOf(p[len("Patient/"):])}
+		found = append(found, consentOf(p[len("Patient/"):]))
 	}
 	return found, nil
 }
+
+func (agreed) Named(context.Context, []string) (map[string][][]byte, error) { return nil, nil }
 
 func (agreed) Around(context.Context, []string) ([][]byte, error) { return nil, nil }
 
@@ -243,9 +244,10 @@ func (b *bench) buildCourt(h *house) error {
 		return err
 	}
 	b.court = judge.Court{Version: fhir.R4, Bases: bases, Grants: scope.Parse(fhir.R4, b.subject.Scopes, "", bases), Letter: 'r', Action: "read", Eval: b.evaluation(),
-		Consent: consent.New(config.Consent{Source: "upstream", Default: "deny", MaxStaleness: config.Duration(time.Hour)}, fhir.R4, agreed{}, time.Now),
-		Actor:   consent.Actor{User: b.subject.FHIRUser, Organization: b.subject.Organization, Client: b.subject.Client, Roles: b.subject.Roles, Purpose: b.subject.Purpose},
-		Base:    publicURL, Mapper: b.up, Domain: "study-17", Relation: relation.New(agreed{}, bases, time.Hour, time.Now),
+		Consent: consent.New(config.Consent{Source: "upstream", Default: "deny", MaxStaleness: config.Duration(time.Hour)},
+			consent.Options{Source: agreed{}, Bases: bases, Now: time.Now}),
+		Actor: consent.Actor{User: b.subject.FHIRUser, Organization: b.subject.Organization, Client: b.subject.Client, Roles: b.subject.Roles, Purpose: b.subject.Purpose},
+		Base:  publicURL, Mapper: b.up, Domain: "study-17", Relation: relation.New(agreed{}, bases, time.Hour, time.Now),
 		Assured: func(*policy.StepUp) bool { return true }, Alarm: func(string) {},
 		Tag: func(*view.View, *fhir.Facts) string { return "AAAAAAAAAAAAAAAA" }}
 	key, err := config.ReadKey(filepath.Join(h.dir, "pseudonyms.key"))

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// altered is a copy of the shipped policies with a file laid over it.
+func altered(t *testing.T, name string, edit func(string) string) Options {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../policies")); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, name)
+	text, _ := os.ReadFile(path) // none: a new file
+	if err := os.WriteFile(path, []byte(edit(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := Named(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+const ward3 = `package gatehouse
+
+permit contains "Nurses of ward 3 may read medication." if {
+	"nurse" in input.subject.roles
+	input.subject.organization == "Organization/ward-3"
+	input.action in {"read", "search"}
+	input.resource.type == "MedicationRequest"
+	some encounter in input.relation.encounters
+	encounter.status == "in-progress"
+	"Location/ward-3" in encounter.locations
+}
+`
+
+// A rule tells in the diff where it is, and in which cells it decides
+// otherwise, though it asks for constants that no table names (C-15).
+func TestDiff(t *testing.T) {
+	ctx := context.Background()
+	d, err := Diff(ctx, Options{}, altered(t, "ward3.rego", func(string) string { return ward3 }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Rules) != 1 || d.Rules[0].Change != Added || d.Rules[0].Set != "permit" || d.Rules[0].Reason != "Nurses of ward 3 may read medication." {
+		t.Errorf("rules: %+v", d.Rules)
+	}
+	if len(d.Tables) != 0 || d.From == d.To {
+		t.Errorf("tables: %+v, revisions %s %s", d.Tables, d.From, d.To)
+	}
+	want := []string{"role nurse read,search MedicationRequest"}
+	if got := cellsOf(d, func(c CellChange) []string { return c.Denied }); len(got) > 0 {
+		t.Errorf("newly denied: %v", got)
+	}
+	if got := cellsOf(d, func(c CellChange) []string { return c.Allowed }); !slices.Equal(got, want) {
+		t.Errorf("newly allowed: %v, want %v", got, want)
+	}
+}
+
+func cellsOf(d *Difference, in func(CellChange) []string) (all []string) {
+	for _, c := range d.Cells {
+		if len(in(c)) > 0 {
+			all = append(all, c.Who+" "+strings.Join(c.Actions, ",")+" "+strings.Join(c.Types, ","))
+		}
+	}
+	return all
+}
+
+func TestDiffOfTables(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct{ name, file, old, new, row, cell string }{
+		{"a row's action", "roles.yaml", "    - reason: Billing clerks may read what their own organization bills.\n      types: [administrative]\n      actions: [read, search]",
+			"    - reason: Billing clerks may read what their own organization bills.\n      types: [administrative]\n      actions: [read]",
+			`changed roles.billing "Billing clerks may read what their own organization bills.".actions`, "denied role billing search"},
+		{"a label's role", "sensitive.yaml", "  V:\n    reason: This record is very restricted.\n    roles: []", "  V:\n    reason: This record is very restricted.\n    roles: [nurse]",
+			"changed sensitive.V.roles", "allowed role nurse read"},
+		{"an agreement", "agreements.yaml", "agreements: {}", "agreements: {lab: [{reason: r, types: [Observation], actions: [create], until: 2099-01-01}]}",
+			"added agreements.lab", "allowed client lab create"},
+		{"what a patient may write", "patient_access.yaml", "create: []", "create: [Observation]", "changed patient_access.create", "allowed a patient's app create"},
+		{"a view", "purposes.yaml", "    view: research\n", "", "removed purposes.HRESCH.view", "obliged role researcher read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := altered(t, c.file, func(s string) string {
+				if !strings.Contains(s, c.old) {
+					t.Fatalf("%s lacks %q", c.file, c.old)
+				}
+				return strings.Replace(s, c.old, c.new, 1)
+			})
+			d, err := Diff(ctx, Options{}, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(d.Tables) != 1 || d.Tables[0].Change+" "+d.Tables[0].Path != c.row {
+				t.Errorf("tables: %+v, want %s", d.Tables, c.row)
+			}
+			verb, cell, _ := strings.Cut(c.cell, " ")
+			in := map[string]func(CellChange) []string{"allowed": func(c CellChange) []string { return c.Allowed },
+				"denied": func(c CellChange) []string { return c.Denied }, "obliged": func(c CellChange) []string { return c.Obliged }}[verb]
+			if got := cellsOf(d, in); !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, cell) }) {
+				t.Errorf("cells: %+v, want %s", d.Cells, c.cell)
+			}
+		})
+	}
+}
+
+func TestDiffOfTheSame(t *testing.T) {
+	d, err := Diff(context.Background(), Options{}, altered(t, "roles.rego", func(s string) string { return s + "\n# a remark\n" }))
+	if err != nil || len(d.Rules)+len(d.Tables)+len(d.Cells) > 0 || d.Asked == 0 {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
+// A directory of tables alone is laid over the shipped policies.
+func TestNamed(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Named(dir); err == nil {
+		t.Error("an empty directory is a policy")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "roles.yaml"), []byte("roles: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := Named(dir)
+	if err != nil || o.Dir != "" || len(o.Data) != 1 {
+		t.Errorf("%+v %v", o, err)
+	}
+}
