@@ -35,6 +35,8 @@ type Config struct {
 	Upstream Upstream `yaml:"upstream" required:"{url: http://127.0.0.1:9000/fhir}"`
 	// Whose tokens are accepted; at least one.
 	Issuers []Issuer `yaml:"issuers" required:"[{issuer: https://idp.example.org, audiences: [https://fhir.example.org/r4]}]"`
+	// Tokens that are bound to a key of the client (RFC 9449).
+	DPoP DPoP `yaml:"dpop"`
 	// By client id, merged with "*" after Load: what an entry leaves out it
 	// takes from "*". Ask Client(id), which also answers for unnamed clients.
 	Clients map[string]Client `yaml:"clients"`
@@ -80,6 +82,13 @@ type AdminAuth struct {
 	Issuer string `yaml:"issuer" required:"https://idp.example.org/realms/h"`
 	// Admin role (operator, privacy) to the token roles that hold it.
 	Roles map[string][]string `yaml:"roles" required:"{operator: [gw-ops]}"`
+}
+
+// DPoP says what a proof must hold beside what RFC 9449 demands.
+type DPoP struct {
+	// A nonce of the gateway's, five minutes old at most: a proof that was made for
+	// later use is of no use.
+	Nonce bool `yaml:"nonce"`
 }
 
 // CORS names browser origins.

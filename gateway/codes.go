@@ -77,6 +77,7 @@ var codes = []fhir.Code{
 	{Code: "token.invalid", Status: 401, Meaning: "The token is not one that this gateway takes."},
 	{Code: "token.misplaced", Status: 400, Meaning: "A token stands in the query or a cookie, or there is more than one."},
 	{Code: "token.missing", Status: 401, Meaning: "There is no token, or its scheme is not taken."},
+	{Code: "token.nonce", Status: 401, Meaning: "The DPoP proof needs the nonce of the header DPoP-Nonce."},
 	{Code: "token.proof", Status: 401, Meaning: "The DPoP proof of a token does not hold."},
 	{Code: "token.revoked", Status: 401, Meaning: "The token was ended before its time."},
 	{Code: "transaction.denied", Status: 403, Meaning: "An entry of the transaction may not be carried out, so none was."},

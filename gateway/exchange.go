@@ -172,6 +172,9 @@ func (x *exchange) authenticate(ctx context.Context) error {
 		return nil
 	}
 	subject, failed := x.s.auth.Authenticate(x.r)
+	if nonce := x.s.auth.Nonce(x.r); nonce != "" {
+		x.out.w.Header()["Dpop-Nonce"] = []string{nonce}
+	}
 	if failed != nil {
 		x.record.Query = []byte(x.r.URL.EscapedPath()) // without its query, which may hold a token
 		return failed

@@ -193,7 +193,11 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 }
 
 func (s *snapshot) buildAuth(log *zap.Logger) error {
-	a, err := auth.New(s.cfg.Issuers, auth.Options{Now: s.now, Log: log, PublicURL: s.cfg.Base, Previous: s.previous})
+	o := auth.Options{Now: s.now, Log: log, PublicURL: s.cfg.Base, Previous: s.previous}
+	if s.cfg.DPoP.Nonce {
+		o.NonceKey = s.sealer.Derive("dpop-nonce", 32)
+	}
+	a, err := auth.New(s.cfg.Issuers, o)
 	s.previous = nil
 	if err != nil {
 		return fmt.Errorf("issuers: %w", err)

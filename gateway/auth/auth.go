@@ -22,6 +22,7 @@ import (
 // Options are what an Authenticator needs beside its issuers.
 type Options struct {
 	PublicURL *url.URL         // FHIR base as clients see it; required
+	NonceKey  []byte           // DPoP proofs need a nonce made with it; nil: none
 	Now       func() time.Time // time.Now where nil
 	Log       *zap.Logger      // none where nil
 	Previous  *Authenticator   // of the snapshot before: its block list and its memory of DPoP proofs live on
@@ -53,7 +54,7 @@ func New(issuers []config.Issuer, o Options) (*Authenticator, error) {
 		o.Log = zap.NewNop()
 	}
 	a := &Authenticator{issuers: make(map[string]*issuer), now: o.Now, challenge: newChallenger(o.PublicURL),
-		cache: newCache(), blocks: newBlocks(), proofs: proofs{o.PublicURL, newReplays()}}
+		cache: newCache(), blocks: newBlocks(), proofs: proofs{o.PublicURL, nonces{o.NonceKey}, newReplays()}}
 	if o.Previous != nil {
 		a.blocks, a.proofs.replays = o.Previous.blocks, o.Previous.proofs.replays
 	}

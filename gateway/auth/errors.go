@@ -27,6 +27,7 @@ const (
 	CodeRevoked     = "token.revoked"      // 401: ended before its time, or not active at its issuer
 	CodeBinding     = "token.binding"      // 401: bound to a key that was not proved, or not bound where it must be
 	CodeProof       = "token.proof"        // 401: the DPoP proof is not accepted
+	CodeNonce       = "token.nonce"        // 401: the DPoP proof lacks a nonce of the gateway's, see Nonce
 	CodeUnavailable = "issuer.unavailable" // 503: its keys or its answer cannot be had
 )
 
@@ -39,6 +40,7 @@ var texts = map[string]string{
 	CodeRevoked:     "The access token is not active any more. Sign in again.",
 	CodeBinding:     "The access token is bound to a key. Send the matching proof with it.",
 	CodeProof:       "The DPoP proof is not accepted. Make a new one for this request.",
+	CodeNonce:       "Make the DPoP proof again with the nonce in the header DPoP-Nonce.",
 	CodeUnavailable: "The authorization server cannot be reached to check the token. Try again later.",
 }
 
@@ -106,6 +108,8 @@ func (c challenger) refusal(f *failure) *Error {
 		e.Challenges = c.values()
 	case CodeProof:
 		e.Challenges = c.values("error", "invalid_dpop_proof", "error_description", e.Text)
+	case CodeNonce:
+		e.Challenges = c.values("error", "use_dpop_nonce", "error_description", e.Text)
 	default:
 		e.Challenges = c.values("error", "invalid_token", "error_description", e.Text)
 	}

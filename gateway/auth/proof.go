@@ -35,6 +35,7 @@ func proofAlgorithms() (names []string) {
 // could be sent again.
 type proofs struct {
 	public *url.URL
+	nonces nonces
 	*replays
 }
 
@@ -56,6 +57,10 @@ func (p *proofs) check(r *http.Request, token *digest, thumbprint string, now ti
 	}
 	id, f := p.checkClaims(r, t.claims, token, now)
 	if f != nil {
+		return f
+	}
+	nonce, _ := text(t.claims["nonce"])
+	if f := p.nonces.check(nonce, now); f != nil {
 		return f
 	}
 	return p.remember(thumbprint+" "+id, now)
