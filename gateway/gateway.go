@@ -26,6 +26,7 @@ type Gateway struct {
 	log     *zap.Logger
 	limit   *limit.Limiter
 	bodies  *semaphore.Weighted // of bodyBytes
+	reports *semaphore.Weighted // made at once
 }
 
 // ServeHTTP is one HTTP request: admit the caller, serve what it asks, and
@@ -42,26 +43,29 @@ func (x *exchange) answer(ctx context.Context) error {
 	if done, err := x.beside(ctx); done {
 		return err // preflights and discovery, which name no patient and need no caller
 	}
-	a, err := x.admit(ctx)
+	if err := x.admit(ctx); err != nil {
+		return err
+	}
+	if done, err := x.ownEndpoint(ctx); done {
+		return err
+	}
+	a, err := x.parse()
 	if err != nil {
 		return err
 	}
 	return x.serve(ctx, a, x.out)
 }
 
-// admit finds out who asks, and for what; nothing of it costs more than the
-// caller has been allowed so far.
-func (x *exchange) admit(ctx context.Context) (*fhir.Access, error) {
+// admit finds out who asks; nothing of it costs more than the caller has been
+// allowed so far.
+func (x *exchange) admit(ctx context.Context) error {
 	if err := x.limitAddress(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := x.checkTransport(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := x.authenticate(ctx); err != nil {
-		return nil, err
-	}
-	return x.parse()
+	return x.authenticate(ctx)
 }
 
 // serve is one access: an HTTP request, or one entry of a batch. By the time

@@ -275,7 +275,11 @@ func (x *exchange) pin(m *matter, before *judge.Item) (string, error) {
 	if x.s.cfg.Upstream.InsecureUnpinnedWrites {
 		return "", nil
 	}
-	return "", &failure{status: http.StatusConflict, code: "write.unpinned",
+	return "", unpinned()
+}
+
+func unpinned() error {
+	return &failure{status: http.StatusConflict, code: "write.unpinned",
 		text: "The FHIR server behind the gateway keeps no versions, so a change cannot be made safely. Its operator can allow it."}
 }
 

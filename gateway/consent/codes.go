@@ -95,3 +95,24 @@ func implicitPolicy(uri string) *provision {
 	}
 	return implicitPolicies[name]
 }
+
+// purposes are the codes of v3-ActReason that a form may name.
+var purposes = func() map[string]bool {
+	all := set("TREAT", "HPAYMT", "HOPERAT", "HRESCH", "PUBHLTH", "PATRQT", "HMARKT", "BTG")
+	for code := range broader {
+		all[code] = true
+	}
+	return all
+}()
+
+// sensitivities are the codes of v3-ActCode that a form may name.
+var sensitivities = func() map[string]bool {
+	all := set("HIV", "STD", "SEX", "SDV", "SICKLE", "GDIS", "DVD", "MST", "SCA", "PREGNANT", "SPI")
+	for code, list := range narrower {
+		all[code] = true
+		for _, l := range list {
+			all[l] = true
+		}
+	}
+	return all
+}()

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/config"
+	"gatehouse/fhir"
 	"gatehouse/gateway/policy"
 )
 
@@ -148,6 +149,21 @@ func (u *Upstream) Own(ctx context.Context, purpose string, r Request) (*OwnAnsw
 	reads := r.Method == http.MethodGet || r.Method == http.MethodPost && strings.HasSuffix("/"+path, "/_search")
 	if !reads || !slices.Contains(purposes, purpose) {
 		return nil, &Error{Kind: Refused, Err: fmt.Errorf("own request for %q is none that the gateway makes", purpose)}
+	}
+	head, body, err := u.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &OwnAnswer{head, body}, nil
+}
+
+// WriteConsent creates a Consent (POST Consent) or replaces one (PUT
+// Consent/id): all that the gateway writes of itself. Errors are of type *Error.
+func (u *Upstream) WriteConsent(ctx context.Context, r Request) (*OwnAnswer, error) {
+	id, one := strings.CutPrefix(r.Target, "Consent/")
+	creates := r.Method == http.MethodPost && r.Target == "Consent"
+	if replaces := r.Method == http.MethodPut && one && fhir.ValidID(id); !creates && !replaces {
+		return nil, &Error{Kind: Refused, Err: errors.New("own write is not one of a Consent")}
 	}
 	head, body, err := u.send(ctx, r)
 	if err != nil {
