@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/judge"
 )
@@ -22,7 +23,9 @@ type bundle struct {
 	began   bool
 	done    bool
 	entries int
-	matches int // released, includes apart
+	rows    int               // of these, what is included apart
+	matches int               // released, includes apart
+	once    map[fhir.Ref]bool // what was included before, where a page is made of several
 	buf     *bytes.Buffer
 
 	uncharged int      // released, and not yet taken off the caller's limits
@@ -125,6 +128,12 @@ func (b *bundle) addEntries(w *judge.Window) {
 }
 
 func (b *bundle) add(it *judge.Item) {
+	if it.Beyond || b.hasIncluded(it) {
+		return
+	}
+	if it.Shown() && !(b.m.including() && it.Mode == "include") {
+		b.rows++
+	}
 	if it.ViewErr != nil {
 		b.comma()
 		b.buf.WriteString(viewFailed)
@@ -141,6 +150,17 @@ func (b *bundle) add(it *judge.Item) {
 	}
 	b.uncharged++
 	b.patients = append(b.patients, it.Verdict.Facts.Patients...)
+}
+
+// hasIncluded tells of what comes with another page of the upstream's again.
+func (b *bundle) hasIncluded(it *judge.Item) bool {
+	if b.once == nil || it.Mode != "include" || it.Released == nil {
+		return false
+	}
+	ref := fhir.Ref{Type: it.Verdict.Facts.Type, ID: it.Verdict.Facts.ID}
+	had := b.once[ref]
+	b.once[ref] = true
+	return had
 }
 
 func (b *bundle) comma() {

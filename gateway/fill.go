@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"gatehouse/fhir"
@@ -36,34 +37,46 @@ func (m *matter) targetAt(at place) string {
 // are more, where to begin so that the client's page is filled all the same:
 // with the search itself on pages as much larger as rows are withheld, or with
 // a page link that the upstream gave before.
-func (m *matter) thin(w *judge.Window, at place) (place, bool) {
-	if !m.fills() {
+func (m *matter) thin(w *judge.Window, at place, link string) (place, bool) {
+	rows, n := m.rows(w)
+	if !w.First || n == rows || w.Last && link == "" || !w.Last && !m.hasAllRows(w) {
 		return place{}, false
 	}
-	size, n := len(w.Items), shown(w)
+	size := rows // a server that gives less than it is asked for does so where nothing is hidden, too
 	if c := m.access.Results.Count; c != nil {
-		size = *c
+		size = min(size, *c)
 	}
-	if n == len(w.Items) || size > windowEntries {
-		return place{}, false
-	}
-	if at.Size = size; at.Target == "" {
+	if at.Size = size; at.Target == "" && (m.access.Interaction != fhir.Operation || m.access.Results.Count != nil) {
 		at.Wide = windowEntries
 		if n > 0 {
-			at.Wide = min(windowEntries, 2*size*len(w.Items)/n)
+			at.Wide = min(windowEntries, 2*size*rows/n)
 		}
 	}
 	return at, true
 }
 
-// fills tells whether rows of several upstream pages may share a page: what is
-// included belongs to the matches beside it.
-func (m *matter) fills() bool {
-	switch m.access.Interaction {
-	case fhir.SearchType, fhir.SearchCompartment, fhir.SearchSystem:
-		return len(m.access.Results.Include)+len(m.access.Results.RevInclude) == 0
+// rows counts the rows of a window, and those that are shown: what is included
+// goes with its match.
+func (m *matter) rows(w *judge.Window) (rows, visible int) {
+	for _, it := range w.Items {
+		if m.including() && it.Mode == "include" {
+			continue
+		}
+		if rows++; it.Shown() {
+			visible++
+		}
 	}
-	return false
+	return rows, visible
+}
+
+// hasAllRows tells of the first window of several that what follows is included:
+// the matches stand in front.
+func (m *matter) hasAllRows(w *judge.Window) bool {
+	return m.including() && len(w.Items) > 0 && w.Items[len(w.Items)-1].Mode == "include"
+}
+
+func (m *matter) including() bool {
+	return len(m.access.Results.Include)+len(m.access.Results.RevInclude) > 0
 }
 
 // One page of an answer is made of at most maxRows of the upstream's, where a
@@ -76,6 +89,7 @@ const (
 // fill makes one page of what is visible on several of the upstream's.
 func (x *exchange) fill(ctx context.Context, m *matter, b *bundle, at place) error {
 	size := at.Size
+	b.once = map[fhir.Ref]bool{}
 	for rows := 0; rows < maxRows; {
 		next, n, err := x.fillFrom(ctx, m, b, at)
 		if err != nil {
@@ -105,46 +119,44 @@ func (x *exchange) unreleased() {
 // returns the place of the row that follows, none after the last, and how many
 // rows the page had.
 func (x *exchange) fillFrom(ctx context.Context, m *matter, b *bundle, at place) (next place, rows int, err error) {
-	r, err := x.pageAt(ctx, m, at)
+	part := &judge.Part{Skip: at.Skip, Room: at.Size - b.rows, Bytes: b.x.s.windows().Window - int64(b.buf.Len())}
+	r, err := x.partAt(ctx, m, at, part)
 	if err != nil || r == nil {
 		return place{}, 0, err
 	}
 	defer r.Recycle()
-	for full := false; ; { // to its end: an answer that breaks off is none
+	for { // to its end: an answer that breaks off is none
 		w, err := r.Next(ctx)
 		if err != nil {
 			return place{}, 0, x.brokenPage(b, err)
 		}
 		x.watchNarrowing(m, w)
-		done := min(max(at.Skip-rows, 0), len(w.Items))
-		if !full {
-			done += b.take(w.Items[done:], at.Size)
-			if full = done < len(w.Items); full {
-				next = place{Target: at.Target, Wide: at.Wide, Skip: rows + done}
-			}
+		b.addEntries(w)
+		if int64(b.buf.Len()) > maxIncluded*b.x.s.windows().Window {
+			return place{}, 0, tooMuchIncluded()
 		}
 		if rows += len(w.Items); !w.Last {
 			continue
 		}
-		if link := x.nextTarget(r); link != "" && !full {
+		if part.Next > 0 {
+			return place{Target: at.Target, Wide: at.Wide, Skip: part.Next}, rows, nil
+		}
+		if link := x.nextTarget(r); link != "" {
 			next = place{Target: link}
 		}
 		return next, rows, nil
 	}
 }
 
-// take adds items until one that is shown finds no room, and tells how many.
-func (b *bundle) take(items []*judge.Item, size int) int {
-	b.x.roomFor(len(items))
-	for i, it := range items {
-		if isShown(it) && b.full(size) {
-			return i
-		}
-		b.add(it)
-	}
-	return len(items)
+// maxIncluded bounds what is held of a page that is filled, in windows. Matches
+// fit one; what is included with them need not.
+const maxIncluded = 4
+
+func tooMuchIncluded() error {
+	return &failure{status: http.StatusUnprocessableEntity, code: "search.too-broad",
+		text: "What is included with the matches is too much for one page. Ask for fewer matches by _count."}
 }
 
 func (b *bundle) full(size int) bool {
-	return b.entries >= size || int64(b.buf.Len()) >= b.x.s.windows().Window
+	return b.rows >= size || int64(b.buf.Len()) >= b.x.s.windows().Window
 }

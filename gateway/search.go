@@ -61,6 +61,11 @@ func tooLittle() error {
 // pageAt asks the upstream for a page. There is none where a compartment's
 // patient does not exist: the same as one whose records are all hidden.
 func (x *exchange) pageAt(ctx context.Context, m *matter, at place) (*judge.Reading, error) {
+	return x.partAt(ctx, m, at, nil)
+}
+
+// partAt is pageAt for a page of which the client's has room for a part.
+func (x *exchange) partAt(ctx context.Context, m *matter, at place, part *judge.Part) (*judge.Reading, error) {
 	answer, err := x.forward(ctx, m, m.request(m.targetAt(at)))
 	if err != nil {
 		return nil, err
@@ -72,7 +77,9 @@ func (x *exchange) pageAt(ctx context.Context, m *matter, at place) (*judge.Read
 		}
 		return nil, x.searchStatus(answer)
 	}
-	r, err := x.court(m).Open(answer.Body, x.expect(ctx, m), x.s.windows())
+	expect := x.expect(ctx, m)
+	expect.Part = part
+	r, err := x.court(m).Open(answer.Body, expect, x.s.windows())
 	if err != nil {
 		return nil, internal(err)
 	}
@@ -99,7 +106,7 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, at place) 
 		if w.Last {
 			link = x.nextTarget(r)
 		}
-		if again, thin := m.thin(w, at); thin && w.First && link != "" {
+		if again, thin := m.thin(w, at, link); thin {
 			return again, nil
 		}
 		x.watchNarrowing(m, w)
@@ -122,18 +129,14 @@ func (x *exchange) onePage(ctx context.Context, m *matter, b *bundle, at place) 
 }
 
 // request is the search as it is sent. What is too long for a URL is posted;
-// an upstream's own page link is followed as it stands.
+// an upstream's own page link is followed as it stands. Operations are asked for
+// with GET, by the parameters that were read of a body: their pages can then be
+// asked for again.
 func (m *matter) request(target string) upstream.Request {
 	r := upstream.Request{Method: http.MethodGet, Target: target}
 	a := m.access
-	if a.Interaction == fhir.Operation && a.Operation != "$lastn" {
-		if a.Method == http.MethodPost {
-			r.Method, r.Body, r.ContentType = http.MethodPost, a.Body, fhirJSON
-		}
-		return r
-	}
 	path, query, _ := strings.Cut(target, "?")
-	if target == m.printed && len(query) > longURL && a.Type != "" && bundleType(a) == "searchset" {
+	if target == m.printed && len(query) > longURL && a.Type != "" && isSearch(a) {
 		r = upstream.Request{Method: http.MethodPost, Target: path + "/_search", Body: []byte(query), ContentType: "application/x-www-form-urlencoded"}
 	}
 	return r
@@ -160,6 +163,8 @@ func (x *exchange) searchStatus(a *upstream.Answer) error {
 	}
 	return badUpstream(fmt.Errorf("upstream status %d", a.Status))
 }
+
+func isSearch(a *fhir.Access) bool { return action(a) == "search" || a.Operation == "$lastn" }
 
 func bundleType(a *fhir.Access) string {
 	switch a.Interaction {
@@ -193,14 +198,12 @@ func (x *exchange) expect(ctx context.Context, m *matter) judge.Expect {
 func shown(w *judge.Window) int {
 	n := 0
 	for _, it := range w.Items {
-		if isShown(it) {
+		if it.Shown() {
 			n++
 		}
 	}
 	return n
 }
-
-func isShown(it *judge.Item) bool { return it.Released != nil || it.ViewErr != nil }
 
 func (x *exchange) noteWindow(w *judge.Window) {
 	for _, it := range w.Items {

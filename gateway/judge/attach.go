@@ -27,12 +27,13 @@ func newAttachments(c *Court, e Expect) *attachments {
 		have: map[fhir.Ref]bool{}, wanted: map[fhir.Ref]bool{}, plans: map[fhir.Include]*wire.Plan{}}
 }
 
-// hold withholds the window's includes that belong to nothing released.
-func (a *attachments) hold(w *Window) {
+// hold withholds the window's includes that belong to nothing released. Those of
+// a part may belong to the rest.
+func (a *attachments) hold(w *Window, part *Part) {
 	var loose []*Item
 	for _, it := range w.Items {
 		switch {
-		case it.Released == nil:
+		case it.Released == nil, it.Beyond:
 		case it.Mode == "include":
 			loose = append(loose, it)
 		default:
@@ -51,6 +52,9 @@ func (a *attachments) hold(w *Window) {
 		})
 	}
 	for _, it := range loose {
+		if it.Beyond = !part.whole(); it.Beyond {
+			continue
+		}
 		it.Released, it.Verdict.Allow, it.Verdict.Reason = nil, false, "search.unattached"
 		w.Withheld++
 	}

@@ -28,6 +28,7 @@ type Expect struct {
 	History             bool
 	Include, RevInclude []fhir.Include             // what was asked to be included
 	Within              func(resource []byte) bool // a match must be; nil: no matter
+	Part                *Part                      // of the matches; nil: all
 	// Current tells for a window of history entries which resources the
 	// caller may see as they are now; versions of others are withheld.
 	Current func(ctx context.Context, refs []fhir.Ref) (map[fhir.Ref]bool, error)
@@ -47,6 +48,7 @@ type Reading struct {
 	attached *attachments // nil: nothing is included
 	done     bool
 	windows  int
+	row      int // matches read so far
 }
 
 // Window is a judged part of an answer.
@@ -147,8 +149,11 @@ func (r *Reading) judge(ctx context.Context, w *Window) error {
 		}
 	}
 	r.court.pass(ctx, w, &r.window.room)
+	if r.expect.Part != nil {
+		r.choose(w)
+	}
 	if r.attached != nil {
-		r.attached.hold(w)
+		r.attached.hold(w, r.expect.Part)
 	}
 	return nil
 }

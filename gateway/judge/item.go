@@ -29,6 +29,7 @@ type Item struct {
 	Status   string
 	Modified string
 	ViewErr  error // permitted, but its view failed: an OperationOutcome stands for it
+	Beyond   bool  // on another page of the client's, where its verdict counts
 }
 
 // One judges the answer to a read. want is what was asked for: an upstream that
