@@ -53,6 +53,11 @@ type Config struct {
 	Sealing KeyFile `yaml:"sealing" required:"{key_file: keys/sealing.key}"`
 	// The record of every access.
 	Audit Audit `yaml:"audit" required:"{dir: var/audit, key_file: keys/audit.key}"`
+	// Emergency access (break the glass); left out: nobody has it.
+	Emergency *Emergency `yaml:"emergency"`
+	// Webhooks by name, for emergency.notify and for policies that oblige
+	// {"notify": name}.
+	Notify map[string]Channel `yaml:"notify"`
 	// FHIR operations that are served.
 	Operations Operations `yaml:"operations"`
 	// What one address, body and answer may cost.

@@ -62,6 +62,8 @@ func setDefault(v reflect.Value, text string, alternatives bool) {
 		for _, name := range strings.Split(text, ",") {
 			*p = append(*p, strings.Split(name, "."))
 		}
+	case *bool:
+		*p = text == "true"
 	case interface{ parse(string) error }:
 		if err := p.parse(text); err != nil {
 			panic("config: default " + text + " " + err.Error())

@@ -28,6 +28,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)
 	l.checkStateURL(c.State.URL)
+	l.checkEmergency(c)
 }
 
 func (l *loader) checkListeners(c *Config) {

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/auth"
 
+	"github.com/go-json-experiment/json"
 	"github.com/gorilla/mux"
 )
 
@@ -24,6 +23,7 @@ import (
 func (p *Process) api(r *mux.Router) {
 	v1 := r.PathPrefix("/api/v1").Subrouter()
 	v1.Handle("/decisions/{id}", p.forRole("operator privacy", p.decisions)).Methods(http.MethodGet)
+	p.reviewRoutes(v1)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The admin API has no such path or method."}
 	}))
@@ -125,23 +125,21 @@ func (p *Process) recorded(r *audit.Record) *failure {
 
 // read decodes the JSON body of a call, strictly.
 func (c *call) read(v any) error {
-	return readStrict(http.MaxBytesReader(nil, c.r.Body, smallBody), v)
+	b, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, smallBody))
+	if err != nil {
+		return &failure{status: http.StatusRequestEntityTooLarge, code: "request.too-long", text: "The body is too long, or ended early.", log: err}
+	}
+	return readStrict(b, v)
 }
 
-// smallBody bounds bodies of requests to the gateway's own endpoints.
+// smallBody bounds bodies of calls to the admin API.
 const smallBody = 64 << 10
 
-func readStrict(body io.Reader, v any) error {
-	d := json.NewDecoder(body)
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		if _, end := d.Token(); end != io.EOF {
-			err = errors.New("something follows the object")
-		}
-	}
-	if err != nil {
-		return &failure{status: http.StatusBadRequest, code: "request.json", text: "The body is not the JSON object that belongs here. See docs/operations.md.", log: err}
+// readStrict decodes JSON with nothing unknown and nothing twice in it: what was
+// understood is what the audit trail says.
+func readStrict(b []byte, v any) error {
+	if err := json.Unmarshal(b, v, json.RejectUnknownMembers(true)); err != nil {
+		return &failure{status: http.StatusBadRequest, code: "request.json", text: "The body is not the JSON object that belongs here."}
 	}
 	return nil
 }

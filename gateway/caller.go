@@ -31,6 +31,7 @@ type caller struct {
 	domain   string
 	key      string // of its limits: issuer and client
 	bind     string // what its handles are bound to
+	glass    string // what its emergency grants are bound to; "": it can have none
 	refused  *failure
 }
 
@@ -59,7 +60,10 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	}
 	c.info = policy.ClientInfo{ID: subject.Client, Config: clientInfo(client)}
 	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client, Machine: subject.Machine,
-		Roles: subject.Roles, Purpose: subject.Purpose}
+		Roles: subject.Roles, Purpose: withoutBTG(subject.Purpose)}
+	if s.mayBreakGlass(c) {
+		c.glass = glassBind(subject)
+	}
 	c.key = subject.Issuer + "\x00" + subject.Client
 	c.bind = strings.Join([]string{subject.Key(), subject.Client, subject.Patient, client.View, client.Domain,
 		strings.Join(subject.Purpose, " ")}, "\x00")
@@ -77,6 +81,12 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 		c.view = w
 	}
 	return c
+}
+
+// withoutBTG are the purposes that a token may claim towards consents: one that
+// says it breaks the glass has not done so (C-12).
+func withoutBTG(purposes []string) []string {
+	return slices.DeleteFunc(slices.Clone(purposes), func(p string) bool { return p == "BTG" })
 }
 
 // versionTag makes the client's version of a resource seen through a view:

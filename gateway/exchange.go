@@ -28,9 +28,11 @@ type exchange struct {
 	start   time.Time
 	address netip.Addr
 	caller  *caller
-	page    *page // a page link that was opened, or nil
-	job     *job  // of an export, whose URL was opened, or nil
-	room    int64 // of the gateway's bodyBytes, given back at the end
+	page    *page                      // a page link that was opened, or nil
+	job     *job                       // of an export, whose URL was opened, or nil
+	bulk    bool                       // an export, to which no emergency grant applies
+	notices map[string]map[string]bool // patients by the channel that policy notifies of them
+	room    int64                      // of the gateway's bodyBytes, given back at the end
 	record  audit.Record
 	known   map[audit.Consent]bool // consents of record, where they are many
 	failed  *failure
@@ -92,6 +94,7 @@ func (x *exchange) finish() {
 	}
 	x.g.metrics.request(x.record.Interaction, status, code, x.took())
 	x.logLine(status, code)
+	x.sendNotices()
 }
 
 // logLine makes its fields only where the line is written: a logger may pass
@@ -195,6 +198,7 @@ func (x *exchange) parse() (*fhir.Access, error) {
 		return x.openPage(handle, query)
 	}
 	if purpose, handle, ok := jobHandle(path); ok {
+		x.bulk = true
 		return x.openJob(purpose, handle, query)
 	}
 	body, err := x.body()
@@ -209,6 +213,7 @@ func (x *exchange) parse() (*fhir.Access, error) {
 	}
 	x.record.Query = clientQuery(x.r, body)
 	x.describe(a)
+	x.bulk = a.Operation == "$export"
 	if x.caller == nobody && a.Interaction != fhir.Capabilities {
 		return nil, internal(errors.New("an access without a caller")) // authenticate let it pass for what it is not
 	}

@@ -10,7 +10,9 @@ import (
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/emergency"
 	"gatehouse/gateway/limit"
+	"gatehouse/gateway/notify"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/upstream"
 
@@ -27,6 +29,8 @@ type Gateway struct {
 	limit   *limit.Limiter
 	bodies  *semaphore.Weighted // of bodyBytes
 	reports *semaphore.Weighted // made at once
+	glass   *emergency.Book     // emergency grants
+	notify  *notify.Sender
 }
 
 // ServeHTTP is one HTTP request: admit the caller, serve what it asks, and

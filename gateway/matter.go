@@ -15,16 +15,18 @@ import (
 // matter is one access being decided: what was asked, what became of it, and
 // what its answer is judged by.
 type matter struct {
-	asked  *fhir.Access // as the client put it: self links and page handles are made from it
-	access *fhir.Access // what goes upstream: pseudonyms opened, narrowed
-	eval   *policy.Evaluation
-	view   *view.View
-	domain string
-	empty  bool    // a criterion that nothing can match: answered without the upstream
-	self   string  // what the client asked, where access no longer tells it
-	at     place   // of the page that is asked for
-	hopped *hopped // what its chains came to, nil before the first
-	count  *int    // of all that matches, where it is told beside or instead of them
+	asked   *fhir.Access // as the client put it: self links and page handles are made from it
+	access  *fhir.Access // what goes upstream: pseudonyms opened, narrowed
+	eval    *policy.Evaluation
+	plain   *policy.Evaluation   // under no emergency grant; nil: eval
+	granted []*policy.Evaluation // under each of the caller's that may apply
+	view    *view.View
+	domain  string
+	empty   bool    // a criterion that nothing can match: answered without the upstream
+	self    string  // what the client asked, where access no longer tells it
+	at      place   // of the page that is asked for
+	hopped  *hopped // what its chains came to, nil before the first
+	count   *int    // of all that matches, where it is told beside or instead of them
 	// printed is the search as it goes upstream, unless an upstream's page link
 	// is followed instead.
 	printed string
@@ -103,11 +105,13 @@ func (x *exchange) chooseView(ctx context.Context, m *matter) error {
 	if a.Interaction == fhir.Operation {
 		interaction = a.Operation
 	}
-	m.eval = x.s.policy.For(ctx, &policy.Request{
+	request := &policy.Request{
 		Action: action(a), Interaction: interaction, Subject: x.caller.subject, Client: x.caller.info,
 		Type: a.Type, ID: a.ID, Operation: a.Operation, Parameters: parameters(a),
 		Now: x.start, Address: x.address.String(),
-	})
+	}
+	m.eval = x.s.policy.For(ctx, request)
+	x.underGrants(ctx, m, request)
 	m.view, m.domain = x.caller.view, x.caller.domain
 	_, d := m.eval.Possible()
 	if d.Obligations.Domain != "" {
@@ -167,7 +171,7 @@ func (x *exchange) firewall(m *matter) error {
 func (x *exchange) court(m *matter) *judge.Court {
 	c := &judge.Court{
 		Version: x.s.grammar.Version, Bases: x.s.bases, Grants: x.caller.grants,
-		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Consent: x.s.consent, Relation: x.s.relation, RelationOnlyPermits: x.s.policy.RelationOnlyPermits(),
+		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Plain: m.plain, Granted: m.granted, Consent: x.s.consent, Relation: x.s.relation, RelationOnlyPermits: x.s.policy.RelationOnlyPermits(),
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),
 	}

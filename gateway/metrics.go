@@ -21,6 +21,8 @@ type metrics struct {
 	alarms   *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	consents *prometheus.CounterVec
+	glass    *prometheus.CounterVec
+	alerts   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -38,9 +40,20 @@ func newMetrics() *metrics {
 		consents: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_consents_unusable_total",
 			Help: "Consents read that permit nothing or not all that they say, by what is wrong with them; see gatehouse doctor."}, []string{"problem"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
+	m.glass = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_emergency_total", Help: "Emergency access, opened or refused."}, []string{"result"})
+	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alerts_total", Help: "Alerts to the channels of the configuration, by event."}, []string{"event"})
+	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// reviews shows how many emergency accesses await their review.
+func (m *metrics) reviews(count func(time.Time) (all, overdue int)) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_emergency_reviews_open", Help: "Emergency accesses that await their review."},
+			func() float64 { all, _ := count(time.Now()); return float64(all) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_emergency_reviews_overdue", Help: "Emergency accesses whose review is overdue."},
+			func() float64 { _, overdue := count(time.Now()); return float64(overdue) }))
 }
 
 func (m *metrics) request(interaction string, status int, code string, took time.Duration) {

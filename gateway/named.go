@@ -10,6 +10,25 @@ import (
 // This file finds the patients that a request itself names: the record of a
 // request that was refused has nothing else to say of whom it was about.
 
+// patientsNamed are the patients whom an access names by id, "Patient/1", each
+// once.
+func patientsNamed(a *fhir.Access) []string {
+	var all []string
+	add := func(id string) {
+		if ref := "Patient/" + id; fhir.ValidID(id) && !slices.Contains(all, ref) {
+			all = append(all, ref)
+		}
+	}
+	if a.Compartment.Type == "Patient" {
+		add(a.Compartment.ID)
+	}
+	if a.Type == "Patient" && a.ID != "" {
+		add(a.ID)
+	}
+	named(a, add)
+	return all
+}
+
 // names notes which resource and which patients are asked for, by their real
 // ids: it comes after the firewall, which opened the pseudonyms of m. Of a
 // question that nothing can match some may still be closed.

@@ -23,19 +23,22 @@ func (x *exchange) ownEndpoint(ctx context.Context) (done bool, err error) {
 		return true, x.consentsOf(ctx, below, query)
 	case accessesPath:
 		return true, x.accessesOf(ctx, below, query)
+	case emergencyPath:
+		return true, x.emergencyAccess(ctx, below)
 	}
 	return false, nil
 }
 
-// The endpoints of patients.
+// The endpoints: of patients, and of staff in an emergency.
 const (
-	consentsPath = "/_gatehouse/consents"
-	accessesPath = "/_gatehouse/accesses"
+	consentsPath  = "/_gatehouse/consents"
+	accessesPath  = "/_gatehouse/accesses"
+	emergencyPath = "/_gatehouse/emergency"
 )
 
 // ownPath cuts the endpoint off a path; below is "" or "/…".
 func ownPath(path string) (endpoint, below string) {
-	for _, p := range []string{consentsPath, accessesPath} {
+	for _, p := range []string{consentsPath, accessesPath, emergencyPath} {
 		if rest, ok := strings.CutPrefix(path, p); ok && (rest == "" || rest[0] == '/') {
 			return p, rest
 		}
@@ -90,7 +93,11 @@ func (x *exchange) answerOwn(ctx context.Context, status int, v any, location st
 		}
 		return err
 	}
-	_, err = x.out.begin(head{status: status, contentType: "application/json", location: location, length: int64(len(b))}).Write(b)
+	contentType := "application/json"
+	if _, ok := v.(parameters4); ok {
+		contentType = fhirJSON
+	}
+	_, err = x.out.begin(head{status: status, contentType: contentType, location: location, length: int64(len(b))}).Write(b)
 	return clientGone(err)
 }
 

@@ -57,11 +57,26 @@ func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 	x.record.Entries = append(x.record.Entries, audit.Entry{Effect: effect, Type: v.Facts.Type, ID: v.Facts.ID,
 		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason,
 		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids})
+	if v.Grant != "" && effect != audit.Withheld {
+		x.underGrant(v.Grant)
+	}
+	if v.Allow {
+		x.noticed(v.Decision.Obligations.Notify, v.Facts.Patients)
+	}
 	if len(x.record.Entries) == 1 || v.Allow && !x.record.Decision.Allow {
 		x.decided(v.Decision) // of many resources the first that was allowed stands for all
 	}
 	if c := v.Consent; c.Decision != "" && c.Decision != "n/a" && len(v.Facts.Patients) > 0 {
 		x.consented(audit.Consent{Patient: v.Facts.Patients[0], Decision: c.Decision, Source: c.Source, Provision: c.Provision})
+	}
+}
+
+// underGrant marks the last entry as one that an emergency grant opened.
+func (x *exchange) underGrant(id string) {
+	e := &x.record.Entries[len(x.record.Entries)-1]
+	e.Permits = append(slices.Clip(e.Permits), audit.EmergencyReason)
+	if n := (audit.Note{Name: audit.EmergencyNote, Value: id}); !slices.Contains(x.record.Notes, n) {
+		x.record.Notes = append(x.record.Notes, n)
 	}
 }
 

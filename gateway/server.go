@@ -18,7 +18,9 @@ import (
 
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/emergency"
 	"gatehouse/gateway/limit"
+	"gatehouse/gateway/notify"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -69,8 +71,13 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
-	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2)}
-	return &Process{Gateway: g, trail: o}, nil
+	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
+		glass: emergency.NewBook()}
+	g.notify = notify.New(log, g.metrics.alarm)
+	g.metrics.reviews(g.glass.Waiting)
+	p := &Process{Gateway: g, trail: o}
+	p.stores.listen(emergencyKind, p.learnGrant)
+	return p, nil
 }
 
 func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
@@ -106,12 +113,9 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 	if err := s.selfTest(context.Background()); err != nil {
 		return err
 	}
-	if err := p.stores.open(context.Background(), cfg); err != nil {
-		return err
-	}
 	s.start()
-	p.live.Store(s)
-	return nil
+	p.live.Store(s) // nothing is served yet
+	return p.stores.open(context.Background(), cfg)
 }
 
 // PublicAddr and AdminAddr are where the listeners are.
@@ -211,6 +215,7 @@ func (p *Process) Close() error {
 	if s := p.live.Load(); s != nil {
 		s.stop()
 	}
+	p.notify.Close()
 	return errors.Join(p.stores.close(), p.audit.Close())
 }
 

@@ -28,9 +28,6 @@ func OpenState(cfg *config.Config) (*state.Store, error) {
 	return state.Open(o)
 }
 
-// state is the open store; open has opened it.
-func (s *stores) state() *state.Store { return s.shared }
-
 // open opens the state store and reads all of it: who is blocked is refused from
 // the first request on.
 func (s *stores) open(ctx context.Context, cfg *config.Config) error {

@@ -25,8 +25,10 @@ var parts = map[string][]string{
 	"auth/authtest": nil, // an identity provider for tests and the demo
 	"consent":       nil, // reads FHIR through a Source that gateway injects
 	"demo":          {"auth/authtest"},
+	"emergency":     nil,
 	"judge":         {"policy", "scope", "consent", "relation", "view", "audit"},
 	"limit":         nil,
+	"notify":        nil,
 	"policy":        {"auth", "scope"},
 	"relation":      nil, // reads FHIR through a Source that gateway injects
 	"scope":         nil,
@@ -59,6 +61,8 @@ var jsonUsers = map[string]string{
 	"gateway/auth":          "reads tokens, keys and discovery, strictly",
 	"gateway/auth/authtest": "a test issuer",
 	"gateway/demo":          "a toy store with made-up patients",
+	"gateway/emergency":     "reads and writes its own rows of the state store",
+	"gateway/notify":        "writes alerts",
 	"gateway/policy":        "reads schemas and tables",
 	"fhir/gen":              "a generator: reads FHIR's definitions",
 	"gateway/view/compat":   "reads the rule files of another tool",

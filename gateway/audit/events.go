@@ -23,6 +23,9 @@ func (x *exporter) rest(r *Record, patient string) *auditEvent {
 		e.Subtype = append(e.Subtype, coding{Code: strings.TrimPrefix(r.Interaction, "$")})
 	}
 	e.Outcome, e.OutcomeDesc = outcomeOf(r, patient)
+	if permits, _ := decidedFor(r, patient); slices.Contains(permits, EmergencyReason) {
+		e.PurposeOfEvent = purposes([]string{"BTG"})
+	}
 	e.Entity = append(e.Entity, transactionEntity(r, patient))
 	if patient != "" {
 		e.Entity = append(e.Entity, patientEntity(patient))
@@ -116,6 +119,9 @@ func transactionEntity(r *Record, patient string) entity {
 	}
 	for _, reason := range forbids {
 		add("forbid", reason)
+	}
+	for _, n := range r.Notes {
+		add(n.Name, n.Value)
 	}
 	add("view", r.View)
 	add("domain", r.Domain)

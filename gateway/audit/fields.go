@@ -47,10 +47,10 @@ func readHead(d *reader, r *Record) {
 	r.Code = d.text()
 }
 
-// writeNotes ends the part of the log in a Notice. Those of before there were
-// notes end without.
+// writeNotes ends the part of the log. Records without notes, and all of before
+// there were any, end without.
 func writeNotes(w *writer, r *Record) {
-	if r.Kind != Notice || len(r.Notes) == 0 {
+	if len(r.Notes) == 0 {
 		return
 	}
 	w.count(len(r.Notes))
@@ -61,7 +61,7 @@ func writeNotes(w *writer, r *Record) {
 }
 
 func readNotes(d *reader, r *Record) {
-	if r.Kind != Notice || len(d.b) == 0 {
+	if len(d.b) == 0 {
 		return
 	}
 	for range d.count() {

@@ -60,7 +60,7 @@ type Record struct {
 
 	Status int    // HTTP status; 0 in an intent
 	Code   string // stable outcome code, "policy.denied"; of a Notice what befell
-	Notes  []Note // of a Notice, what its code leaves open; names no patient
+	Notes  []Note // what the fields leave open; names no patient
 	Cut    bool   // a text was longer than its cap; set by the log
 	Erased bool   // a patient's key is gone: what it sealed reads empty; set by the log
 }
@@ -71,7 +71,14 @@ const (
 	ConfigRefused  = "config.refused"
 )
 
-// Note is one detail of a Notice.
+// Emergency access: the note that names the grant, and what stands among the
+// reasons that permitted an entry which was opened by it.
+const (
+	EmergencyNote   = "emergency"
+	EmergencyReason = "Emergency access was opened for this patient."
+)
+
+// Note is one detail of a record.
 type Note struct{ Name, Value string }
 
 // Caller is who asked, as verified; zero where nobody was.

@@ -33,13 +33,18 @@ type Mapper interface {
 
 // Court is all that resources are judged by for one access of one caller.
 type Court struct {
-	Version  fhir.Version
-	Bases    *fhir.BaseSet
-	Grants   *scope.Grants
-	Letter   byte   // c, r, u, d, s
-	Action   string // read, search, create, update, delete
-	Eval     *policy.Evaluation
-	Consent  *consent.Engine // nil: consent is not consulted
+	Version fhir.Version
+	Bases   *fhir.BaseSet
+	Grants  *scope.Grants
+	Letter  byte   // c, r, u, d, s
+	Action  string // read, search, create, update, delete
+	Eval    *policy.Evaluation
+	// Granted are the evaluations under the caller's emergency grants, each for
+	// what is about its patient alone; all else is then judged by Plain, which
+	// is under none.
+	Granted  []*policy.Evaluation
+	Plain    *policy.Evaluation // nil: Eval
+	Consent  *consent.Engine    // nil: consent is not consulted
 	Actor    consent.Actor
 	Relation *relation.Engine // nil: no rule asks for it
 	// RelationOnlyPermits: nothing is forbidden or obliged by it.
@@ -69,6 +74,7 @@ type Verdict struct {
 	Facts    fhir.Facts
 	Allow    bool
 	Reason   string // stable code when withheld
+	Grant    string // id of the emergency grant under which it was decided, or ""
 	Consent  consent.Result
 	Decision policy.Decision
 }
@@ -200,14 +206,14 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		return
 	}
 	around.ask(it)
-	v.Decision = c.Eval.Decide(ctx, &around.resource)
+	eval := c.decide(ctx, v, &around.resource)
 	switch {
 	case v.Decision.Err != nil:
 		c.Alarm("policy.error")
 		v.Reason = "policy.error"
 	case !v.Decision.Allow:
 		v.Reason = "policy.denied"
-	case v.Consent.Refused && !c.Eval.OverridesConsent(&v.Facts):
+	case v.Consent.Refused && !eval.OverridesConsent(&v.Facts):
 		v.Reason = "consent.denied"
 		if around.down != nil {
 			v.Reason = "consent.unavailable" // before a write that is 503, not a no (DESIGN §10.3)

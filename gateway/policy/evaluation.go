@@ -129,7 +129,7 @@ func (v *Evaluation) OverridesConsent(f *fhir.Facts) bool {
 		return false
 	}
 	s, patient := v.request.Subject, ""
-	if e := v.request.Emergency; e != nil && v.request.Now.Before(e.Until) {
+	if e := v.grant(); e != nil {
 		patient = e.Patient
 	}
 	for _, p := range f.Patients {
@@ -139,6 +139,28 @@ func (v *Evaluation) OverridesConsent(f *fhir.Facts) bool {
 		}
 	}
 	return true
+}
+
+// grant is the emergency grant that v was asked under, nil where there is none
+// or its time is over.
+func (v *Evaluation) grant() *Emergency {
+	if v.request == nil {
+		return nil
+	}
+	if e := v.request.Emergency; e != nil && e.Patient != "" && v.request.Now.Before(e.Until) {
+		return e
+	}
+	return nil
+}
+
+// Granted gives the id of the emergency grant that v was asked under, where it
+// is for the one patient that the resource is about; else "".
+func (v *Evaluation) Granted(f *fhir.Facts) string {
+	e := v.grant()
+	if e == nil || f.Unnamed || len(f.Patients) != 1 || f.Patients[0] != e.Patient {
+		return ""
+	}
+	return e.ID
 }
 
 // residual is the policy for resources of one type, "" where it is not known.

@@ -29,8 +29,10 @@ type ClientInfo struct {
 	Config map[string]any
 }
 
-// Emergency is an open break-glass grant: one patient, until an instant.
+// Emergency is an open break-glass grant: one patient, until an instant. Its ID
+// is not shown to policy.
 type Emergency struct {
+	ID      string
 	Patient string // "Patient/1"
 	Reason  string
 	Until   time.Time
