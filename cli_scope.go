@@ -29,7 +29,7 @@ func scopeSimulate() *cobra.Command {
 		Use:   "simulate SCOPE... | TOKEN",
 		Short: "Tell which requests scopes open, and why one opens none",
 		Long: `Says of each scope what it opens or why it opens nothing, and which interactions
-on which types they open together. Policy and consent may refuse what scopes
+on which types they open together, and which operations where these are allowed. Policy and consent may refuse what scopes
 open; nothing opens what scopes do not. --patient is the patient of the launch
 context, without whom a patient scope opens nothing.
 
@@ -51,7 +51,7 @@ taken is not asked. A token on a command line stays in the shell's history.`,
 				return fmt.Errorf("--patient %s names no resource; write Patient/%[1]s", patient)
 			}
 			g := scope.Parse(fhir.R4, strings.Fields(scopes), patient, nil)
-			opened := openedBy(g)
+			opened := append(openedBy(g), operationsBy(g)...)
 			if asJSON {
 				if err := writeJSON(c.OutOrStdout(), map[string]any{"scopes": g.Explain(), "opens": opened}); err != nil {
 					return err
@@ -121,6 +121,29 @@ func openedBy(g *scope.Grants) (opened []opening) {
 			at, opened = len(opened), append(opened, opening{Interactions: open})
 		}
 		opened[at].Types = append(opened[at].Types, typ)
+	}
+	return opened
+}
+
+// operationSamples are the levels of each operation that scopes differ on.
+var operationSamples = []struct{ name, typ, id, shown string }{
+	{"$everything", "Patient", "1", "Patient/[id]"}, {"$lastn", "Observation", "", "Observation"}, {"$docref", "DocumentReference", "", "DocumentReference"},
+	{"$export", "", "", "the system"}, {"$export", "Patient", "", "Patient"}, {"$export", "Group", "1", "Group/[id]"},
+}
+
+// operationsBy tells which operations are open, where the operator allows them.
+// $validate is open where the resource may be created or updated.
+func operationsBy(g *scope.Grants) (opened []opening) {
+	for _, o := range operationSamples {
+		a := &fhir.Access{Interaction: fhir.Operation, Operation: o.name, Type: o.typ, ID: o.id, Version: fhir.R4}
+		if g.Covers(a) != nil {
+			continue
+		}
+		if n := len(opened); n > 0 && opened[n-1].Interactions[0] == o.name {
+			opened[n-1].Types = append(opened[n-1].Types, o.shown)
+			continue
+		}
+		opened = append(opened, opening{Interactions: []string{o.name}, Types: []string{o.shown}})
 	}
 	return opened
 }

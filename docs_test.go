@@ -99,6 +99,13 @@ var samples = []sample{
 	{what: "FHIRPath Patch", method: "PATCH", path: "/Patient/1", contentType: "application/fhir+json", body: `{"resourceType":"Parameters"}`},
 	{what: "XML Patch", method: "PATCH", path: "/Patient/1", contentType: "application/xml-patch+xml", body: `<diff/>`},
 	{what: "delete", method: "DELETE", path: "/Patient/1"},
+	{what: "`$everything`", method: "GET", path: "/Patient/1/$everything"},
+	{what: "`$lastn`", method: "GET", path: "/Observation/$lastn?code=x"},
+	{what: "`$docref`", method: "GET", path: "/DocumentReference/$docref?patient=1"},
+	{what: "`$validate` of a new resource", method: "POST", path: "/Patient/$validate", contentType: "application/fhir+json", body: patient},
+	{what: "`$validate` of one", method: "POST", path: "/Patient/1/$validate", contentType: "application/fhir+json", body: patient},
+	{what: "`$export`", method: "GET", path: "/$export"},
+	{what: "`$graphql` and others", method: "GET", path: "/$graphql?query=x"},
 	{what: "conditional delete", method: "DELETE", path: "/Patient?identifier=x"},
 }
 
@@ -138,17 +145,26 @@ func TestSupportMatrix(t *testing.T) {
 func (s *sample) outcome() (answer, letters string) {
 	path, query, _ := strings.Cut(s.path, "?")
 	a, err := fhir.Parse(fhir.Request{Method: s.method, Path: strings.TrimSuffix(path, "/"), Query: strings.ReplaceAll(query, " ", "%20"),
-		Header: s.header, Body: []byte(s.body), ContentType: s.contentType}, fhir.Options{})
+		Header: s.header, Body: []byte(s.body), ContentType: s.contentType}, fhir.Options{Operations: allowed()})
 	if err != nil {
 		return fmt.Sprintf("%d `%s`", err.Status, err.Code), ""
 	}
 	return "judged", fewest(a)
 }
 
+func allowed() map[string]bool {
+	all := map[string]bool{}
+	for _, name := range fhir.Operations() {
+		all[name] = true
+	}
+	return all
+}
+
 // fewest are the letters of which a token needs each for the access.
 func fewest(a *fhir.Access) string {
 	covered := func(letters string) bool {
-		return scope.Parse(fhir.R4, []string{"user/*." + letters}, "", nil).Covers(a) == nil
+		return scope.Parse(fhir.R4, []string{"user/*." + letters}, "", nil).Covers(a) == nil ||
+			a.Operation == "$export" && scope.Parse(fhir.R4, []string{"system/*." + letters}, "", nil).Covers(a) == nil
 	}
 	var sets []string
 	for set := 1; set < 32; set++ {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"slices"
+
+	"gatehouse/gateway/scope"
 )
 
 // This file answers what names no patient and needs no token: preflights and
@@ -59,7 +61,7 @@ func (x *exchange) smartConfiguration() map[string]any {
 	doc := map[string]any{
 		"grant_types_supported":            []string{"authorization_code", "client_credentials"},
 		"code_challenge_methods_supported": []string{"S256"},
-		"scopes_supported":                 []string{"openid", "fhirUser", "launch/patient", "offline_access", "patient/*.rs", "user/*.cruds", "system/*.rs"},
+		"scopes_supported":                 x.s.scopesSupported(),
 		"response_types_supported":         []string{"code"},
 	}
 	capabilities := []string{"client-public", "client-confidential-symmetric", "client-confidential-asymmetric",
@@ -87,5 +89,21 @@ func (x *exchange) protectedResource() map[string]any {
 		}
 	}
 	return map[string]any{"resource": x.s.publicURL, "authorization_servers": servers, "bearer_methods_supported": []string{"header"},
-		"scopes_supported": []string{"patient/*.rs", "user/*.cruds", "system/*.rs"}, "resource_name": "FHIR by Gatehouse"}
+		"scopes_supported": x.s.scopesSupported(), "resource_name": "FHIR by Gatehouse"}
+}
+
+// beyondResources are the scopes of the SMART launch that a login may grant.
+var beyondResources = []string{"openid", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access"}
+
+// scopesSupported are the scopes that are enforced here, and of those that the login
+// alone grants the ones that it says it knows (SMART-05).
+func (s *snapshot) scopesSupported() []string {
+	var list []string
+	login := s.auth.Endpoints().Scopes
+	for _, one := range beyondResources {
+		if slices.Contains(login, one) {
+			list = append(list, one)
+		}
+	}
+	return append(list, scope.Supported(s.grammar.Version)...)
 }

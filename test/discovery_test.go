@@ -49,6 +49,13 @@ func TestDiscoveryDocuments(t *testing.T) {
 			}
 		}
 	}
+	// SMART-05: what the login alone grants is listed where the login knows it.
+	var smart struct {
+		Scopes []string `json:"scopes_supported"`
+	}
+	if err := json.Unmarshal([]byte(h.get("/.well-known/smart-configuration", "").body), &smart); err != nil || !slices.Contains(smart.Scopes, "user/*.cruds") || slices.Contains(smart.Scopes, "openid") {
+		t.Errorf("scopes_supported: %v %v", smart.Scopes, err)
+	}
 	// PRM-02, BEAR-03: a 401 says where to look and, with nothing sent, no error.
 	got := h.get("/Observation/a", "")
 	challenge := strings.Join(got.header.Values("WWW-Authenticate"), "\n")
@@ -139,6 +146,9 @@ func TestMetadata(t *testing.T) {
 	types := []string{}
 	for _, r := range doc.Rest[0].Resource {
 		types = append(types, r.Type)
+	}
+	if !strings.Contains(got.body, `"name":"everything"`) || strings.Contains(got.body, "lastn") || strings.Contains(got.body, "expunge") {
+		t.Errorf("operations: %s", got.body)
 	}
 	if !slices.Equal(types, []string{"Observation", "Patient"}) || len(doc.Rest[0].Resource[0].Interaction) != 2 || len(doc.Rest[0].Resource[0].SearchParam) != 1 {
 		t.Errorf("got %v %+v", types, doc.Rest[0].Resource[0])

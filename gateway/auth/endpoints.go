@@ -4,7 +4,8 @@ import "cmp"
 
 // Endpoints are where an issuer's clients go, as its discovery document says.
 type Endpoints struct {
-	Authorization, Token, Introspection, Revocation string // absolute URLs, "" where it has none
+	Authorization, Token, Introspection, Revocation string   // absolute URLs, "" where it has none
+	Scopes                                          []string // that it says it grants; nil where it does not say
 }
 
 // Endpoints of the first issuer, in the order of the configuration, whose
@@ -14,7 +15,14 @@ func (a *Authenticator) Endpoints() Endpoints {
 		i := a.issuers[name]
 		m := i.keys.meta.Load()
 		if m != nil && cmp.Or(i.config.Scopes, "smart") == "smart" {
-			return Endpoints{m.Authorization, m.Token, m.Introspection, m.Revocation}
+			e := Endpoints{m.Authorization, m.Token, m.Introspection, m.Revocation, nil}
+			list, _ := m.Scopes.([]any)
+			for _, v := range list {
+				if s, ok := v.(string); ok {
+					e.Scopes = append(e.Scopes, s)
+				}
+			}
+			return e
 		}
 	}
 	return Endpoints{}

@@ -30,6 +30,7 @@ type metadata struct {
 	Authorization string `json:"authorization_endpoint"`
 	Token         string `json:"token_endpoint"`
 	Revocation    string `json:"revocation_endpoint"`
+	Scopes        any    `json:"scopes_supported"` // a list of strings, or whatever else it is
 }
 
 // fetch brings metadata and keys. What fails leaves the last good ones.

@@ -452,3 +452,18 @@ func TestSystemGrants(t *testing.T) {
 		t.Error("all and nothing are what they were")
 	}
 }
+
+// SMART-05: what is offered can be granted, with all its letters and no more.
+func TestSupported(t *testing.T) {
+	for _, s := range Supported(fhir.R4) {
+		for _, e := range Parse(fhir.R4, []string{s}, "Patient/A", nil).Explain() {
+			if !e.Grants {
+				t.Errorf("%s grants nothing: %s", s, e.Reason)
+			}
+		}
+	}
+	if got := strings.Join(Supported(fhir.R4), " "); strings.Contains(got, "Subscription") || !strings.HasPrefix(got, "patient/*.cruds ") ||
+		!strings.Contains(got, " user/Consent.cruds ") || !strings.Contains(got, " patient/Consent.rs ") || !strings.Contains(got, " system/*.cruds ") {
+		t.Error(got)
+	}
+}

@@ -80,3 +80,28 @@ func inCompartment(v fhir.Version, typ string) bool {
 	_, in := v.Compartment("Patient", typ)
 	return in
 }
+
+// Supported are scopes that can be granted and are enforced (SMART-05): what "*"
+// opens in each context, and the types that it does not reach.
+func Supported(v fhir.Version) (scopes []string) {
+	for _, context := range []string{"patient", "user", "system"} {
+		var whole letters
+		var named []string
+		for _, typ := range v.ResourceTypes() {
+			k := kinds[v]()[typ]
+			give := create | read | update | remove | search
+			if context == "patient" {
+				give = k.patient
+			}
+			switch {
+			case !k.named || give == 0:
+			case k.wildcard:
+				whole |= give
+			default:
+				named = append(named, context+"/"+typ+"."+give.String())
+			}
+		}
+		scopes = append(append(scopes, context+"/*."+whole.String()), named...)
+	}
+	return scopes
+}
