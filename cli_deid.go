@@ -11,12 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/config"
-	"gatehouse/fhir"
 	"gatehouse/gateway/view"
 )
 
 // deidOptions are the flags of deid.
-type deidOptions struct{ view, compat, keyFile, now, domain string }
+type deidOptions struct {
+	view, compat, keyFile, now, domain string
+	release                            fhirRelease
+}
 
 func deid() *cobra.Command {
 	var o deidOptions
@@ -50,6 +52,7 @@ func (o *deidOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.compat, "compat", "", "whose rules FILE holds: `TOOL` microsoft or miracum; default our own")
 	c.Flags().StringVar(&o.keyFile, "key-file", "", "pseudonym key `FILE`; required where the view makes pseudonyms or shifts dates")
 	c.Flags().StringVar(&o.now, "now", "", "`DATE` from which ages are counted, YYYY-MM-DD; default today")
+	o.release.flag(c)
 	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms and dates: a `NAME` as in clients.*.domain; required where the view needs a key")
 	c.MarkFlagRequired("view") //nolint:errcheck // the flag is there
 }
@@ -133,5 +136,5 @@ func (o *deidOptions) loadWith(codec *view.Codec) (*view.View, error) {
 		}
 		now = func() time.Time { return day }
 	}
-	return view.Load(fhir.R4, o.view, c, view.Options{Codec: codec, Now: now})
+	return view.Load(o.release.Version, o.view, c, view.Options{Codec: codec, Now: now})
 }

@@ -25,6 +25,7 @@ func scopeCommands() *cobra.Command {
 func scopeSimulate() *cobra.Command {
 	var patient string
 	var asJSON bool
+	var of fhirRelease
 	c := &cobra.Command{
 		Use:   "simulate SCOPE... | TOKEN",
 		Short: "Tell which requests scopes open, and why one opens none",
@@ -41,23 +42,23 @@ taken is not asked. A token on a command line stays in the shell's history.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			scopes := strings.Join(args, " ")
 			if strings.HasPrefix(scopes, "eyJ") {
-				inToken, of, err := readToken(scopes)
+				inToken, ofToken, err := readToken(scopes)
 				if err != nil {
 					return err
 				}
-				scopes, patient = inToken, cmp.Or(patient, of)
+				scopes, patient = inToken, cmp.Or(patient, ofToken)
 			}
 			if patient != "" && !strings.HasPrefix(patient, "Patient/") {
 				return fmt.Errorf("--patient %s names no resource; write Patient/%[1]s", patient)
 			}
-			g := scope.Parse(fhir.R4, strings.Fields(scopes), patient, nil)
-			opened := append(openedBy(g), operationsBy(g)...)
+			g := scope.Parse(of.Version, strings.Fields(scopes), patient, nil)
+			opened := append(openedBy(of.Version, g), operationsBy(of.Version, g)...)
 			if asJSON {
 				if err := writeJSON(c.OutOrStdout(), map[string]any{"scopes": g.Explain(), "opens": opened}); err != nil {
 					return err
 				}
 			} else {
-				printScopes(c.OutOrStdout(), g, opened)
+				printScopes(c.OutOrStdout(), of.Version, g, opened)
 			}
 			if len(opened) == 0 {
 				return errors.New("together they open nothing")
@@ -66,6 +67,7 @@ taken is not asked. A token on a command line stays in the shell's history.`,
 		},
 	}
 	c.Flags().StringVar(&patient, "patient", "", "launch context, as `Patient/ID`")
+	of.flag(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON instead of words")
 	return c
 }
@@ -101,11 +103,11 @@ type opening struct {
 	Types        []string `json:"types"`
 }
 
-func openedBy(g *scope.Grants) (opened []opening) {
-	for _, typ := range fhir.R4.ResourceTypes() {
+func openedBy(v fhir.Version, g *scope.Grants) (opened []opening) {
+	for _, typ := range v.ResourceTypes() {
 		var open []string
 		for _, i := range simulated {
-			a := &fhir.Access{Interaction: i, Type: typ}
+			a := &fhir.Access{Interaction: i, Type: typ, Version: v}
 			if i == fhir.Read || i == fhir.VRead || i == fhir.HistoryInstance || i == fhir.Update || i == fhir.Patch || i == fhir.Delete {
 				a.ID = "1"
 			}
@@ -133,9 +135,9 @@ var operationSamples = []struct{ name, typ, id, shown string }{
 
 // operationsBy tells which operations are open, where the operator allows them.
 // $validate is open where the resource may be created or updated.
-func operationsBy(g *scope.Grants) (opened []opening) {
+func operationsBy(v fhir.Version, g *scope.Grants) (opened []opening) {
 	for _, o := range operationSamples {
-		a := &fhir.Access{Interaction: fhir.Operation, Operation: o.name, Type: o.typ, ID: o.id, Version: fhir.R4}
+		a := &fhir.Access{Interaction: fhir.Operation, Operation: o.name, Type: o.typ, ID: o.id, Version: v}
 		if g.Covers(a) != nil {
 			continue
 		}
@@ -148,18 +150,18 @@ func operationsBy(g *scope.Grants) (opened []opening) {
 	return opened
 }
 
-func printScopes(out io.Writer, g *scope.Grants, opened []opening) {
+func printScopes(out io.Writer, v fhir.Version, g *scope.Grants, opened []opening) {
 	for _, e := range g.Explain() {
 		fmt.Fprintf(out, "%s\n  %s\n", e.Scope, e.Text)
 	}
 	for _, o := range opened {
-		fmt.Fprintf(out, "open: %s\n  on %s\n", strings.Join(o.Interactions, ", "), typesInWords(o.Types))
+		fmt.Fprintf(out, "open: %s\n  on %s\n", strings.Join(o.Interactions, ", "), typesInWords(v, o.Types))
 	}
 }
 
 // typesInWords names the fewer: the types that are there, or those that are not.
-func typesInWords(types []string) string {
-	all := fhir.R4.ResourceTypes()
+func typesInWords(v fhir.Version, types []string) string {
+	all := v.ResourceTypes()
 	if len(types) <= len(all)/2 {
 		return strings.Join(types, ", ")
 	}

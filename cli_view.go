@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/config"
-	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/view"
 )
@@ -43,6 +42,7 @@ No key is needed.`,
 			return errors.Join(problems...)
 		},
 	}
+	o.release.flag(c)
 	c.Flags().StringVar(&o.compat, "compat", "", "whose rules the files hold: `TOOL` microsoft or miracum; default our own")
 	return c
 }
@@ -76,7 +76,7 @@ makes pseudonyms or shifts dates needs --key-file and --domain.`,
 				return err
 			}
 			for _, name := range files {
-				if err := applyTo(c.OutOrStdout(), w, name, o.domain, diff); err != nil {
+				if err := o.applyTo(c.OutOrStdout(), w, name, diff); err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
@@ -88,13 +88,13 @@ makes pseudonyms or shifts dates needs --key-file and --domain.`,
 	return c
 }
 
-func applyTo(out io.Writer, w *view.View, name, domain string, diff bool) error {
+func (o *deidOptions) applyTo(out io.Writer, w *view.View, name string, diff bool) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	patient, _ := view.PatientOf(fhir.R4, text, nil)
-	shown, err := w.Apply(nil, text, view.Context{Domain: domain, Patient: patient})
+	patient, _ := view.PatientOf(o.release.Version, text, nil)
+	shown, err := w.Apply(nil, text, view.Context{Domain: o.domain, Patient: patient})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,8 @@ type Upstream struct {
 	URL string `yaml:"url" required:"http://127.0.0.1:9000/fhir"`
 	// Other FHIR bases by which the server names itself in links.
 	Aliases []string `yaml:"aliases"`
-	// Left out: read from its /metadata.
+	// FHIR release of the server, by whose definitions everything is judged. Left
+	// out: read from its /metadata, once, at start.
 	FHIRVersion string `yaml:"fhir_version" oneof:"R4 R4B R5 STU3"`
 	// The gateway's own credentials there; the client's are never forwarded.
 	Auth UpstreamAuth `yaml:"auth"`

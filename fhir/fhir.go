@@ -4,6 +4,8 @@
 // connection, reads no file and asks no clock.
 package fhir
 
+import "strings"
+
 // Version is a published FHIR release.
 type Version uint8
 
@@ -17,8 +19,25 @@ const (
 
 func (v Version) String() string { return [...]string{"R4", "R4B", "R5", "STU3"}[v] }
 
-// ParseVersion reads a release as configurations ("R4") and
-// CapabilityStatements ("4.0.1") name it. Only R4 has its tables so far.
+// Versions are all releases.
+var Versions = []Version{R4, R4B, R5, STU3}
+
+// Number is the release as media types and, with a patch number behind it,
+// CapabilityStatements name it: "4.0".
+func (v Version) Number() string { return [...]string{"4.0", "4.3", "5.0", "3.0"}[v] }
+
+// Full is the number of the release as published last: "4.0.1".
+func (v Version) Full() string { return [...]string{"4.0.1", "4.3.0", "5.0.0", "3.0.2"}[v] }
+
+// ParseVersion reads a release as configurations ("R4"), media types ("4.0")
+// and CapabilityStatements ("4.0.1") name it. A ballot or a build of a release
+// is none.
 func ParseVersion(s string) (Version, bool) {
-	return R4, s == "R4" || s == "4.0" || s == "4.0.0" || s == "4.0.1"
+	for _, v := range Versions {
+		patch, ok := strings.CutPrefix(s, v.Number())
+		if s == v.String() || ok && (patch == "" || len(patch) == 2 && patch[0] == '.' && digits(patch[1:]) == 1) {
+			return v, true
+		}
+	}
+	return 0, false
 }

@@ -228,9 +228,8 @@ func jsonRange(media string) int {
 }
 
 func sameVersion(params map[string]string, v Version) bool {
-	want := [...]string{R4: "4.0", R4B: "4.3", R5: "5.0", STU3: "3.0"}[v]
 	got, ok := params["fhirversion"]
-	return !ok || got == want
+	return !ok || got == v.Number()
 }
 
 // format reads _format, which beats Accept (FHIR-11). An unescaped + has been

@@ -22,7 +22,7 @@ func (a *Access) Target() string {
 	for _, f := range a.Filters {
 		b = appendPair(b, start, "_typeFilter", f.Target())
 	}
-	return string(a.Results.append(b, start))
+	return string(a.Results.append(b, start, a.Version.again()))
 }
 
 func (a *Access) isRead() bool {
@@ -142,7 +142,7 @@ func (p *Param) Leaf() *Param {
 	return p
 }
 
-func (r *Results) append(b []byte, start int) []byte {
+func (r *Results) append(b []byte, start int, again string) []byte {
 	for i, key := range r.Sort {
 		if i == 0 {
 			b = appendName(b, start, "_sort")
@@ -157,8 +157,8 @@ func (r *Results) append(b []byte, start int) []byte {
 	if r.Count != nil {
 		b = appendPair(b, start, "_count", strconv.Itoa(*r.Count))
 	}
-	b = appendIncludes(b, start, "_include", r.Include)
-	b = appendIncludes(b, start, "_revinclude", r.RevInclude)
+	b = appendIncludes(b, start, "_include", again, r.Include)
+	b = appendIncludes(b, start, "_revinclude", again, r.RevInclude)
 	for _, one := range [...]pair{
 		{"_elements", strings.Join(r.Elements, ",")}, {"_summary", r.Summary}, {"_total", r.Total}, {"_since", r.Since}, {"_at", r.At},
 	} {
@@ -169,11 +169,11 @@ func (r *Results) append(b []byte, start int) []byte {
 	return b
 }
 
-func appendIncludes(b []byte, start int, name string, list []Include) []byte {
+func appendIncludes(b []byte, start int, name, again string, list []Include) []byte {
 	for _, inc := range list {
 		n := name
 		if inc.Iterate {
-			n += ":iterate"
+			n += again
 		}
 		v := inc.Source + ":" + inc.Param
 		if inc.Target != "" {

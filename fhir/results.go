@@ -9,7 +9,7 @@ import (
 // isResult reports whether name shapes the answer and selects nothing.
 func isResult(name string) bool {
 	switch name {
-	case "_count", "_sort", "_include", "_revinclude", "_include:iterate", "_revinclude:iterate",
+	case "_count", "_sort", "_include", "_revinclude", "_include:iterate", "_revinclude:iterate", "_include:recurse", "_revinclude:recurse",
 		"_elements", "_summary", "_total", "_since", "_at", "_contained", "_containedType":
 		return true
 	}
@@ -29,17 +29,29 @@ func resultsOf(i Interaction, name string) bool {
 	return false
 }
 
+// again is the modifier of an include that looks at what was included too.
+func (v Version) again() string {
+	if v == STU3 {
+		return ":recurse"
+	}
+	return ":iterate"
+}
+
 // result reads one result parameter (https://hl7.org/fhir/R4/search.html#return).
 func (p *parser) result(a *Access, types []string, one pair) *Error {
 	r := &a.Results
-	switch one.name {
+	name := one.name
+	if bare, ok := strings.CutSuffix(name, p.o.Version.again()); ok {
+		name = bare
+	}
+	switch name {
 	case "_count":
 		return p.count(r, one)
 	case "_sort":
 		return p.sort(r, types, one)
-	case "_include", "_include:iterate":
+	case "_include":
 		return p.include(a, &r.Include, types, one, false)
-	case "_revinclude", "_revinclude:iterate":
+	case "_revinclude":
 		return p.include(a, &r.RevInclude, types, one, true)
 	case "_elements":
 		return p.elements(r, types, one)
@@ -51,6 +63,9 @@ func (p *parser) result(a *Access, types []string, one pair) *Error {
 		return moment(&r.Since, one, true)
 	case "_at":
 		return moment(&r.At, one, false)
+	}
+	if strings.HasPrefix(name, "_include:") || strings.HasPrefix(name, "_revinclude:") {
+		return refuse(codeUnknown, "Includes of includes are asked for by %s in FHIR %s.", p.o.Version.again(), p.o.Version)
 	}
 	if one.value == "false" || one.name == "_containedType" && one.value == "container" {
 		return nil // what a server does anyway
@@ -160,7 +175,7 @@ func moment(to *string, one pair, instant bool) *Error {
 // include reads _include and _revinclude: Source:param[:Target], where param
 // may be *.
 func (p *parser) include(a *Access, list *[]Include, types []string, one pair, reverse bool) *Error {
-	inc := Include{Iterate: strings.HasSuffix(one.name, ":iterate")}
+	inc := Include{Iterate: strings.Contains(one.name, ":")}
 	parts := strings.Split(one.value, ":")
 	if one.value == "*" && !reverse && len(types) == 1 {
 		parts = []string{types[0], "*"}
@@ -192,7 +207,7 @@ func (p *parser) checkInclude(inc Include, types []string, reverse bool) *Error 
 		}
 	}
 	if !reverse && !inc.Iterate && types != nil && !slices.Contains(types, inc.Source) {
-		return refuse(codeChain, "An _include from a type that is not searched for is written _include:iterate.")
+		return refuse(codeChain, "An _include from a type that is not searched for is written _include%s.", p.o.Version.again())
 	}
 	if inc.Param == "*" {
 		return nil

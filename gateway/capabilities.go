@@ -60,6 +60,9 @@ func (s *snapshot) capabilityStatement(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if said, other := s.otherRelease(statement); other {
+		return nil, fmt.Errorf("the upstream speaks FHIR %s, and upstream.fhir_version is %s: its records are read by the wrong definitions", said, s.grammar.Version)
+	}
 	s.reduce(statement)
 	if doc, err = json.Marshal(statement); err != nil {
 		return nil, fmt.Errorf("write CapabilityStatement: %w", err)
@@ -90,15 +93,6 @@ func (s *snapshot) upstreamMetadata(ctx context.Context) (map[string]any, error)
 	return statement, nil
 }
 
-func (s *snapshot) fhirVersion(ctx context.Context) (string, error) {
-	statement, err := s.upstreamMetadata(ctx)
-	if err != nil {
-		return "", err
-	}
-	said, _ := statement["fhirVersion"].(string)
-	return said, nil
-}
-
 // reduce keeps of the upstream's statement what is true of the gateway
 // (FHIR-22). It is an allow-list: a member that is not named here is dropped,
 // since vendors put host names and product notes anywhere.
@@ -122,9 +116,12 @@ func (s *snapshot) reduce(c map[string]any) {
 	}
 	rest["interaction"] = codeList("batch", "transaction")
 	keep := map[string]any{"resourceType": "CapabilityStatement", "status": "active", "kind": "instance", "date": c["date"],
-		"fhirVersion": c["fhirVersion"], "format": []any{"json"}, "rest": []any{rest},
+		"fhirVersion": s.grammar.Version.Full(), "format": []any{"json"}, "rest": []any{rest},
 		"software":       map[string]any{"name": "Gatehouse"},
 		"implementation": map[string]any{"description": "FHIR through Gatehouse", "url": s.publicURL}}
+	if s.grammar.Version == fhir.STU3 {
+		asSTU3(keep, rest, resources)
+	}
 	clear(c)
 	for k, v := range keep {
 		if v != nil {

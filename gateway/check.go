@@ -24,10 +24,9 @@ func Check(path string, out io.Writer) error {
 		return err
 	}
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
-	var err error
-	s.grammar.Version, err = configured(cfg)
+	s.grammar.Version = configured(cfg)
 	_, limits := limit.New(cfg.Limits, time.Now)
-	err = errors.Join(err, limits, offered(cfg), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))
+	err := errors.Join(limits, offered(cfg), s.consentsRead(), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))
 	if err != nil {
 		return err
 	}
@@ -46,14 +45,11 @@ func Check(path string, out io.Writer) error {
 	return nil
 }
 
-// configured is the FHIR release that the configuration names, or the one that
-// is served where it names none.
-func configured(cfg *config.Config) (fhir.Version, error) {
-	named := cfg.Upstream.FHIRVersion
-	if v, ok := fhir.ParseVersion(named); ok || named == "" {
-		return v, nil
-	}
-	return 0, fmt.Errorf("upstream.fhir_version: %s is not served: this version serves R4 alone", named)
+// configured is the FHIR release that the configuration names; without one the
+// upstream says it at start, and what can be checked before is checked by R4.
+func configured(cfg *config.Config) fhir.Version {
+	v, _ := fhir.ParseVersion(cfg.Upstream.FHIRVersion) // config has refused other names
+	return v
 }
 
 // offered refuses what a configuration may say, and a gateway cannot do.

@@ -132,6 +132,8 @@ func (w *draftWalk) walk(typ string, node int) error {
 				text: "An element of the body is a list where FHIR has one value, or one value where FHIR has a list."}
 		case bare != name:
 			info.Type = "Element"
+		case typ == "Attachment" && name == "url":
+			info.Type = "url" // STU3 calls it a uri
 		}
 		if err := w.values(info, c); err != nil {
 			return err

@@ -114,10 +114,8 @@ func offline(path string) (*snapshot, error) {
 		return nil, err
 	}
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
+	s.grammar.Version = configured(cfg)
 	var err error
-	if s.grammar.Version, err = configured(cfg); err != nil {
-		return nil, err
-	}
 	s.publicURL = strings.TrimSuffix(cfg.Base.String(), "/")
 	if s.bases, err = fhir.NewBaseSet(s.publicURL, strings.TrimSuffix(cfg.Upstream.URL, "/")); err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)
@@ -137,7 +135,7 @@ func (s *snapshot) sources(q Question) {
 		s.consent = s.newConsent(around, now)
 	}
 	if s.policy.NeedsRelation() {
-		s.relation = relation.New(around, s.bases, careStale, now)
+		s.relation = relation.New(s.grammar.Version, around, s.bases, careStale, now)
 	}
 }
 

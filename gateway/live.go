@@ -82,11 +82,14 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 			return nil, err
 		}
 	}
+	if err := s.consentsRead(); err != nil {
+		return nil, err
+	}
 	if err := s.buildConsent(log); err != nil {
 		return nil, err
 	}
 	if s.policy.NeedsRelation() {
-		s.relation = relation.New(careSource{s}, s.bases, careStale, s.now)
+		s.relation = relation.New(s.grammar.Version, careSource{s}, s.bases, careStale, s.now)
 	}
 	return s, nil
 }
@@ -141,25 +144,6 @@ func (s *snapshot) buildUpstream(log *zap.Logger) error {
 		s.grammar.Operations[name] = true
 	}
 	return nil
-}
-
-// version is the FHIR release of the upstream: as configured, or as its
-// CapabilityStatement says.
-func (s *snapshot) version() (fhir.Version, error) {
-	if s.cfg.Upstream.FHIRVersion != "" {
-		return configured(s.cfg)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	said, err := s.fhirVersion(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("upstream.fhir_version is not set, and %s/metadata did not tell it: %w", s.cfg.Upstream.URL, err)
-	}
-	v, ok := fhir.ParseVersion(said)
-	if !ok {
-		return 0, fmt.Errorf("the upstream speaks FHIR %q; this version serves R4 alone", said)
-	}
-	return v, nil
 }
 
 func (s *snapshot) buildViews(*zap.Logger) error {

@@ -30,6 +30,7 @@ type house struct {
 	process *gateway.Process
 	base    string // of the gateway, below which FHIR is served
 	log     *logBook
+	release string // FHIR release of the upstream
 	stop    func() // drains the gateway; at the end of the test in any case
 }
 
@@ -37,21 +38,43 @@ type house struct {
 // laid over it; %ISSUER% in them is its issuer.
 func openHouse(t *testing.T, changes ...string) *house {
 	t.Helper()
+	return openRelease(t, "R4", changes...)
+}
+
+// openRelease is openHouse before a server of another FHIR release.
+func openRelease(t *testing.T, release string, changes ...string) *house {
+	t.Helper()
+	h := newHouse(t, release)
+	h.write("gatehouse.yaml", h.config(changes...))
+	h.start()
+	return h
+}
+
+// newHouse is a house that has not been configured yet.
+func newHouse(t *testing.T, release string) *house {
+	t.Helper()
 	issuer, err := authtest.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(issuer.Close)
-	h := &house{t: t, dir: t.TempDir(), issuer: issuer, ehr: newEHR(t), log: &logBook{}}
+	h := &house{t: t, dir: t.TempDir(), issuer: issuer, ehr: newEHR(t), log: &logBook{}, release: release}
 	h.write("policy/policy.rego", usualPolicy)
 	for _, k := range []string{"sealing", "audit", "pseudonyms"} {
 		if err := config.NewKey(filepath.Join(h.dir, k+".key")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.write("gatehouse.yaml", h.config(changes...))
-	h.start()
 	return h
+}
+
+// open is the error that the gateway refuses to open with.
+func (h *house) open() error {
+	p, err := gateway.Open(filepath.Join(h.dir, "gatehouse.yaml"), h.log.logger())
+	if err == nil {
+		p.Close()
+	}
+	return err
 }
 
 const usualPolicy = `package gatehouse
@@ -82,7 +105,7 @@ func (h *house) config(changes ...string) string {
 admin: 127.0.0.1:0
 public_url: http://gw.example.org/fhir
 insecure_http: true
-upstream: {url: %s/r4, fhir_version: R4}
+upstream: {url: %s/r4, fhir_version: %s}
 issuers:
   - {issuer: %s, audiences: [http://gw.example.org/fhir], token_types: [at+jwt], insecure_http: true, claims: {roles: roles, patient: patient, fhir_user: fhirUser, purpose: purpose_of_use, organization: organization}}
 policy: {dir: policy}
@@ -90,7 +113,7 @@ pseudonyms: {key_file: pseudonyms.key}
 sealing: {key_file: sealing.key}
 state: {dir: state}
 audit: {dir: audit, key_file: audit.key}
-`, h.ehr.url, h.issuer.URL)
+`, h.ehr.url, h.release, h.issuer.URL)
 	if !strings.Contains(strings.Join(changes, "\n"), "consent:") {
 		text += "consent: {source: none, default: permit}\n"
 	}

@@ -44,6 +44,7 @@ type Source interface {
 type Engine struct {
 	source   Source
 	bases    *fhir.BaseSet
+	names    names
 	maxStale time.Duration
 	now      func() time.Time
 
@@ -59,13 +60,20 @@ type held struct {
 // keptPatients bounds the patients whose care is remembered.
 const keptPatients = 1 << 15
 
+// names are the elements of an Encounter that not every release calls the same.
+type names struct{ period, participant string }
+
 // New makes an Engine; maxStale bounds how old what it says may be.
-func New(s Source, bases *fhir.BaseSet, maxStale time.Duration, now func() time.Time) *Engine {
+func New(v fhir.Version, s Source, bases *fhir.BaseSet, maxStale time.Duration, now func() time.Time) *Engine {
 	known, err := lru.New[string, held](keptPatients)
 	if err != nil { // of a size that is not positive: program text
 		panic(err)
 	}
-	return &Engine{source: s, bases: bases, maxStale: maxStale, now: now, known: known}
+	called := names{"period", "individual"}
+	if v == fhir.R5 {
+		called = names{"actualPeriod", "actor"}
+	}
+	return &Engine{source: s, bases: bases, names: called, maxStale: maxStale, now: now, known: known}
 }
 
 // Load returns the care around each of the patients, asking the source once
@@ -169,8 +177,8 @@ func (c *Care) join(people []string) {
 
 func (e *Engine) encounter(t *wire.Tree) Encounter {
 	n := Encounter{ID: text(t, 0, "id"), Status: text(t, 0, "status"),
-		Locations: e.refs(t, t.Get(0, "location"), "location"), Participants: e.refs(t, t.Get(0, "participant"), "individual")}
-	if p := t.Get(0, "period"); p >= 0 {
+		Locations: e.refs(t, t.Get(0, "location"), "location"), Participants: e.refs(t, t.Get(0, "participant"), e.names.participant)}
+	if p := t.Get(0, e.names.period); p >= 0 {
 		n.Start, n.End = text(t, p, "start"), text(t, p, "end")
 	}
 	return n

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"gatehouse/fhir"
 )
 
 type source struct {
@@ -32,7 +34,7 @@ func TestLoad(t *testing.T) {
 		`{"resourceType":"CareTeam","id":"t2","status":"inactive","subject":{"reference":"Patient/2"},"participant":[{"member":{"reference":"Practitioner/10"}}]}`,
 		`{"resourceType":"Encounter","id":"other","status":"in-progress","subject":{"reference":"Patient/99"},"participant":[{"individual":{"reference":"Practitioner/7"}}]}`,
 	}}
-	e := New(s, nil, 5*time.Second, func() time.Time { return now })
+	e := New(fhir.R4, s, nil, 5*time.Second, func() time.Time { return now })
 	got, err := e.Load(context.Background(), []string{"Patient/1", "Patient/2", "Patient/1"})
 	if err != nil {
 		t.Fatal(err)

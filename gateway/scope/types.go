@@ -8,15 +8,16 @@ import (
 
 // neverByWildcard are types that "*" does not reach: they tell what others did,
 // or decide who may do what, and need a scope that names them (DESIGN §10.12).
-var neverByWildcard = set("AuditEvent", "Consent", "Provenance", "Subscription")
+var neverByWildcard = set("AuditEvent", "Consent", "Permission", "Provenance", "Subscription")
 
 // off are types that no scope opens, nor a token without scopes: a Subscription's
-// deliveries would pass the gateway by (DESIGN §10.12).
+// deliveries would pass the gateway by (DESIGN §10.12), and so would what topics
+// make others deliver.
 var off = set("Subscription", "SubscriptionStatus", "SubscriptionTopic")
 
 // neverByPatient are types that change what access means; a patient scope reads
 // them at most (DESIGN §6, W-13).
-var neverByPatient = set("AuditEvent", "CompartmentDefinition", "Consent", "Group", "Provenance", "SearchParameter",
+var neverByPatient = set("AuditEvent", "CompartmentDefinition", "Consent", "Group", "Permission", "Provenance", "SearchParameter",
 	"StructureDefinition", "Subscription")
 
 // shared is reference data that belongs to no patient, and that a patient scope

@@ -57,18 +57,18 @@ type written struct {
 	With      string              `yaml:"with"`       // substitute: a JSON value
 }
 
-func open(c config.View) (*file, error) {
+func open(v fhir.Version, c config.View) (*file, error) {
 	if c.File == "" {
-		return openShipped(c.Use, 0)
+		return openShipped(v, c.Use, 0)
 	}
 	data, err := os.ReadFile(c.File)
 	if err != nil {
 		return nil, fmt.Errorf("read view file: %w", err)
 	}
-	return parse(c.File, data, filepath.Dir(c.File), 0)
+	return parse(v, c.File, data, filepath.Dir(c.File), 0)
 }
 
-func openShipped(name string, depth int) (*file, error) {
+func openShipped(v fhir.Version, name string, depth int) (*file, error) {
 	if !slices.Contains(Shipped(), name) {
 		return nil, fmt.Errorf("no shipped view %q; there are %s", name, strings.Join(Shipped(), ", "))
 	}
@@ -76,11 +76,17 @@ func openShipped(name string, depth int) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(name+".yaml", data, "", depth)
+	f, err := parse(v, name+".yaml", data, "", depth)
+	if err == nil {
+		for _, r := range f.rules {
+			r.lenient = true
+		}
+	}
+	return f, err
 }
 
 // parse reads a view file; every problem in it is in the error, a line each.
-func parse(name string, data []byte, dir string, depth int) (*file, error) {
+func parse(v fhir.Version, name string, data []byte, dir string, depth int) (*file, error) {
 	if depth > 8 {
 		return nil, fmt.Errorf("%s: views extend each other in a circle", name)
 	}
@@ -94,7 +100,7 @@ func parse(name string, data []byte, dir string, depth int) (*file, error) {
 	}
 	f, problems := &file{}, []error(nil)
 	for i, w := range d.Rules {
-		r, err := w.rule(placeOf(tree, name, i))
+		r, err := w.rule(v, placeOf(tree, name, i))
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -104,19 +110,19 @@ func parse(name string, data []byte, dir string, depth int) (*file, error) {
 	if len(d.Rules) == 0 && d.Extends == "" {
 		problems = append(problems, fmt.Errorf("%s:1:1: no rules: nothing would be shown", name))
 	}
-	problems = append(problems, f.extend(d, name, dir, depth))
+	problems = append(problems, f.extend(v, d, name, dir, depth))
 	return f, errors.Join(problems...)
 }
 
 // extend puts the rules of the base behind its own, so that its own win.
-func (f *file) extend(d document, name, dir string, depth int) error {
+func (f *file) extend(v fhir.Version, d document, name, dir string, depth int) error {
 	base := &file{}
 	if d.Extends != "" {
 		var err error
 		if slices.Contains(Shipped(), d.Extends) {
-			base, err = openShipped(d.Extends, depth+1)
+			base, err = openShipped(v, d.Extends, depth+1)
 		} else {
-			base, err = extendFile(d.Extends, name, dir, depth)
+			base, err = extendFile(v, d.Extends, name, dir, depth)
 		}
 		if err != nil {
 			return err
@@ -142,7 +148,7 @@ func (f *file) extend(d document, name, dir string, depth int) error {
 	return nil
 }
 
-func extendFile(extends, name, dir string, depth int) (*file, error) {
+func extendFile(v fhir.Version, extends, name, dir string, depth int) (*file, error) {
 	if !filepath.IsAbs(extends) {
 		extends = filepath.Join(dir, extends)
 	}
@@ -150,7 +156,7 @@ func extendFile(extends, name, dir string, depth int) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: extends: no shipped view and no file of that name: %w", name, err)
 	}
-	return parse(extends, data, filepath.Dir(extends), depth+1)
+	return parse(v, extends, data, filepath.Dir(extends), depth+1)
 }
 
 // yamlError gives the place that the YAML library knows, without its excerpt.
@@ -187,7 +193,7 @@ func placeOf(tree *ast.File, name string, i int) position {
 	return p
 }
 
-func (w *written) rule(at position) (*rule, error) {
+func (w *written) rule(v fhir.Version, at position) (*rule, error) {
 	r := &rule{path: w.Path, at: at}
 	fail := func(format string, args ...any) (*rule, error) {
 		return nil, fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...))
@@ -199,7 +205,7 @@ func (w *written) rule(at position) (*rule, error) {
 	case plain:
 		r.patterns = patterns
 	default:
-		if r.dynamic, err = path.Compile(fhir.R4, w.Path); err != nil {
+		if r.dynamic, err = path.Compile(v, w.Path); err != nil {
 			return fail("path: %w", err)
 		}
 	}

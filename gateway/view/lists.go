@@ -2,6 +2,7 @@ package view
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"gatehouse/fhir"
@@ -12,7 +13,7 @@ var builtInLists = map[string]func(string) bool{
 	"standard-systems":  standardSystem,
 	"fhir-codes":        fhirCode,
 	"standard-profiles": standardProfile,
-	"resource-types":    func(s string) bool { return fhir.R4.KnownType(s) },
+	"resource-types":    resourceType,
 }
 
 // standardSystems are code systems published for everyone: a code of theirs
@@ -38,7 +39,7 @@ func standardSystem(s string) bool { return standardSystems[s] || hl7System(s) }
 // hl7System reports a code system that HL7 International publishes; sid/ is
 // not among them, since it also names numbers of people (us-ssn).
 func hl7System(s string) bool {
-	for _, prefix := range [...]string{"http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/"} {
+	for _, prefix := range [...]string{"http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/v3/", "http://hl7.org/fhir/v2/", "http://hl7.org/fhir/"} {
 		if name, ok := strings.CutPrefix(s, prefix); ok {
 			return plainName(name)
 		}
@@ -92,5 +93,11 @@ var (
 // fhirCode reports a code that FHIR itself or the lists it points to define:
 // an element of type code can hold any word, and a name is one.
 func fhirCode(s string) bool {
-	return fhirCodes[s] || len(s) < 11 && (languageTag.MatchString(s) || currency.MatchString(s)) || fhir.R4.KnownType(s)
+	return fhirCodes[s] || len(s) < 11 && (languageTag.MatchString(s) || currency.MatchString(s)) || resourceType(s)
+}
+
+// resourceType reports the name of a resource type of any release: it is a
+// published word in each of them.
+func resourceType(s string) bool {
+	return slices.ContainsFunc(fhir.Versions, func(v fhir.Version) bool { return v.KnownType(s) })
 }

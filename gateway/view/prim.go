@@ -20,8 +20,9 @@ const (
 	primBase64
 )
 
+// prims leaves out what is text: R5's integer64 is, in JSON.
 var prims = map[string]prim{
-	"boolean": primBoolean, "integer": primInteger, "integer64": primInteger, "positiveInt": primInteger,
+	"boolean": primBoolean, "integer": primInteger, "positiveInt": primInteger,
 	"unsignedInt": primInteger, "decimal": primDecimal, "date": primDate, "dateTime": primDateTime,
 	"instant": primInstant, "time": primTime, "uri": primURI, "url": primURI, "canonical": primURI,
 	"oid": primURI, "uuid": primURI, "id": primID, "code": primCode, "base64Binary": primBase64,

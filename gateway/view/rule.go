@@ -18,6 +18,7 @@ type rule struct {
 	when     guard
 	method   method
 	at       position
+	lenient  bool // shipped: may name what only other releases have
 }
 
 // method is what is done to a leaf.

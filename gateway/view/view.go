@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"gatehouse/config"
@@ -57,7 +58,7 @@ func Load(v fhir.Version, name string, c config.View, o Options) (*View, error) 
 	if c.Compat != "" {
 		return loadForeign(v, name, c, o)
 	}
-	f, err := open(c)
+	f, err := open(v, c)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +96,9 @@ func (w *View) check(r *rule) error {
 	case r.dynamic != nil:
 		w.dynamic = append(w.dynamic, r)
 	}
+	if r.lenient {
+		r.patterns = slices.DeleteFunc(r.patterns, func(p pattern) bool { return !w.names(p) })
+	}
 	for _, p := range r.patterns {
 		if p.anchor != "" && !w.version.KnownType(p.anchor) {
 			return fmt.Errorf("%s: %s is not a resource type", r.at, p.anchor)
@@ -118,6 +122,24 @@ func (w *View) check(r *rule) error {
 	}
 	w.shifts = w.shifts || r.method.name == dateShift
 	return nil
+}
+
+// names reports whether a pattern can name something in the view's release. A
+// shipped view has rules about several: those about another name nothing here.
+func (w *View) names(p pattern) bool {
+	for _, s := range p.steps {
+		if s.typ != "" && w.version.Kind(s.typ) == fhir.Unknown {
+			return false
+		}
+	}
+	if p.anchor == "" {
+		return true
+	}
+	if len(p.steps) > 0 && !p.steps[0].deep {
+		_, ok := w.version.Element(p.anchor, p.steps[0].name)
+		return ok
+	}
+	return w.version.KnownType(p.anchor)
 }
 
 // Name is what the configuration calls the view.

@@ -13,13 +13,23 @@ import (
 
 func testView(t testing.TB, use string) *View {
 	t.Helper()
-	return loadView(t, config.View{Use: use})
+	return viewOf(t, fhir.R4, use)
+}
+
+func viewOf(t testing.TB, v fhir.Version, use string) *View {
+	t.Helper()
+	return load(t, v, config.View{Use: use})
 }
 
 func loadView(t testing.TB, c config.View) *View {
 	t.Helper()
+	return load(t, fhir.R4, c)
+}
+
+func load(t testing.TB, v fhir.Version, c config.View) *View {
+	t.Helper()
 	now := func() time.Time { return time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC) }
-	w, err := Load(fhir.R4, "test", c, Options{Codec: testCodec(t), Now: now})
+	w, err := Load(v, "test", c, Options{Codec: testCodec(t), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

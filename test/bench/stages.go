@@ -247,7 +247,7 @@ func (b *bench) buildCourt(h *house) error {
 		Consent: consent.New(config.Consent{Source: "upstream", Default: "deny", MaxStaleness: config.Duration(time.Hour)},
 			consent.Options{Source: agreed{}, Bases: bases, Now: time.Now}),
 		Actor: consent.Actor{User: b.subject.FHIRUser, Organization: b.subject.Organization, Client: b.subject.Client, Roles: b.subject.Roles, Purpose: b.subject.Purpose},
-		Base:  publicURL, Mapper: b.up, Domain: "study-17", Relation: relation.New(agreed{}, bases, time.Hour, time.Now),
+		Base:  publicURL, Mapper: b.up, Domain: "study-17", Relation: relation.New(fhir.R4, agreed{}, bases, time.Hour, time.Now),
 		Assured: func(*policy.StepUp) bool { return true }, Alarm: func(string) {},
 		Tag: func(*view.View, *fhir.Facts) string { return "AAAAAAAAAAAAAAAA" }}
 	key, err := config.ReadKey(filepath.Join(h.dir, "pseudonyms.key"))
