@@ -42,6 +42,8 @@ type Config struct {
 	Clients map[string]Client `yaml:"clients"`
 	// Rego policies and their data.
 	Policy Policy `yaml:"policy"`
+	// Security labels.
+	Labels Labels `yaml:"labels"`
 	// FHIR Consent.
 	Consent Consent `yaml:"consent"`
 	// By name. A shipped view that a client names needs no entry here.
@@ -132,6 +134,8 @@ type Client struct {
 	// "lab-*" that is its own. Left out: any, and then a PUT to a new id answers
 	// otherwise than one to a resource that is hidden.
 	NewIDs string `yaml:"new_ids"`
+	// What it sees of security labels; left out: as labels.show says.
+	Labels string `yaml:"labels" oneof:"confidentiality all none"`
 	// What it may use; a limit left out here and in "*" does not exist.
 	Limits ClientLimits `yaml:"limits"`
 }

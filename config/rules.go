@@ -24,6 +24,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkAdminAuth(c)
 	l.checkViews(c)
 	l.checkClients(c)
+	l.checkLabels(c)
 	l.checkPolicyData(&c.Policy)
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)

@@ -273,25 +273,31 @@ func (l *loader) needsPseudonyms(c *Config, key string) {
 
 var shippedViews = []string{"research", "safe-harbor", "limited"}
 
+// declareView declares the shipped view that a key names, and refuses a name that
+// no view has.
+func (l *loader) declareView(c *Config, key, name string) {
+	_, declared := c.Views[name]
+	switch {
+	case name == "" || declared:
+	case slices.Contains(shippedViews, name):
+		if c.Views == nil {
+			c.Views = map[string]View{}
+		}
+		c.Views[name] = View{Use: name}
+		if name == "research" {
+			l.needsPseudonyms(c, key)
+		}
+	default:
+		l.report(key, "%q is not among the views; declare it under views, or write one of %s", name, strings.Join(append(sorted(c.Views), shippedViews...), ", "))
+	}
+}
+
 // checkClients also declares the shipped views that clients name.
 func (l *loader) checkClients(c *Config) {
 	for _, id := range sorted(c.Clients) {
 		client, key := c.Clients[id], join("clients", id)
 		l.checkNewIDs(key+".new_ids", client.NewIDs)
-		_, declared := c.Views[client.View]
-		switch {
-		case client.View == "" || declared:
-		case slices.Contains(shippedViews, client.View):
-			if c.Views == nil {
-				c.Views = map[string]View{}
-			}
-			c.Views[client.View] = View{Use: client.View}
-			if client.View == "research" {
-				l.needsPseudonyms(c, key+".view")
-			}
-		default:
-			l.report(key+".view", "%q is not among the views; declare it under views, or write one of %s", client.View, strings.Join(append(sorted(c.Views), shippedViews...), ", "))
-		}
+		l.declareView(c, key+".view", client.View)
 		if client.Limits.Burst > 0 && client.Limits.Rate == (Rate{}) && c.Clients["*"].Limits.Rate == (Rate{}) {
 			l.report(key+".limits.burst", "has no effect without rate; add rate: 50/s")
 		}

@@ -25,6 +25,10 @@ type Facts struct {
 	// cannot be named (logical, contained, urn or foreign reference): such a
 	// resource is in no patient's compartment.
 	Unnamed bool
+	// By ReadLabelled alone: where labels stand in the bytes, meta.security or
+	// deeper, and whether one of v3-ActCode is not understood.
+	Marked, Inlaid, UnknownLabel bool
+	Notice                       string // that goes with the record, by its labels; by ReadLabelled alone
 }
 
 // ReadFacts reads the facts of one resource in one pass over its bytes, which
@@ -35,6 +39,10 @@ type Facts struct {
 func (v Version) ReadFacts(resource []byte, base *BaseSet) (Facts, error) {
 	r := factReaders.Get().(*factReader)
 	defer r.release()
+	return v.readFacts(r, resource, base)
+}
+
+func (v Version) readFacts(r *factReader, resource []byte, base *BaseSet) (Facts, error) {
 	r.version, r.doc, r.base = v, resource, base
 	typ, err := r.resourceType()
 	if err != nil {
@@ -125,8 +133,10 @@ const (
 	partRefType
 	partIdentifier
 	partSystem
-	partCode // of a coding
-	partText // a code or date
+	partCode   // of a coding
+	partText   // a code or date
+	partMarked // meta.security, whatever stands in it
+	partNested // resources or items in it, which paths do not reach
 )
 
 // factPlan is the table of one type, ready to read by.
@@ -150,6 +160,7 @@ type factPath struct {
 type factElement struct {
 	form   form
 	strict bool
+	coded  bool             // its codes may ask for labels
 	gives  uint16           // bit by fact
 	ranks  [factCount]uint8 // 0: does not give it
 }
@@ -203,8 +214,27 @@ func (v Version) newFactPlan(t *typeFacts) *factPlan {
 		p.elements[i].ranks[row.fact] = ranks[row.fact]
 		p.elements[i].strict = p.elements[i].strict || row.strict
 	}
+	p.labels(v, at, add)
 	p.skim = wire.NewPlan(p.names...)
 	return p
+}
+
+// labels adds what labels are read by: every coding of the type.
+func (p *factPlan) labels(v Version, at map[string]int, add func(element int, of part, path string)) {
+	codings, nested := v.codings(p.typ)
+	for _, c := range codings {
+		i, known := at[c.path]
+		if !known {
+			i = len(p.elements)
+			p.elements = append(p.elements, factElement{form: c.form})
+			c.paths(func(of part, path string) { add(i, of, path) })
+		}
+		p.elements[i].coded = true
+	}
+	for _, path := range nested {
+		add(0, partNested, path)
+	}
+	add(0, partMarked, "meta.security")
 }
 
 // paths are those that reading the element of the row takes.

@@ -30,15 +30,17 @@ func (v Version) NewEntryPlan(typ string, own ...string) *EntryPlan {
 	return p
 }
 
-// ReadFacts is Version.ReadFacts of the resource entry[start:end], by the hits
+// ReadFacts is Version.ReadFacts, or ReadLabelled, of the resource entry[start:end], by the hits
 // of the plan in the entry. A resource of another type than the expected one is
 // read by a pass of its own.
-func (p *EntryPlan) ReadFacts(entry []byte, hits []wire.Hit, start, end int32, base *BaseSet) (Facts, error) {
+// by may be nil.
+func (p *EntryPlan) ReadFacts(entry []byte, hits []wire.Hit, start, end int32, base *BaseSet, by Labeller) (Facts, error) {
 	resource := entry[start:end]
 	r := factReaders.Get().(*factReader)
 	defer r.release()
+	r.labeller = by
 	if !r.expected(p, entry, hits, start) {
-		return p.version.ReadFacts(resource, base)
+		return p.version.readFacts(r, resource, base)
 	}
 	r.version, r.doc, r.base, r.plan = p.version, resource, base, p.facts
 	if err := r.collect(); err != nil {

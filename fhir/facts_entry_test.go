@@ -19,7 +19,7 @@ func readEntry(resource, expect string, base *BaseSet) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	return p.ReadFacts(got, hits, hits[0].Start, hits[0].End, base)
+	return p.ReadFacts(got, hits, hits[0].Start, hits[0].End, base, nil)
 }
 
 var entryResources = []string{observation,

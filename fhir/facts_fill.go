@@ -30,6 +30,9 @@ func (r *factReader) facts() (Facts, error) {
 			r.resolve(it, typ)
 			f.Unnamed = f.Unnamed || e.ranks[factPatients] > 0 && r.unnamed(it, e.strict, typ)
 		}
+		if e.gives&(1<<factLabels) != 0 && r.labeller != nil {
+			r.unknown = r.unknown || r.strange(it.value[:it.bare()-1], it.value[it.bare():])
+		}
 		r.given |= e.gives
 		values += bits.OnesCount16(e.gives & listFacts)
 	}
@@ -45,7 +48,7 @@ func (r *factReader) facts() (Facts, error) {
 	_, f.Codes = r.list(all, factCodes, self)
 	f.Organization, f.Author, f.Encounter = r.first(factOrganization, self), r.first(factAuthor, self), r.first(factEncounter, self)
 	f.Status, f.Date = r.first(factStatus, self), r.first(factDate, self)
-	return f, nil
+	return f, r.label(&f)
 }
 
 // list appends the values of one fact to all, each once, and gives them.
@@ -122,12 +125,13 @@ func (it *item) of(typ, other string) string {
 func (it *item) bare() int32 { return it.code - it.text.start }
 
 // labelSystems are those whose codes stand alone: the two of v3, by each of
-// their names. A label without a system counts as theirs, for one who forbids
+// their names, and value sets that are taken for systems. A label without a system counts as theirs, for one who forbids
 // "R" means it.
 var labelSystems = []string{
-	"", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "http://terminology.hl7.org/CodeSystem/v3-ActCode",
-	"http://hl7.org/fhir/v3/Confidentiality", "http://hl7.org/fhir/v3/ActCode",
-	"urn:oid:2.16.840.1.113883.5.25", "urn:oid:2.16.840.1.113883.5.4",
+	"", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "http://hl7.org/fhir/v3/Confidentiality", "urn:oid:2.16.840.1.113883.5.25",
+	"http://terminology.hl7.org/CodeSystem/v3-ActCode", "http://hl7.org/fhir/v3/ActCode", "urn:oid:2.16.840.1.113883.5.4",
+	"http://terminology.hl7.org/CodeSystem/v3-ObligationPolicy", "http://terminology.hl7.org/ValueSet/v3-ObligationPolicy",
+	"http://terminology.hl7.org/CodeSystem/v3-RefrainPolicy", "http://terminology.hl7.org/ValueSet/v3-RefrainPolicy",
 }
 
 func (it *item) label() string {

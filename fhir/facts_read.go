@@ -26,6 +26,11 @@ type factReader struct {
 	given   uint16 // bit by fact that some item may give
 	id      extent
 	ver     extent
+
+	labeller                      Labeller
+	found                         []string // labels that codes ask for
+	tree                          wire.Tree
+	marked, inlaid, deep, unknown bool
 }
 
 // extent is a range of factReader.text.
@@ -49,6 +54,7 @@ func (r *factReader) release() {
 	clear(r.items) // they hold strings that would outlive the resource
 	r.items, r.text = r.items[:0], r.text[:0]
 	r.doc, r.base, r.plan, r.id, r.ver, r.given = nil, nil, nil, extent{}, extent{}, 0
+	r.labeller, r.found, r.tree.Doc, r.marked, r.inlaid, r.deep, r.unknown = nil, r.found[:0], nil, false, false, false, false
 	factReaders.Put(r)
 }
 
@@ -109,6 +115,12 @@ func (r *factReader) collect() error {
 		case partText:
 			err = r.code(h, p)
 			i++
+		case partMarked:
+			r.marked = true
+			i++
+		case partNested:
+			r.deep = true
+			i++
 		case partSystem, partCode:
 			i, err = r.coding(i)
 		default:
@@ -168,6 +180,15 @@ func (r *factReader) coding(i int) (int, error) {
 		}
 	}
 	if code == nil {
+		return i, nil
+	}
+	e := &r.plan.elements[first.element]
+	if e.coded {
+		if err := r.look(system, code); err != nil {
+			return i, err
+		}
+	}
+	if e.gives == 0 {
 		return i, nil
 	}
 	start := int32(len(r.text))

@@ -12,6 +12,7 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/consent"
+	"gatehouse/gateway/judge"
 	"gatehouse/gateway/limit"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/scope"
@@ -30,6 +31,7 @@ type caller struct {
 	viewName string
 	domain   string
 	key      string // of its limits: issuer and client
+	marks    judge.Marks
 	bind     string // what its handles are bound to
 	glass    string // what its emergency grants are bound to; "": it can have none
 	refused  *failure
@@ -58,6 +60,7 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	if subject.SMART {
 		c.grants = scope.Parse(s.grammar.Version, subject.Scopes, subject.Patient, s.grammar.Bases)
 	}
+	c.marks = s.marks(client, subject)
 	c.info = policy.ClientInfo{ID: subject.Client, Config: clientInfo(client)}
 	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client, Machine: subject.Machine,
 		Roles: subject.Roles, Purpose: withoutBTG(subject.Purpose)}

@@ -10,7 +10,7 @@ type cors struct{ origins []string }
 
 func newCORS(origins []string) cors { return cors{origins} }
 
-const exposed = "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Progress, X-Request-Id, WWW-Authenticate, DPoP-Nonce"
+const exposed = "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Progress, X-Record-Notice, X-Request-Id, WWW-Authenticate, DPoP-Nonce"
 
 var vary = []string{"Authorization, Origin"}
 

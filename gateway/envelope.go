@@ -27,6 +27,7 @@ type bundle struct {
 	matches int               // released, includes apart
 	once    map[fhir.Ref]bool // what was included before, where a page is made of several
 	buf     *bytes.Buffer
+	mark    watermark // of what was released
 
 	uncharged int      // released, and not yet taken off the caller's limits
 	patients  []string // of these
@@ -53,7 +54,7 @@ func (b *bundle) stream(ctx context.Context, w *judge.Window) error {
 	b.charge()
 	if !b.began {
 		b.began = true
-		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: -1})
+		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: -1, notice: b.mark.header()})
 	}
 	_, err := b.w.Write(b.buf.Bytes())
 	b.buf.Reset()
@@ -68,10 +69,11 @@ func (b *bundle) close(ctx context.Context, next place) error {
 	if err != nil {
 		return err
 	}
+	b.notices()
 	first := ""
 	switch {
 	case b.began:
-		b.buf.WriteString(`]` + b.total(next) + `,"link":` + links + `}`)
+		b.buf.WriteString(`]` + b.mark.meta(b.x.caller.marks.Show) + b.total(next) + `,"link":` + links + `}`)
 	case b.entries == 0: // FHIR allows no empty array
 		b.buf.WriteString(b.opening(next, links) + `}`)
 	default:
@@ -84,7 +86,7 @@ func (b *bundle) close(ctx context.Context, next place) error {
 	}
 	b.charge()
 	if !b.began {
-		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(first) + b.buf.Len())})
+		b.w = b.out.begin(head{status: http.StatusOK, contentType: fhirJSON, length: int64(len(first) + b.buf.Len()), notice: b.mark.header()})
 	}
 	if _, err = io.WriteString(b.w, first); err == nil {
 		_, err = b.w.Write(b.buf.Bytes())
@@ -93,7 +95,7 @@ func (b *bundle) close(ctx context.Context, next place) error {
 }
 
 func (b *bundle) opening(next place, links string) string {
-	return `{"resourceType":"Bundle","type":"` + b.kind + `"` + b.total(next) + `,"link":` + links
+	return `{"resourceType":"Bundle"` + b.mark.meta(b.x.caller.marks.Show) + `,"type":"` + b.kind + `"` + b.total(next) + `,"link":` + links
 }
 
 // total counts what was released, where that is the whole result, or what was
@@ -144,6 +146,7 @@ func (b *bundle) add(it *judge.Item) {
 	}
 	b.comma()
 	b.entry(it)
+	b.mark.add(&it.Verdict.Facts)
 	b.x.released(it)
 	if it.Mode != "include" {
 		b.matches++
@@ -161,6 +164,20 @@ func (b *bundle) hasIncluded(it *judge.Item) bool {
 	had := b.once[ref]
 	b.once[ref] = true
 	return had
+}
+
+// notices ends a searchset with those of what it holds. A history has no place for
+// them: there the header tells, and the labels of each version.
+func (b *bundle) notices() {
+	if b.kind != "searchset" {
+		return
+	}
+	for _, text := range b.mark.notices {
+		b.comma()
+		b.buf.WriteString(`{"resource":`)
+		b.buf.Write(noticeOutcome(text))
+		b.buf.WriteString(`,"search":{"mode":"outcome"}}`)
+	}
 }
 
 func (b *bundle) comma() {

@@ -70,6 +70,10 @@ type ExplainedFacts struct {
 	Encounter     string   `json:"encounter"`
 	Date          string   `json:"date"`
 	Unnamed       bool     `json:"unnamed_patient,omitempty"`
+	Marked        bool     `json:"-"`
+	Inlaid        bool     `json:"-"`
+	UnknownLabel  bool     `json:"unknown_label,omitempty"`
+	Notice        string   `json:"notice,omitempty"`
 }
 
 // ExplainedConsent is what the consents of the resource's patients say.

@@ -54,6 +54,7 @@ type exportedFile struct {
 	x     *exchange
 	buf   *bytes.Buffer
 	began bool
+	mark  watermark // of what was released
 }
 
 func (f *exportedFile) recycle() {
@@ -83,7 +84,7 @@ func (f *exportedFile) release(ctx context.Context, w *judge.Window) error {
 	if !f.began {
 		f.began = true
 		x.out.w.Header().Set("Accept-Ranges", "none")
-		x.out.begin(head{status: http.StatusOK, contentType: fhirNDJSON, length: length})
+		x.out.begin(head{status: http.StatusOK, contentType: fhirNDJSON, length: length, notice: f.mark.header()})
 	}
 	_ = http.NewResponseController(x.out.w).SetWriteDeadline(time.Now().Add(windowTime)) // where it cannot be set, the server's own ends sooner
 	if _, err := x.out.w.Write(f.buf.Bytes()); err != nil {
@@ -106,6 +107,7 @@ func (f *exportedFile) compose(w *judge.Window) (entries int, patients []string)
 		}
 		f.buf.Write(it.Released)
 		f.buf.WriteByte('\n')
+		f.mark.add(&it.Verdict.Facts)
 		f.x.released(it)
 		entries, patients = entries+1, append(patients, it.Verdict.Facts.Patients...)
 	}

@@ -116,6 +116,9 @@ func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error)
 	if err := x.firewall(m); err != nil {
 		return nil, err
 	}
+	if err := x.hidesLabels(a); err != nil {
+		return nil, err
+	}
 	x.names(m)
 	if err := x.limitClient(m); err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (x *exchange) within(ctx context.Context, c *judge.Court, it *judge.Item) e
 }
 
 func (x *exchange) contained(c *judge.Court, it *judge.Item, raw []byte) error {
-	inner, err := c.Version.ReadFacts(raw, c.Bases)
+	inner, err := c.Version.ReadLabelled(raw, c.Bases, c.Labels)
 	if err != nil {
 		return badBody(err)
 	}
@@ -182,5 +182,5 @@ func (x *exchange) reads(ctx context.Context, m *matter, before *judge.Item) (re
 	if err != nil {
 		return false, false
 	}
-	return true, read.view != nil || len(it.Verdict.Decision.Obligations.Views) > 0
+	return true, read.view != nil || it.Unmarked || len(it.Verdict.Decision.Obligations.Views) > 0
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"gatehouse/fhir"
+	"gatehouse/fhir/patch"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/judge"
 )
@@ -29,6 +30,18 @@ func (x *exchange) keepLabels(ctx context.Context, s *step, d draft) (err error)
 	s.body = d.sent
 	s.after, err = x.after(ctx, x.court(s.m), s, d)
 	return err
+}
+
+// patchesHidden tells whether a patch works on labels that its sender does not
+// see. What becomes of it would show them: which index is there, which test
+// holds, which removal fails.
+func (x *exchange) patchesHidden(p *patch.Patch, before *judge.Item) bool {
+	return x.caller.marks.Show != "all" && (p.Touches("meta", "security") || before.Verdict.Facts.Inlaid)
+}
+
+func keptLabels() *failure {
+	return &failure{status: http.StatusForbidden, code: "resource.labels",
+		text: "Security labels can be added, and not taken off, by you. Add them with a PUT."}
 }
 
 // mayUnlabel tells whether policy and scope would let the caller take labels

@@ -15,6 +15,7 @@ import (
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
+	"gatehouse/gateway/label"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/relation"
 	"gatehouse/gateway/seal"
@@ -39,6 +40,7 @@ type snapshot struct {
 	cors      cors
 	auth      *auth.Authenticator
 	policy    *policy.Engine
+	labels    *label.Table
 	consent   *consent.Engine  // nil: consents are not consulted
 	relation  *relation.Engine // nil: no policy asks for it
 	views     map[string]*view.View
@@ -115,6 +117,11 @@ func (s *snapshot) buildPolicy(*zap.Logger) error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	s.policy = e
+	s.labels, err = label.New(label.Tables{Labelling: e.Table("labelling"), CodeSystems: e.Table("code_systems"),
+		ImpliedLabels: e.Table("implied_labels"), Notices: e.Table("notices"), Wrong: e.Wrong, Named: e.Names}, s.cfg.Labels.Unlabelled)
+	if err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
 	return nil
 }
 

@@ -170,7 +170,7 @@ func (x *exchange) firewall(m *matter) error {
 // court is what the answer of a matter is judged by.
 func (x *exchange) court(m *matter) *judge.Court {
 	c := &judge.Court{
-		Version: x.s.grammar.Version, Bases: x.s.bases, Grants: x.caller.grants,
+		Version: x.s.grammar.Version, Bases: x.s.bases, Labels: x.s.labels, Marks: x.caller.marks, Grants: x.caller.grants,
 		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Plain: m.plain, Granted: m.granted, Consent: x.s.consent, Relation: x.s.relation, RelationOnlyPermits: x.s.policy.RelationOnlyPermits(),
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),

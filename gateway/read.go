@@ -43,7 +43,7 @@ func (x *exchange) readOne(ctx context.Context, m *matter, out output) error {
 		}
 		x.attachment()
 	}
-	h := head{status: http.StatusOK, contentType: contentType, length: int64(len(it.Released))}
+	h := head{status: http.StatusOK, contentType: contentType, length: int64(len(it.Released)), notice: it.Verdict.Facts.Notice}
 	h.etag, h.lastModified = validators(it, answer)
 	if notModified(a, h) {
 		h = head{status: http.StatusNotModified, etag: h.etag, lastModified: h.lastModified, length: -1}

@@ -17,6 +17,7 @@ type head struct {
 	lastModified string
 	location     string
 	contentType  string // "" with no body
+	notice       string // that goes with what the body holds
 	length       int64  // -1 where it is not known yet
 }
 
@@ -77,8 +78,8 @@ func (o *response) begin(h head) io.Writer {
 	if h.length >= 0 && h.status != http.StatusNoContent && h.status != http.StatusNotModified {
 		length = strconv.FormatInt(h.length, 10)
 	}
-	values := [...]string{h.etag, h.lastModified, h.location, h.contentType, length} // one allocation for all
-	for i, name := range [...]string{"Etag", "Last-Modified", "Location", "Content-Type", "Content-Length"} {
+	values := [...]string{h.etag, h.lastModified, h.location, h.contentType, length, h.notice} // one allocation for all
+	for i, name := range [...]string{"Etag", "Last-Modified", "Location", "Content-Type", "Content-Length", "X-Record-Notice"} {
 		if values[i] != "" {
 			hd[name] = values[i : i+1 : i+1]
 		}

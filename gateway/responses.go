@@ -79,8 +79,12 @@ func (o *entryOutput) entry(b *bytes.Buffer) {
 		b.WriteByte(',')
 	}
 	b.WriteString(`"response":{"status":"` + strconv.Itoa(o.head.status) + ` ` + http.StatusText(o.head.status) + `"`)
-	if made {
+	switch {
+	case made:
 		b.WriteString(`,"outcome":` + madeOutcome)
+	case o.head.notice != "":
+		b.WriteString(`,"outcome":`)
+		b.Write(noticeOutcome(o.head.notice))
 	}
 	member(b, "location", o.head.location)
 	member(b, "etag", o.head.etag)

@@ -102,7 +102,7 @@ func (x *exchange) wrote(ctx context.Context, s *step, out output, h head) error
 	var body []byte
 	var unjudged error
 	if h.status != http.StatusNoContent {
-		body, unjudged = x.shown(ctx, s, h.location)
+		body, h.notice, unjudged = x.shown(ctx, s, h.location)
 	}
 	if body != nil {
 		h.contentType = fhirJSON
@@ -125,14 +125,14 @@ func (x *exchange) wrote(ctx context.Context, s *step, out output, h head) error
 }
 
 // shown is the body of an answer to a write, as the client prefers it.
-func (x *exchange) shown(ctx context.Context, s *step, location string) ([]byte, error) {
+func (x *exchange) shown(ctx context.Context, s *step, location string) (body []byte, notice string, err error) {
 	switch s.m.access.ReturnPref {
 	case "representation":
 		return x.readBack(ctx, s, location)
 	case "OperationOutcome":
-		return []byte(madeOutcome), nil
+		return []byte(madeOutcome), "", nil
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
 // afterWrite is the answer when the write is done and its record is not: the
@@ -145,25 +145,25 @@ func afterWrite(err error) error {
 // readBack reads what was written as its caller may see it; nil where it may
 // not. An error means that the change was made and its result cannot be judged
 // (C-06).
-func (x *exchange) readBack(ctx context.Context, s *step, location string) ([]byte, error) {
+func (x *exchange) readBack(ctx context.Context, s *step, location string) (body []byte, notice string, err error) {
 	ref := s.ref
 	if location != "" {
 		ref, _, _ = x.s.bases.ParseRef(location)
 	}
 	if ref.ID == "" {
-		return nil, nil
+		return nil, "", nil
 	}
 	m, err := x.inner(ctx, &fhir.Access{Interaction: fhir.Read, Type: ref.Type, ID: ref.ID})
 	if err != nil {
-		return nil, madeUnjudged(err)
+		return nil, "", madeUnjudged(err)
 	}
 	it, _, err := x.fetch(ctx, m, x.court(m), ref.String(), ref)
 	if err != nil {
-		return nil, madeUnjudged(err)
+		return nil, "", madeUnjudged(err)
 	}
 	x.released(it)
 	x.charge(1, len(it.Released), it.Verdict.Facts.Patients)
-	return it.Released, nil
+	return it.Released, it.Verdict.Facts.Notice, nil
 }
 
 // madeUnjudged is the answer when what may be told of a change cannot be

@@ -217,10 +217,11 @@ func (x *exchange) answerStep(ctx context.Context, s *step, o *entryOutput) erro
 	if s.method == http.MethodDelete {
 		return nil
 	}
-	body, err := x.shown(ctx, s, o.head.location)
+	body, notice, err := x.shown(ctx, s, o.head.location)
 	if err != nil || body == nil {
 		return err
 	}
+	o.head.notice = notice
 	o.body.Write(body)
 	return x.part(ctx)
 }

@@ -161,12 +161,15 @@ func (x *exchange) judgePatch(ctx context.Context, s *step, g graph) error {
 		return &failure{status: http.StatusForbidden, code: "patch.reads",
 			text: "The operations test, copy and move tell of what the record holds, which you may not read whole. Use add, replace and remove."}
 	}
+	if x.patchesHidden(p, s.before) && !x.mayUnlabel(ctx, s.m, s.before) {
+		return keptLabels()
+	}
 	patched, err := p.Apply(s.before.Resource)
 	if err != nil {
 		return patchFailed(err)
 	}
 	if len(lostLabels(s.before.Resource, patched)) > 0 && !x.mayUnlabel(ctx, s.m, s.before) {
-		return &failure{status: http.StatusForbidden, code: "resource.labels", text: "Security labels can be added, and not taken off, by you."}
+		return keptLabels()
 	}
 	d, err := x.draft(ctx, s, g, patched, s.m.access.ID)
 	if err != nil {

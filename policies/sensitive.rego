@@ -15,6 +15,16 @@ cleared(row) if {
 
 cleared(row) if {
 	row.own
+	about_the_caller
+}
+
+cleared(row) if {
+	some label in row.own_with
+	label in input.resource.labels
+	about_the_caller
+}
+
+about_the_caller if {
 	count(input.resource.patients) > 0
 	input.subject.fhir_user == input.subject.patient
 	every patient in input.resource.patients {

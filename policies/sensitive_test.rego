@@ -23,6 +23,13 @@ test_patients_see_their_own_psychiatric_record_and_not_the_restricted if {
 	not allowed(asks("read", patient, object.union(observation, {"labels": ["R"]})))
 }
 
+test_patients_see_what_is_restricted_for_what_they_know if {
+	patient := object.union(app, {"fhir_user": "Patient/1"})
+	allowed(asks("read", patient, object.union(observation, {"labels": ["HIV", "R"]})))
+	not allowed(asks("read", patient, object.union(observation, {"labels": ["SDV", "R"]})))
+	not allowed(asks("read", patient, object.union(observation, {"patients": ["Patient/2"], "labels": ["HIV", "R"]})))
+}
+
 test_an_app_without_its_user_is_not_the_patient if {
 	not allowed(asks("read", app, object.union(observation, {"labels": ["PSY"]})))
 }

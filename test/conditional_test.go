@@ -128,7 +128,7 @@ func TestNestedResources(t *testing.T) {
 		row("own", body("x", ref("subject", "Patient/A")), 201, ""),
 		row("FHIR-18 B's", body("x", ref("subject", "Patient/B")), 403, "policy.denied", "Observation/x"),
 		row("W-17 B's, deeper", bundle(body("x", ref("subject", "Patient/B"))), 403, "policy.denied", "Observation/x"),
-		row("FHIR-18 restricted", strings.ReplaceAll(obsR, `"r"`, `"x"`), 403, "policy.denied", "Observation/x"),
+		row("FHIR-18 restricted", strings.ReplaceAll(obsR, `"r"`, `"x"`), 403, "policy.denied", "Bundle/"),
 		row("unknown type", `{"resourceType":"Canary"}`, 400, "resource.type"),
 	})
 }

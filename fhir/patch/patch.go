@@ -41,6 +41,7 @@ type Patch struct {
 // operation is one change of a resource.
 type operation interface {
 	apply(doc []byte) ([]byte, error)
+	touches(path []string) bool
 }
 
 // Parse reads a patch. Errors are *Error, *wire.Error or ErrMediaType.
@@ -69,6 +70,34 @@ func Parse(v fhir.Version, body []byte, contentType string) (*Patch, error) {
 // shows values of the resource to whoever sends it: a test, and a copy or move
 // to where it can be seen.
 func (p *Patch) Reads() bool { return p.reads }
+
+// Touches tells whether some operation reads or changes the element at a path
+// from the root, what stands in it or what it stands in. Adding to it in a way
+// that does not show whether it is there is no touch.
+func (p *Patch) Touches(path ...string) bool {
+	return slices.ContainsFunc(p.ops, func(o operation) bool { return o.touches(path) })
+}
+
+func overlap(a, b []string) bool {
+	n := min(len(a), len(b))
+	return slices.Equal(a[:n], b[:n])
+}
+
+func (o *op) touches(path []string) bool {
+	return overlap(o.path, path) || o.from != nil && overlap(o.from, path)
+}
+
+func (c *change) touches(path []string) bool {
+	var at []string
+	for _, p := range c.path[1:] {
+		at = append(at, p.name)
+	}
+	if c.kind != "add" {
+		return overlap(at, path)
+	}
+	at = append(at, c.name)
+	return overlap(at, path) && !slices.Equal(at, path)
+}
 
 // Apply applies the patch to doc, a JSON object, and returns the patched form.
 // doc is not changed. Errors are *Error.

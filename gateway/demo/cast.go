@@ -38,7 +38,7 @@ var cast = []act{
 		claims: map[string]any{"sub": "u-2008", "client_id": "patient-app", "patient": "p008", "fhirUser": "Patient/p008",
 			"scope": "openid fhirUser launch/patient patient/*.rs"},
 		lines: []line{
-			{says: "200: her own conditions, but for one that is labelled R", target: "/Condition", has: []string{`"total":1`, "J45.9"}, lacks: []string{"B20"}},
+			{says: "200: her own conditions, but for one labelled NOPAT: not before her doctor has told her", target: "/Condition", has: []string{`"total":1`, "J45.9"}, lacks: []string{"B20"}},
 			{says: "404: somebody else", target: "/Patient/p012", lacks: []string{"p012"}},
 			{says: "403: her token holds no scope that writes", target: "/Observation",
 				post: `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p008"}}`},

@@ -13,7 +13,7 @@ func (p *patient) conditions() {
 	case p.ward == psychiatry && p.n%2 == 0:
 		all = append(all, problem{icd10, "F32.1", "Moderate depressive episode", []string{"R", "PSY"}})
 	case p.ward == infections && p.hiv():
-		all = append(all, problem{icd10, "B20", "HIV disease", []string{"R", "HIV"}})
+		all = append(all, problem{icd10, "B20", "HIV disease", []string{"R", "HIV", "NOPAT"}})
 	case p.n%14 == 5:
 		all = append(all, problem{icd10, "F10.2", "Alcohol dependence syndrome", []string{"ETH"}})
 	}

@@ -23,6 +23,7 @@ type Item struct {
 	Verdict  Verdict
 	PublicID string // the id that the client knows it by
 	Viewed   bool   // changed by a view
+	Unmarked bool   // labels were taken out from inside
 	Tag      string // the version that the client knows, where Viewed
 	Method   string // of a history entry
 	URL      string
@@ -82,6 +83,9 @@ func (c *Court) release(it *Item) error {
 		if out, err = c.rewrite(out); err != nil {
 			return err
 		}
+	}
+	if out, it.Unmarked, err = c.shown(out, f); err != nil {
+		return err
 	}
 	w, err := c.viewOf(it.Verdict.Decision.Obligations)
 	if err != nil {

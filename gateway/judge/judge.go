@@ -35,6 +35,8 @@ type Mapper interface {
 type Court struct {
 	Version fhir.Version
 	Bases   *fhir.BaseSet
+	Labels  fhir.Labeller // nil: none but those that records have
+	Marks   Marks
 	Grants  *scope.Grants
 	Letter  byte   // c, r, u, d, s
 	Action  string // read, search, create, update, delete
@@ -81,7 +83,7 @@ type Verdict struct {
 
 // Read takes the facts of a resource.
 func (c *Court) Read(resource []byte) (Verdict, error) {
-	facts, err := c.Version.ReadFacts(resource, c.Bases)
+	facts, err := c.Version.ReadLabelled(resource, c.Bases, c.Labels)
 	if err != nil {
 		return Verdict{Reason: "resource.malformed"}, err
 	}
@@ -219,7 +221,8 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 			v.Reason = "consent.unavailable" // before a write that is 503, not a no (DESIGN §10.3)
 		}
 	default:
-		v.Allow = true
+		v.Reason = c.heed(v, eval)
+		v.Allow = v.Reason == ""
 	}
 }
 

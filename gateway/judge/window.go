@@ -148,7 +148,7 @@ func (r *Reading) read(it *Item, raw []byte, hits []wire.Hit) error {
 		return nil
 	}
 	var err error
-	if it.Verdict.Facts, err = r.plan.ReadFacts(raw, hits, resource.Start, resource.End, r.court.Bases); err != nil {
+	if it.Verdict.Facts, err = r.plan.ReadFacts(raw, hits, resource.Start, resource.End, r.court.Bases, r.court.Labels); err != nil {
 		it.Verdict = Verdict{Reason: "resource.malformed"}
 	}
 	if typ := it.Verdict.Facts.Type; typ != r.expected {

@@ -45,6 +45,8 @@ type Engine struct {
 	partials [3]*rego.PreparedPartialQuery // by set
 	callers  cache
 	timeout  time.Duration
+	labels   map[string]table // labelKeys
+	texts    map[string]bool  // that stand in rules and tables
 }
 
 // Load reads, compiles and checks a policy. The error is a Problems with file
@@ -59,8 +61,12 @@ func Load(o Options) (*Engine, error) {
 	}
 	tables, ps := loadTables(shipped, own)
 	if o.shipped() {
-		ps = append(ps, checkShapes(tables)...)
+		ps = append(ps, checkShapes(tables, shippedKeys())...)
+	} else {
+		ps = append(ps, checkShapes(tables, labelKeys)...)
 	}
+	labels, standing, more := labelTables(tables)
+	ps = append(ps, more...)
 	compiler, more := compile(rules)
 	if ps = append(ps, more...); len(ps) > 0 {
 		return nil, ps.err()
@@ -72,7 +78,9 @@ func Load(o Options) (*Engine, error) {
 	}
 	data := dataOf(tables)
 	e := &Engine{
-		revision: revisionOf(rules, shipped, own),
+		revision: revisionOf(rules, shipped, own, standing),
+		labels:   labels,
+		texts:    namesOf(compiler, tables),
 		rules:    contract,
 		reads:    readsOf(compiler),
 		compiler: compiler,

@@ -19,7 +19,7 @@ const tableSchema = "tables.schema.json"
 
 // checkShapes holds the tables of the shipped policies to their schemas. A
 // table under another key is the user's own.
-func checkShapes(tables map[string]table) Problems {
+func checkShapes(tables map[string]table, keys []string) Problems {
 	var ps Problems
 	c := jsonschema.NewCompiler()
 	text, err := policies.Files.ReadFile(tableSchema)
@@ -32,10 +32,9 @@ func checkShapes(tables map[string]table) Problems {
 	if err != nil {
 		panic(tableSchema + ": " + err.Error())
 	}
-	known := shippedKeys()
 	for key, t := range tables {
-		if !slices.Contains(known, key) {
-			if near := nearest(key, known); near != "" {
+		if !slices.Contains(keys, key) {
+			if near := nearest(key, keys); near != "" && len(keys) > len(labelKeys) {
 				ps.add(t.file, t.line, "no rule reads the table %s: did you mean %s?", key, near)
 			}
 			continue
@@ -49,9 +48,13 @@ func checkShapes(tables map[string]table) Problems {
 	return ps
 }
 
-// shippedKeys are the tables that the shipped rules read.
+// labelKeys are the tables that records are labelled by. The gateway reads them
+// itself, whatever the rules are.
+var labelKeys = []string{"code_systems", "implied_labels", "labelling", "notices"}
+
+// shippedKeys are the tables that the shipped rules and the gateway read.
 func shippedKeys() []string {
-	return []string{"agreements", "patient_access", "purposes", "roles", "sensitive", "type_groups"}
+	return append([]string{"agreements", "patient_access", "purposes", "roles", "sensitive", "type_groups"}, labelKeys...)
 }
 
 // report files each innermost cause at its line.
@@ -82,7 +85,13 @@ func fault(k jsonschema.ErrorKind) string {
 	case *wrong.Type:
 		return fmt.Sprintf("is of type %s: write %s", k.Got, article(k.Want))
 	case *wrong.Pattern:
-		return fmt.Sprintf("is %q: write a day, as 2027-12-31", k.Got)
+		if strings.HasPrefix(k.Want, "^[0-9]") {
+			return fmt.Sprintf("is %q: write a day, as 2027-12-31", k.Got)
+		}
+		if strings.Contains(k.Want, "|") {
+			return fmt.Sprintf("is %q: write system|code", k.Got)
+		}
+		return "has more than one line, or characters that no header holds"
 	case *wrong.MinItems, *wrong.MinLength:
 		return "is empty"
 	case *wrong.UniqueItems:
