@@ -36,7 +36,10 @@ func doctor() *cobra.Command {
 		Short: "Ask the upstream and the issuers whether they can be used",
 		Long: `Checks a configuration, then asks the upstream for its CapabilityStatement with
 the credentials configured, and each issuer for its keys, and prints for each
-whether that worked and why not.`,
+whether that worked and why not. Then it reads the active Consents, up to some
+thousands, and names those that are not understood, by what is wrong with them
+(docs/consent.md) and by a hash: the first twelve hex digits of the SHA-256 of
+Consent/ID.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return examine(c.Context(), c.OutOrStdout(), path) },
 	}, &path)
@@ -68,9 +71,30 @@ func examine(ctx context.Context, out io.Writer, path string) error {
 	for _, issuer := range cfg.Issuers {
 		tell("issuer "+issuer.Issuer, func(ctx context.Context) error { return askIssuer(ctx, cfg, issuer) })
 	}
+	if !failed && cfg.Consent.Source != "none" {
+		tell("consents", func(ctx context.Context) error { return examineConsents(ctx, out, path) })
+	}
 	if failed {
 		return errors.New("serve would start and refuse what depends on these")
 	}
+	return nil
+}
+
+// examineConsents says which Consents are not understood. They keep the gateway
+// from nothing, and their patients perhaps from what they want.
+func examineConsents(ctx context.Context, out io.Writer, path string) error {
+	r, err := gateway.ExamineConsents(ctx, path)
+	if err != nil || r == nil {
+		return err
+	}
+	for _, line := range r.Lines() {
+		fmt.Fprintf(out, "consents that permit nothing, or not all they say: %s\n", line)
+	}
+	more := ""
+	if r.More {
+		more = "; there are more, which were not read"
+	}
+	fmt.Fprintf(out, "consents: %d active ones were read%s\n", r.Read, more)
 	return nil
 }
 

@@ -109,6 +109,8 @@ func byPatient(patients []string) string {
 	return "patient=" + url.QueryEscape(strings.Join(patients, ",")) + "&_count=200"
 }
 
+var errPages = fmt.Errorf("more than %d pages", ownPages)
+
 // gather hands every resource of a type that matches to each; one is at most
 // limit bytes.
 func gather(ctx context.Context, up *upstream.Upstream, limit int64, purpose, typ, query string, each func(resource []byte) error) error {
@@ -123,7 +125,7 @@ func gather(ctx context.Context, up *upstream.Upstream, limit int64, purpose, ty
 		}
 		r = upstream.Request{Method: http.MethodGet, Target: next}
 	}
-	return fmt.Errorf("more than %d pages", ownPages)
+	return errPages
 }
 
 func gatherPage(ctx context.Context, up *upstream.Upstream, limit int64, purpose, typ string, r upstream.Request, each func([]byte) error) (next string, err error) {

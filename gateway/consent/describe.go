@@ -123,6 +123,13 @@ func either(list []string, none string) string {
 	return strings.Join(list, " or ")
 }
 
+// ID is a Consent's, "" where it has none.
+func (e *Engine) ID(resource []byte) string { return idOf(resource) }
+
+// Problem is why a Consent permits nothing or not all that it says, one of
+// Problems; "" where it is understood.
+func (e *Engine) Problem(resource []byte) string { return e.reader.one(resource).problem }
+
 // Revoked is a Consent of the patient with status inactive; false where it is
 // none of the patient's privacy consents that are active.
 func (e *Engine) Revoked(patient string, resource []byte) ([]byte, bool) {

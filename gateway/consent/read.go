@@ -40,7 +40,7 @@ const maxDepth = 16
 func (r *reader) one(resource []byte) *consent {
 	var t wire.Tree
 	if err := t.Parse(resource); err != nil || t.Nodes[0].Kind != wire.Object {
-		return &consent{active: true, void: true, problem: "unreadable", root: provision{kind: deny, path: "provision"}}
+		return &consent{ref: "Consent/" + idOf(resource), active: true, void: true, problem: "unreadable", root: provision{kind: deny, path: "provision"}}
 	}
 	c := &consent{ref: "Consent/" + text(&t, 0, "id")}
 	f := form{reader: r, t: &t, c: c, five: isFive(&t)}
@@ -48,6 +48,18 @@ func (r *reader) one(resource []byte) *consent {
 	f.rules()
 	f.authors()
 	return c
+}
+
+var idPlan = wire.NewPlan("id")
+
+// idOf is the id of a resource of which perhaps nothing else can be read.
+func idOf(resource []byte) string {
+	hits, err := idPlan.Skim(resource, nil)
+	if err != nil || len(hits) == 0 {
+		return ""
+	}
+	id, _ := wire.Unquote(resource[hits[0].Start:hits[0].End]) // "" is no id, as none is
+	return id
 }
 
 // isFive tells R5's shape from R4's.

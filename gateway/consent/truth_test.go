@@ -137,6 +137,9 @@ func TestTruthTable(t *testing.T) {
 		for a := range conditions {
 			for b := range conditions {
 				for c := range conditions {
+					if testing.Short() && (a+b+c)%4 != 0 {
+						continue
+					}
 					third := naive{typ: types[i>>2], conditions: []int{c}}
 					second := naive{types[i>>1&1], []int{b}, []naive{third}}
 					(&naive{types[i&1], []int{a}, []naive{second}}).compare(t, e)
