@@ -3,6 +3,7 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -262,6 +263,7 @@ type ehr struct {
 	url     string
 	mu      sync.Mutex
 	answers map[string]http.HandlerFunc // by "METHOD path" or "METHOD path?query"
+	others  http.Handler                // what none of them answers; nil: 404
 	got     []string
 	bodies  []string
 	headers []http.Header
@@ -286,7 +288,13 @@ func (e *ehr) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h == nil {
 		h = e.answers[r.Method+" "+path]
 	}
+	others := e.others
 	e.mu.Unlock()
+	if h == nil && others != nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		others.ServeHTTP(w, r)
+		return
+	}
 	if h == nil {
 		http.Error(w, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found","diagnostics":"Jane Canary is not here"}]}`, http.StatusNotFound)
 		return
