@@ -19,7 +19,7 @@ import (
 
 func policyCommands() *cobra.Command {
 	group := &cobra.Command{Use: "policy", Short: "Copy out and test the rules, and tell why they decided as they did"}
-	group.AddCommand(policyInit(), policyTest(), policyExplain(), policyDiff())
+	group.AddCommand(policyInit(), policyTest(), policyExplain(), policyDiff(), policyReplay())
 	return group
 }
 

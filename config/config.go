@@ -161,6 +161,10 @@ type Policy struct {
 	// Files (globs allowed) of YAML or JSON; each one's top keys stand under
 	// `data`. After Load: the files that the globs matched, sorted.
 	Data []string `yaml:"data"`
+	// What the audit trail keeps beside each decision, so that another policy can
+	// be asked the same later (policy replay): read, what the rules in force
+	// read; all, every fact, also those that only another policy may read; off.
+	Replay string `yaml:"replay" default:"read" oneof:"read all off"`
 }
 
 // View names one set of field rules: shipped (use) or a file, not both.

@@ -85,6 +85,17 @@ var longUnits = map[byte]time.Duration{
 	'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour,
 }
 
+// Set and Type make a Duration the value of a command's flag.
+func (d *Duration) Set(text string) error {
+	if err := d.parse(text); err != nil {
+		return fmt.Errorf("%q %w", text, err)
+	}
+	return nil
+}
+
+// Type is what the usage calls it.
+func (d *Duration) Type() string { return "duration" }
+
 func (d *Duration) parse(text string) error {
 	wrong := errors.New("is no duration; write a number and a unit, such as 5s, 10m, 1h, 180d or 6y")
 	if text == "" {

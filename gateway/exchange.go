@@ -35,6 +35,7 @@ type exchange struct {
 	room    int64                      // of the gateway's bodyBytes, given back at the end
 	record  audit.Record
 	known   map[audit.Consent]bool // consents of record, where they are many
+	kept    kept                   // what policy read, for record
 	failed  *failure
 	sent    bool // a change has been sent
 	looked  bool // for what a Binary is a part of

@@ -41,6 +41,7 @@ type snapshot struct {
 	auth      *auth.Authenticator
 	policy    *policy.Engine
 	labels    *label.Table
+	keeper    *policy.Keeper   // nil: the trail keeps nothing of what policy read
 	consent   *consent.Engine  // nil: consents are not consulted
 	relation  *relation.Engine // nil: no policy asks for it
 	views     map[string]*view.View
@@ -121,6 +122,9 @@ func (s *snapshot) buildPolicy(*zap.Logger) error {
 		ImpliedLabels: e.Table("implied_labels"), Notices: e.Table("notices"), Wrong: e.Wrong, Named: e.Names}, s.cfg.Labels.Unlabelled)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
+	}
+	if keep := s.cfg.Policy.Replay; keep != "off" {
+		s.keeper = e.Keeper(keep == "all")
 	}
 	return nil
 }

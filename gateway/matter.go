@@ -112,6 +112,7 @@ func (x *exchange) chooseView(ctx context.Context, m *matter) error {
 	}
 	m.eval = x.s.policy.For(ctx, request)
 	x.underGrants(ctx, m, request)
+	x.kept.asks(m.eval)
 	m.view, m.domain = x.caller.view, x.caller.domain
 	_, d := m.eval.Possible()
 	if d.Obligations.Domain != "" {

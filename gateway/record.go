@@ -56,7 +56,7 @@ func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 	v := &it.Verdict
 	x.record.Entries = append(x.record.Entries, audit.Entry{Effect: effect, Type: v.Facts.Type, ID: v.Facts.ID,
 		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason,
-		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids})
+		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids, Basis: x.basis(v)})
 	if v.Grant != "" && effect != audit.Withheld {
 		x.underGrant(v.Grant)
 	}
@@ -116,6 +116,7 @@ func (x *exchange) outcome(status int, code string) {
 // same caller and request and no entries.
 func (x *exchange) commit(ctx context.Context) error {
 	r := x.record
+	r.Asked = x.askedOf(&r)
 	if err := x.g.audit.Append(&r).Wait(ctx); err != nil {
 		if ctx.Err() != nil { // the client is gone; to answer would be to record twice
 			panic(http.ErrAbortHandler)
@@ -125,6 +126,7 @@ func (x *exchange) commit(ctx context.Context) error {
 			text: "The access could not be recorded, so it was not given. Try again.", log: err}
 	}
 	x.record.Entries, x.record.Consents, x.known = x.record.Entries[:0], nil, nil
+	x.kept.empty()
 	return nil
 }
 

@@ -80,6 +80,7 @@ func (o *opener) readLogPart(d *reader) {
 		o.readEntry(d)
 	}
 	readVerdicts(d, r)
+	o.readOwnBases(d, r)
 	readNotes(d, r)
 }
 
@@ -145,6 +146,7 @@ func (o *opener) readParts() error {
 		if len(names) == 1 {
 			readRequest(d, o.record)
 		}
+		o.readPartBases(d, &c, i)
 		if d.bad || len(d.b) > 0 {
 			return errFormat
 		}
@@ -158,6 +160,9 @@ func (o *opener) readParts() error {
 		return err
 	}
 	readRequest(d, o.record)
+	if len(d.b) > 0 {
+		o.record.Asked = d.raw()
+	}
 	if d.bad {
 		return errFormat
 	}

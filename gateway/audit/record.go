@@ -53,6 +53,8 @@ type Record struct {
 	Body        []byte   // raw form of a POST search
 	Patients    []string // "Patient/1": patients that the request itself names; those of Entries need no repetition
 
+	Asked []byte // what policy read of the request, in its own form; nil: not kept
+
 	View, Domain string
 	Decision     Decision
 	Consents     []Consent
@@ -135,4 +137,5 @@ type Entry struct {
 	Patients          []string // "Patient/1", whom it is about; none for a resource that is about nobody
 	Reason            string   // why it was withheld: a stable code; names no patient
 	Permits, Forbids  []string // reasons of the rules that decided on it
+	Basis             []byte   // what policy read of it, in its own form; kept where Asked is
 }

@@ -99,6 +99,7 @@ func (s *sealer) writeLogPart(r *Record) {
 		s.writeEntry(w, r, i)
 	}
 	s.writeVerdicts(w, r)
+	s.writeOwnBases(w, r)
 	writeNotes(w, r)
 }
 
@@ -149,11 +150,15 @@ func (s *sealer) sealParts(r *Record) {
 		if len(s.patients) == 1 {
 			writeRequest(&s.w, r)
 		}
+		s.writePartBases(r, i)
 		s.encrypt(s.key(i), i+1)
 	}
 	if len(s.patients) > 1 {
 		s.begin()
 		writeRequest(&s.w, r)
+		if keepsBasis(r) {
+			s.w.raw(r.Asked)
+		}
 		s.encrypt(together(s.patients), parts+1)
 	}
 }

@@ -79,6 +79,8 @@ type Verdict struct {
 	Grant    string // id of the emergency grant under which it was decided, or ""
 	Consent  consent.Result
 	Decision policy.Decision
+	Eval     *policy.Evaluation // what decided; nil where policy was not asked
+	Relation *policy.Relation   // that it was asked with; nil where not looked up
 }
 
 // Read takes the facts of a resource.
@@ -209,6 +211,7 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 	}
 	around.ask(it)
 	eval := c.decide(ctx, v, &around.resource)
+	v.Eval, v.Relation = eval, around.resource.Relation
 	switch {
 	case v.Decision.Err != nil:
 		c.Alarm("policy.error")

@@ -27,7 +27,7 @@ func (v *Evaluation) CertainOf(ctx context.Context, typ, patient string) bool {
 	}
 	known := withType(requestInput(v.request), typ)
 	insert(known, []string{"resource", "patients"}, listTerm([]string{patient}))
-	r, err := v.engine.partial(ctx, known, besidePatients)
+	r, err := v.engine.partial(ctx, known, besidePatients, nil)
 	return err == nil && v.sure(r)
 }
 

@@ -182,7 +182,7 @@ func (v *Evaluation) residual(ctx context.Context, typ string) (*residual, error
 	if r := v.caller.types[typ]; r != nil {
 		return r, nil
 	}
-	r, err := e.partial(ctx, withType(v.caller.known, typ), e.unknownFor(typ))
+	r, err := e.partial(ctx, withType(v.caller.known, typ), e.unknownFor(typ), nil)
 	if err == nil {
 		v.caller.types[typ] = r
 	}

@@ -38,9 +38,9 @@ type way struct {
 	needs  []need
 }
 
-// partial evaluates the policy with the known input. It fails only where the
-// time ran out.
-func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Ref) (*residual, error) {
+// partial evaluates the policy with the known input; look, where there is one,
+// is shown OPA's answers. It fails only where the time ran out.
+func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Ref, look func(*rego.PartialQueries)) (*residual, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	terms := make([]*ast.Term, len(unknown))
@@ -60,6 +60,9 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 		}
 		if err != nil {
 			return &residual{broken: true}, nil
+		}
+		if look != nil {
+			look(answer)
 		}
 		support := supportRules(answer.Support)
 		for _, q := range answer.Queries {

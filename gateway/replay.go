@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/auth"
+	"gatehouse/gateway/policy"
+)
+
+// ReplayOptions say which past decisions are put to which policy.
+type ReplayOptions struct {
+	Candidate    policy.Options
+	Since, Until time.Time                         // Until zero: to the end
+	Progress     func(records int64, at time.Time) // called now and then; may be nil
+}
+
+// Replay is what another policy would have said of past decisions. It names
+// people who asked and no patient.
+type Replay struct {
+	Candidate string         `json:"candidate"` // revision
+	Since     time.Time      `json:"since"`
+	Records   int64          `json:"records"`       // looked at
+	Decisions int64          `json:"decisions"`     // put to the candidate
+	Same      int64          `json:"same"`          // decided alike
+	Allowed   int64          `json:"newly_allowed"` // withheld then
+	Denied    int64          `json:"newly_denied"`  // given then
+	Looked    int64          `json:"newly_looked"`  // refused at once then; the candidate would look at the record first
+	Others    int64          `json:"not_policy"`    // scope, consent or a failure decided, whatever policy said
+	Changes   []ReplayChange `json:"changes"`
+	Unknown   []ReplayGap    `json:"not_replayed"`
+}
+
+// The kinds of a ReplayChange.
+const (
+	NewlyAllowed = "newly allowed"
+	NewlyDenied  = "newly denied"
+	NewlyLooked  = "newly looked at"
+)
+
+// ReplayChange counts decisions that would change alike.
+type ReplayChange struct {
+	Change   string   `json:"change"`
+	Rule     string   `json:"rule"` // why, in the candidate's words where it has some
+	Client   string   `json:"client"`
+	Roles    string   `json:"roles"`
+	Type     string   `json:"type"`
+	Action   string   `json:"action"`
+	Count    int64    `json:"count"`
+	Users    []string `json:"users"`    // whose requests: a few
+	Requests []string `json:"requests"` // ids: a few
+}
+
+// ReplayGap counts what could not be replayed for one reason.
+type ReplayGap struct {
+	Why   string `json:"why"`
+	Count int64  `json:"count"`
+}
+
+// ReplayPast puts the decisions that the audit trail of a configuration holds to
+// a candidate policy. It reads a trail that is being written too.
+func ReplayPast(ctx context.Context, cfg *config.Config, o ReplayOptions) (*Replay, error) {
+	e, err := policy.Load(o.Candidate)
+	if err != nil {
+		return nil, err
+	}
+	p := &replayer{ctx: ctx, engine: e, cfg: cfg, o: o, changes: map[changeKey]*ReplayChange{}, gaps: map[string]int64{},
+		out: Replay{Candidate: e.Revision(), Since: o.Since, Changes: []ReplayChange{}, Unknown: []ReplayGap{}}}
+	if err := eachRecord(cfg, p.record); err != nil {
+		return nil, err
+	}
+	return p.sorted(), nil
+}
+
+// eachRecord reads the audit trail of a configuration.
+func eachRecord(cfg *config.Config, f func(*audit.Record) error) error {
+	o, err := AuditOptions(cfg)
+	if err != nil {
+		return err
+	}
+	r, err := audit.OpenReader(o.Dir, o.Key)
+	if err != nil {
+		return err
+	}
+	_, err = r.Whole(f)
+	return err
+}
+
+type changeKey struct{ change, rule, client, roles, typ, action string }
+
+// replayer is one run of ReplayPast.
+type replayer struct {
+	ctx     context.Context
+	engine  *policy.Engine
+	cfg     *config.Config
+	o       ReplayOptions
+	out     Replay
+	changes map[changeKey]*ReplayChange
+	gaps    map[string]int64
+	said    time.Time // when progress was told last
+}
+
+const tellEvery = time.Second
+
+func (p *replayer) record(r *audit.Record) error {
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
+	if now := time.Now(); p.o.Progress != nil && now.Sub(p.said) > tellEvery {
+		p.said = now
+		p.o.Progress(p.out.Records, r.Time)
+	}
+	if r.Time.Before(p.o.Since) || !p.o.Until.IsZero() && !r.Time.Before(p.o.Until) || r.Kind != audit.Part && r.Kind != audit.Outcome {
+		return nil
+	}
+	p.out.Records++
+	for i := range r.Entries {
+		p.entry(r, &r.Entries[i])
+	}
+	if len(r.Entries) == 0 && r.Code == "policy.denied" {
+		p.early(r)
+	}
+	return nil
+}
+
+// past is a decision on an entry, or with a nil entry on the request alone.
+func (p *replayer) past(r *audit.Record, e *audit.Entry) *policy.Past {
+	c := &r.Caller
+	q := &policy.Past{Now: r.Time, Address: r.Address, Asked: r.Asked,
+		Client: policy.ClientInfo{ID: c.Client, Config: clientInfo(p.cfg.Client(c.Client))},
+		Subject: auth.Subject{Issuer: c.Issuer, ID: c.Subject, Client: c.Client, FHIRUser: c.User, Organization: c.Organization,
+			Roles: c.Roles, Purpose: c.Purpose}}
+	if e != nil {
+		q.Type, q.ID, q.Patients, q.Basis = e.Type, e.ID, e.Patients, e.Basis
+	}
+	return q
+}
+
+func (p *replayer) entry(r *audit.Record, e *audit.Entry) {
+	given := e.Effect != audit.Withheld
+	if !given && e.Reason != "policy.denied" {
+		p.out.Others++
+		return
+	}
+	d, why := p.ask(r, e)
+	switch {
+	case why != "":
+		p.gaps[why]++
+	case d.Allow == given:
+		p.out.Decisions++
+		p.out.Same++
+	case d.Allow:
+		p.out.Decisions++
+		p.out.Allowed++
+		p.change(r, NewlyAllowed, e.Type, d.Action, strings.Join(d.Permits, " "))
+	default:
+		p.out.Decisions++
+		p.out.Denied++
+		p.change(r, NewlyDenied, e.Type, d.Action, because(d.Forbids, e.Permits))
+	}
+}
+
+// because says what denies now: what forbids, or that what permitted is gone.
+func because(forbids, permitted []string) string {
+	if len(forbids) > 0 {
+		return strings.Join(forbids, " ")
+	}
+	return "no longer permitted: " + strings.Join(permitted, " ")
+}
+
+// early is a request that was refused before any resource was looked at.
+func (p *replayer) early(r *audit.Record) {
+	d, why := p.ask(r, nil)
+	switch {
+	case why != "":
+		p.gaps[why]++
+		return
+	case d.Possible:
+		p.out.Looked++
+		p.change(r, NewlyLooked, r.Type, d.Action, "some resources may be permitted")
+	default:
+		p.out.Same++
+	}
+	p.out.Decisions++
+}
+
+// ask puts one decision to the candidate; why says what stands against it.
+func (p *replayer) ask(r *audit.Record, e *audit.Entry) (d policy.Rejudged, why string) {
+	switch {
+	case len(r.Asked) == 0 && r.Erased, e != nil && len(e.Basis) == 0 && r.Erased:
+		return d, "a patient whom it concerned was erased"
+	case len(r.Asked) == 0, e != nil && len(e.Basis) == 0:
+		return d, "the trail kept nothing to replay it by (policy.replay was off, or the record is older)"
+	}
+	d, err := p.engine.Rejudge(p.ctx, p.past(r, e))
+	switch {
+	case err != nil:
+		return d, "a rule of the candidate failed: " + err.Error()
+	case len(d.Missing) > 0:
+		return d, "the trail did not keep " + strings.Join(d.Missing, ", ")
+	}
+	return d, ""
+}
+
+const (
+	fewExamples = 5
+	// manyChanges bounds a report: beyond it changes are told by kind and rule.
+	manyChanges = 10_000
+)
+
+func (p *replayer) change(r *audit.Record, change, typ, action, rule string) {
+	c := &r.Caller
+	key := changeKey{change, rule, c.Client, strings.Join(c.Roles, ", "), typ, action}
+	if p.changes[key] == nil && len(p.changes) >= manyChanges {
+		key = changeKey{change: change, rule: rule, client: "others"}
+	}
+	at := p.changes[key]
+	if at == nil {
+		at = &ReplayChange{Change: change, Rule: rule, Client: key.client, Roles: key.roles, Type: key.typ, Action: key.action}
+		p.changes[key] = at
+	}
+	at.Count++
+	if who := cmp.Or(c.Name, c.User, c.Subject); len(at.Users) < fewExamples && !slices.Contains(at.Users, who) {
+		at.Users = append(at.Users, who)
+	}
+	if len(at.Requests) < fewExamples && !slices.Contains(at.Requests, r.Request) {
+		at.Requests = append(at.Requests, r.Request)
+	}
+}
+
+func (p *replayer) sorted() *Replay {
+	for _, c := range p.changes {
+		p.out.Changes = append(p.out.Changes, *c)
+	}
+	slices.SortFunc(p.out.Changes, func(a, b ReplayChange) int {
+		return cmp.Or(cmp.Compare(a.Change, b.Change), cmp.Compare(b.Count, a.Count),
+			cmp.Compare(fmt.Sprint(a.Rule, a.Client, a.Roles, a.Type, a.Action), fmt.Sprint(b.Rule, b.Client, b.Roles, b.Type, b.Action)))
+	})
+	for why, n := range p.gaps {
+		p.out.Unknown = append(p.out.Unknown, ReplayGap{why, n})
+	}
+	slices.SortFunc(p.out.Unknown, func(a, b ReplayGap) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Why, b.Why)) })
+	return &p.out
+}
