@@ -115,13 +115,15 @@ func (i *issuer) client(c claims) string {
 // several FHIR servers, both come from the part for this one (SMART-11).
 func (i *issuer) readLaunch(s *Subject, c claims) *failure {
 	scope, patient, encounter := c.find(i.config.Claims.Scope), c.find(i.config.Claims.Patient), c.find(i.config.Claims.Encounter)
+	about := c["fhirContext"]
 	here, several, f := i.here(c)
 	if f != nil {
 		return f
 	}
 	if several {
-		scope, patient, encounter = here.at("scope"), here.at("patient"), here.at("encounter")
+		scope, patient, encounter, about = here.at("scope"), here.at("patient"), here.at("encounter"), here["fhirContext"]
 	}
+	s.Context = i.context(about)
 	if s.SMART {
 		var ok bool
 		if s.Scopes, ok = scopes(scope); !ok {

@@ -9,10 +9,11 @@ type Subject struct {
 	Client       string // OAuth client id; never empty
 	Machine      bool   // no user stands behind the token: sub is the client itself
 	Roles        []string
-	Organization string // "Organization/2" or ""
-	FHIRUser     string // "Practitioner/7" or ""
-	Patient      string // launch patient, "Patient/1" or ""
-	Encounter    string // launch encounter, "Encounter/1" or ""
+	Organization string   // "Organization/2" or ""
+	FHIRUser     string   // "Practitioner/7" or ""
+	Patient      string   // launch patient, "Patient/1" or ""
+	Encounter    string   // launch encounter, "Encounter/1" or ""
+	Context      []string // what else the app was launched about: "ImagingStudy/1", a canonical, each behind "role|" where it has one
 	Purpose      []string
 	Scopes       []string // as granted, not interpreted; nil where the issuer's tokens carry none
 	SMART        bool     // scopes bound what may be done (issuer's `scopes: smart`)

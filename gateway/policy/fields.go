@@ -31,6 +31,8 @@ var fields = []field{
 	{path: []string{"subject", "organization"}, given: true, text: func(r *Request) string { return r.Subject.Organization }},
 	{path: []string{"subject", "fhir_user"}, given: true, text: func(r *Request) string { return r.Subject.FHIRUser }},
 	{path: []string{"subject", "patient"}, given: true, text: func(r *Request) string { return r.Subject.Patient }},
+	{path: []string{"subject", "encounter"}, given: true, text: func(r *Request) string { return r.Subject.Encounter }},
+	{path: []string{"subject", "fhir_context"}, list: func(r *Request) []string { return r.Subject.Context }},
 	{path: []string{"subject", "acr"}, given: true, text: func(r *Request) string { return r.Subject.ACR }},
 	{path: []string{"subject", "auth_time"}, given: true, text: func(r *Request) string { return instant(r.Subject.AuthTime) }},
 	{path: []string{"client", "id"}, text: func(r *Request) string { return r.Client.ID }},

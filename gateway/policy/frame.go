@@ -94,6 +94,7 @@ var unknowns = map[string]expr{
 		text: func(f *frame) (string, bool) { return f.now, true }},
 	"input.context.address":   requestText(func(f *frame) string { return f.request.Address }),
 	"input.subject.id":        requestText(func(f *frame) string { return f.request.Subject.ID }),
+	"input.subject.encounter": requestGiven(func(f *frame) string { return f.request.Subject.Encounter }),
 	"input.subject.patient":   requestGiven(func(f *frame) string { return f.request.Subject.Patient }),
 	"input.subject.fhir_user": requestGiven(func(f *frame) string { return f.request.Subject.FHIRUser }),
 }

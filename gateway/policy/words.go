@@ -244,6 +244,8 @@ var phrases = map[string]string{
 	"input.subject.roles":          "the caller's roles",
 	"input.subject.organization":   "the caller's organization",
 	"input.subject.fhir_user":      "the caller's own record",
+	"input.subject.encounter":      "the encounter of the launch",
+	"input.subject.fhir_context":   "what the app was launched about",
 	"input.subject.patient":        "the patient whom the token names",
 	"input.subject.purpose":        "the purposes of use that the token names",
 	"input.subject.scopes":         "the token's scopes",
