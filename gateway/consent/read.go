@@ -46,6 +46,9 @@ func (r *reader) one(resource []byte) *consent {
 	f := form{reader: r, t: &t, c: c, five: isFive(&t)}
 	f.header()
 	f.rules()
+	if c.void && c.root.kind == silent && c.root.base == nil {
+		c.root.kind = deny // what it says is not known, and may be that
+	}
 	f.authors()
 	return c
 }

@@ -216,6 +216,8 @@ func TestConsentsByStandard(t *testing.T) {
 		{name: "CONS-10 permits are void within a denial too", consents: []string{wrap(`,"modifierExtension":[{"url":"x"}],"provision":{"type":"deny","provision":[{"type":"permit"}]}`)}, actor: doctor, want: "deny", refused: true},
 		{name: "CONS-10 a member that R4 has not", consents: []string{wrap(`,"except":[{"type":"deny"}],"provision":{"type":"permit"}`)}, actor: doctor, want: "none", refused: true},
 		{name: "CONS-10 deeper than is read", consents: []string{wrap(`,"provision":` + strings.Repeat(`{"type":"permit","provision":[`, 20) + `{"type":"deny"}` + strings.Repeat(`]}`, 20))}, actor: doctor, want: "none", refused: true},
+		{name: "CONS-10 STU3's form denies", config: policy("permit"), consents: []string{`{"resourceType":"Consent","id":"c3","status":"active","patient":{"reference":"Patient/1"},"policyRule":"http://hl7.org/fhir/ConsentPolicy/opt-out","except":[{"type":"permit"}]}`}, actor: doctor, want: "deny", refused: true},
+		{name: "CONS-10 a modifierExtension and no rule", config: policy("permit"), consents: []string{wrap(`,"modifierExtension":[{"url":"x"}]`)}, actor: doctor, want: "deny", refused: true},
 		// R5
 		{name: "R5 permit", consents: []string{five("permit", "")}, actor: doctor, want: "permit"},
 		{name: "R5 provisions turn round", consents: []string{five("permit", `,"provision":[{"resourceType":[{"code":"Observation"}]}]`)}, actor: doctor, want: "deny", refused: true},
