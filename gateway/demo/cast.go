@@ -13,6 +13,7 @@ type line struct {
 	says   string // what is to be expected; it begins with the status
 	target string // below the base; $P and $N are what an earlier line kept
 	post   string // a body; "": GET
+	delete bool
 	keep   string // the shell variable that is set to the first match of find
 	find   string
 	open   bool // without the token
@@ -75,6 +76,26 @@ var cast = []act{
 			{says: "401: no token", target: "/Patient/p012", open: true},
 			{says: "200: what anybody may ask", target: "/metadata", open: true, has: []string{"CapabilityStatement"}, lacks: []string{"demo store"}},
 		}},
+}
+
+// revoking is what becomes of a clinician's next page when a patient on it takes
+// the consent back in between. Who signs in is one of the cast, or the patient.
+var revoking = []act{
+	{name: "clinician", lines: []line{
+		{says: "200: the clinician's patients by id, and the link to her next page, kept in N", target: "/Patient?_sort=_id&_count=4", keep: "N", find: `http[^"]*/_page/[^"]*`},
+	}},
+	{name: "revoking-patient", claims: map[string]any{"sub": "u-2024", "client_id": "patient-app", "patient": "p024", "fhirUser": "Patient/p024",
+		"scope": "openid fhirUser launch/patient patient/*.rs"},
+		lines: []line{
+			{says: "200: a patient who would be on that page reads what was consented to", target: "/_gatehouse/consents", has: []string{"consent-24", "Anyone may see everything"}},
+			{says: "200: and takes it back", target: "/_gatehouse/consents/consent-24", delete: true, has: []string{"inactive"}},
+		}},
+	{name: "clinician", lines: []line{
+		{says: "200: the next page is there, Patient/p024 is not, and nothing says so", target: "$N", has: []string{`"id":"p021"`, `"id":"p027"`}, lacks: []string{"p024"}},
+	}},
+	{name: "revoking-patient", lines: []line{
+		{says: "200: the patient reads who used the data, and who was refused it", target: "/_gatehouse/accesses?count=5", has: []string{"Practitioner/dr-1"}},
+	}},
 }
 
 // edited is the billing clerk's line once the role table is edited.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	name, client := r.PostFormValue("username"), r.PostFormValue("client_id")
-	for _, c := range cast {
+	for _, c := range slices.Concat(cast, revoking) {
 		claims := c.claims
 		if c.name == name && r.PostFormValue("grant_type") == "password" ||
 			claims["client_id"] == client && claims["sub"] == client && r.PostFormValue("grant_type") == "client_credentials" {
@@ -65,7 +66,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 
 // bare gives the token alone, for a shell.
 func (p *provider) bare(w http.ResponseWriter, name string) {
-	for _, c := range cast {
+	for _, c := range slices.Concat(cast, revoking) {
 		if c.name == name {
 			w.Header().Set("Content-Type", "text/plain")
 			w.Header().Set("Cache-Control", "no-store")

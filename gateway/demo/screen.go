@@ -26,6 +26,10 @@ this process, the gateway in front. Stop it with Ctrl-C.
 		fmt.Fprintf(out, "\n# %s\n", a.who)
 		d.printScript(out, a.name, a.lines)
 	}
+	fmt.Fprint(out, "\n# A patient takes the consent back while a clinician pages (docs/consent.md)\n")
+	for _, a := range revoking {
+		d.printScript(out, a.name, a.lines)
+	}
 	fmt.Fprintf(out, `
 # Edit a role and see the difference: billing may see clinical records of its ward
   sed -i.bak 's/types: \[administrative\]/types: [administrative, clinical]/' %s
@@ -67,6 +71,9 @@ func (l line) command() string {
 	url := "$G" + l.target
 	if strings.HasPrefix(l.target, "$") {
 		url = l.target
+	}
+	if l.delete {
+		b.WriteString(" -X DELETE")
 	}
 	b.WriteString(` "` + url + `"`)
 	if l.post != "" {
