@@ -12,7 +12,8 @@ import (
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{demonstrate(), serve(), check(), doctor(), keys(), policyCommands(), consentCommands(), scopeCommands(), viewCommands(), deid(), auditCommands(), version()}
+	return []*cobra.Command{demonstrate(), serve(), check(), doctor(), keys(), policyCommands(), consentCommands(), scopeCommands(), viewCommands(), deid(), auditCommands(),
+		blockCommand(), unblockCommand(), version()}
 }
 
 func serve() *cobra.Command {

@@ -60,7 +60,7 @@ func (s *snapshot) mayBreakGlass(c *caller) bool {
 // under: those for the patient that a search names; for one resource, whose
 // patient is yet to be seen, all of them. An export has none (C-13).
 func (x *exchange) grants(a *fhir.Access) []*emergency.Grant {
-	if x.caller.glass == "" || x.bulk || a.Operation == "$export" {
+	if x.g == nil || x.caller.glass == "" || x.bulk || a.Operation == "$export" {
 		return nil
 	}
 	open := x.g.glass.Of(x.caller.glass, x.start)

@@ -30,6 +30,7 @@ type Gateway struct {
 	bodies  *semaphore.Weighted // of bodyBytes
 	reports *semaphore.Weighted // made at once
 	glass   *emergency.Book     // emergency grants
+	blocked patientBlocks
 	notify  *notify.Sender
 }
 

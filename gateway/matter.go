@@ -174,7 +174,7 @@ func (x *exchange) court(m *matter) *judge.Court {
 		Version: x.s.grammar.Version, Bases: x.s.bases, Labels: x.s.labels, Marks: x.caller.marks, Grants: x.caller.grants,
 		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Plain: m.plain, Granted: m.granted, Consent: x.s.consent, Relation: x.s.relation, RelationOnlyPermits: x.s.policy.RelationOnlyPermits(),
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
-		Alarm: x.alarm, Assured: x.assured, Tag: x.versionTag(m),
+		Alarm: x.alarm, Assured: x.assured, Blocked: x.blocked, Tag: x.versionTag(m),
 	}
 	switch {
 	case m.access.Operation == "$lastn":
@@ -189,6 +189,12 @@ func (x *exchange) court(m *matter) *judge.Court {
 		c.Project = &judge.Projection{Elements: r.Elements, Summary: r.Summary}
 	}
 	return c
+}
+
+// blocked tells whether nobody may see anything of one of the patients. A
+// question of `policy explain` is put to no running gateway.
+func (x *exchange) blocked(patients []string) bool {
+	return x.g != nil && x.g.blocked.any(patients, x.start)
 }
 
 // alarm counts what operators must look at: an upstream that ignores what it

@@ -41,6 +41,7 @@ type Process struct {
 	reloading     sync.Mutex
 	seen          [sha256.Size]byte // fingerprint of what was last read; reloading guards it
 	lastReload    atomic.Pointer[reloadResult]
+	heard         heard
 }
 
 // Open loads the configuration, opens the audit log and the listeners, and
@@ -77,6 +78,8 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	g.metrics.reviews(g.glass.Waiting)
 	p := &Process{Gateway: g, trail: o}
 	p.stores.listen(emergencyKind, p.learnGrant)
+	p.stores.listen(blockKind, p.learnBlock)
+	p.stores.listen(blockEventKind, p.learnBlockEvent)
 	return p, nil
 }
 

@@ -73,6 +73,12 @@ const (
 	ConfigRefused  = "config.refused"
 )
 
+// The codes of Notices about blocks.
+const (
+	BlockSet    = "block.set"
+	BlockLifted = "block.lifted"
+)
+
 // Emergency access: the note that names the grant, and what stands among the
 // reasons that permitted an entry which was opened by it.
 const (

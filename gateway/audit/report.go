@@ -164,6 +164,7 @@ var refusals = map[string]string{
 	"resource.not-found": "not there, or withheld",
 	"history.deleted":    "deleted",
 	"purpose.not-agreed": "no agreement for the purpose named",
+	"patient.blocked":    "the record is blocked",
 	"limit.client":       "the application's limit was used up",
 }
 

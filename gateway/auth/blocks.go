@@ -23,13 +23,13 @@ func newBlocks() *blocks {
 }
 
 // Revoke refuses, from the next request on and until the given time (zero: for
-// ever), every token with that jti, sub, client or sid. A time that is past
+// ever), every token with that jti, sub, fhirUser, client or sid. A time that is past
 // lifts the block.
 func (a *Authenticator) Revoke(kind, value string, until time.Time) error {
 	switch kind {
-	case "jti", "sub", "client", "sid":
+	case "jti", "sub", "fhirUser", "client", "sid":
 	default:
-		return fmt.Errorf("cannot revoke by %q: write jti, sub, client or sid", kind)
+		return fmt.Errorf("cannot revoke by %q: write jti, sub, fhirUser, client or sid", kind)
 	}
 	if value == "" {
 		return fmt.Errorf("cannot revoke by an empty %s", kind)
@@ -66,7 +66,7 @@ func (b *blocks) check(e *entry, now time.Time) *failure {
 	s := e.subject
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for _, k := range [...]block{{"jti", s.TokenID}, {"sub", s.ID}, {"client", s.Client}, {"sid", s.Session}} {
+	for _, k := range [...]block{{"jti", s.TokenID}, {"sub", s.ID}, {"fhirUser", s.FHIRUser}, {"client", s.Client}, {"sid", s.Session}} {
 		if until, ok := b.until[k]; ok && !over(until, now) {
 			return fail(CodeRevoked, "blocked by %s", k.kind)
 		}

@@ -59,6 +59,8 @@ type Court struct {
 	ViewNamed func(name string) (*view.View, error)
 	// Assured tells whether the caller's login satisfies a step-up.
 	Assured func(*policy.StepUp) bool
+	// Blocked tells whether nobody may see anything of one of the patients.
+	Blocked func(patients []string) bool
 	Mapper  Mapper
 	// Tag is the client's version of what it sees through a view.
 	Tag     func(w *view.View, f *fhir.Facts) string
@@ -107,6 +109,10 @@ func (c *Court) Weigh(ctx context.Context, items []*Item) {
 		}
 		if !c.Grants.Judge(c.letterOf(it), &it.Verdict.Facts, it.Resource) {
 			it.Verdict.Reason = "scope.instance"
+			continue
+		}
+		if c.Blocked(it.Verdict.Facts.Patients) {
+			it.Verdict.Reason = "patient.blocked"
 			continue
 		}
 		patients = append(patients, it.Verdict.Facts.Patients...)

@@ -243,7 +243,7 @@ func (b *bench) buildCourt(h *house) error {
 	if err != nil {
 		return err
 	}
-	b.court = judge.Court{Version: fhir.R4, Bases: bases, Grants: scope.Parse(fhir.R4, b.subject.Scopes, "", bases), Letter: 'r', Action: "read", Eval: b.evaluation(),
+	b.court = judge.Court{Version: fhir.R4, Bases: bases, Grants: scope.Parse(fhir.R4, b.subject.Scopes, "", bases), Letter: 'r', Action: "read", Blocked: func([]string) bool { return false }, Eval: b.evaluation(),
 		Consent: consent.New(config.Consent{Source: "upstream", Default: "deny", MaxStaleness: config.Duration(time.Hour)},
 			consent.Options{Source: agreed{}, Bases: bases, Now: time.Now}),
 		Actor: consent.Actor{User: b.subject.FHIRUser, Organization: b.subject.Organization, Client: b.subject.Client, Roles: b.subject.Roles, Purpose: b.subject.Purpose},
