@@ -86,6 +86,7 @@ var codes = []fhir.Code{
 	{Code: "search.count", Status: 403, Meaning: "A count would tell of resources that you may not see, or the FHIR server does not show that it counts yours alone. Leave out _total and _summary=count."},
 	{Code: "search.labels", Status: 400, Meaning: "_security names a label that you do not see, so you may not search or sort by it."},
 	{Code: "search.too-broad", Status: 422, Meaning: "Too little of what matches is visible to you. Narrow the search."},
+	{Code: "search.too-long", Status: 422, Meaning: "The search, or the server's link to its next page, is too long for a page link."},
 	{Code: "search.unsupported", Status: 400, Meaning: "The FHIR server behind the gateway does not support this search."},
 	{Code: "state.unavailable", Status: 503, Meaning: "The state store cannot be read or written, so the decision does not stand. Try again."},
 	{Code: "token.audience", Status: 401, Meaning: "The token is meant for another service."},

@@ -13,6 +13,10 @@ import (
 // pageLife is how long a page link may be used.
 const pageLife = 30 * time.Minute
 
+// maxPage bounds what a page link carries, in bytes: the link must pass as a
+// request line (64 KiB), and nothing of it is kept here.
+const maxPage = 24 << 10
+
 // page is what a page link carries, sealed and bound to its caller: where the
 // upstream goes on, and what the client had asked, which is parsed and judged
 // anew on every page (DESIGN §2.9).
@@ -41,6 +45,10 @@ func (b *bundle) links(next place) (string, error) {
 	payload, err := json.Marshal(p)
 	if err != nil {
 		return "", internal(err)
+	}
+	if len(payload) > maxPage {
+		return "", &failure{status: http.StatusUnprocessableEntity, code: "search.too-long",
+			text: "The search is too long for a link to its next page. Ask for fewer values at once, or for the whole result by a larger _count."}
 	}
 	handle := x.s.sealer.Seal("page", x.caller.bind, payload, x.start.Add(pageLife))
 	return self + `,{"relation":"next","url":` + string(wire.Quote(nil, x.s.publicURL+"/_page/"+handle)) + `}]`, nil
