@@ -33,19 +33,27 @@ func (b *bases) read(d *reader) []byte {
 	return b.before
 }
 
-// writeOwnBases ends the part of the log: the request where it names no patient,
-// and the entries about nobody.
+// writeOwnBases writes of the part of the log: the request where it names no
+// patient, and the entries about nobody. They stand there, empty, where only
+// notes follow: the reader could not tell the two apart.
 func (s *sealer) writeOwnBases(w *writer, r *Record) {
-	if !keepsBasis(r) {
+	keeps := keepsBasis(r)
+	if !keeps && (r.Kind == Notice || len(r.Notes) == 0) {
 		return
 	}
+	kept := func(basis []byte) []byte {
+		if !keeps {
+			return nil
+		}
+		return basis
+	}
 	if len(s.patients) == 0 {
-		w.raw(r.Asked)
+		w.raw(kept(r.Asked))
 	}
 	var b bases
 	for i := range r.Entries {
 		if s.place[i] < 0 {
-			b.write(w, r.Entries[i].Basis)
+			b.write(w, kept(r.Entries[i].Basis))
 		}
 	}
 }
