@@ -10,16 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gatehouse/config"
 	"gatehouse/gateway"
 	"gatehouse/gateway/auth"
-	"gatehouse/gateway/policy"
 	"gatehouse/policies"
 )
 
 func policyCommands() *cobra.Command {
 	group := &cobra.Command{Use: "policy", Short: "Copy out and test the rules, and tell why they decided as they did"}
-	group.AddCommand(policyInit(), policyTest(), policyExplain(), policyDiff(), policyReplay())
+	group.AddCommand(policyInit(), policyTest(), policyCoverage(), policyExplain(), policyDiff(), policyReplay())
 	return group
 }
 
@@ -43,72 +41,6 @@ ships does not reach a directory of your own.`,
 			return nil
 		},
 	}
-}
-
-func policyTest() *cobra.Command {
-	var data []string
-	var file string
-	c := &cobra.Command{
-		Use:   "test [DIR | -c FILE]",
-		Short: "Run the *_test.rego beside the rules",
-		Long: `Runs the tests of a policy directory, or with -c those of the policy that a
-configuration names (policy.dir and policy.data), and lists the rules that held
-in no test. With neither, the policies inside this binary are tested, and not
-those that a configuration names. A table of --data takes the place of
-one with the same key, as in policy.data: tests are then held to your table.
-
-The policy is loaded as serve loads it, so that what serve would refuse fails
-here with its file and line. opa test runs the same files; here they have no
-built-in that the gateway lacks.`,
-		Example: `  gatehouse policy test
-  gatehouse policy test -c gatehouse.yaml
-  gatehouse policy test policies/ --data tables/roles.yaml`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			o := policy.Options{Data: data}
-			switch {
-			case file != "" && (len(args) == 1 || len(data) > 0):
-				return errors.New("-c names the directory and the tables: leave out DIR and --data")
-			case file != "":
-				cfg, problems := config.Load(file)
-				if err := problems.Err(); err != nil {
-					return err
-				}
-				o = policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data}
-			case len(args) == 1:
-				o.Dir = args[0]
-			}
-			results, unseen, err := policy.Test(c.Context(), o)
-			if err != nil {
-				return err
-			}
-			return printTests(c.OutOrStdout(), results, unseen)
-		},
-	}
-	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` whose policy is tested")
-	c.Flags().StringArrayVar(&data, "data", nil, "table `FILE` or pattern, as in policy.data; may be repeated")
-	return c
-}
-
-func printTests(out io.Writer, results []policy.Tested, unseen []policy.Rule) error {
-	failed := 0
-	for _, r := range results {
-		if r.Why != "" {
-			failed++
-			fmt.Fprintf(out, "%s:%d: %s: %s\n", r.File, r.Line, r.Name, r.Why)
-		}
-	}
-	for _, r := range unseen {
-		fmt.Fprintf(out, "%s:%d: no test in which this %s rule holds %s\n", r.File, r.Line, r.Set, r.Reason)
-	}
-	fmt.Fprintf(out, "%d of %d tests passed; %d rules held in none\n", len(results)-failed, len(results), len(unseen))
-	switch {
-	case failed > 0:
-		return errors.New("tests failed")
-	case len(results) == 0:
-		return errors.New("there are no tests: write rules named test_… in files named *_test.rego")
-	}
-	return nil
 }
 
 // question are the flags of policy explain.

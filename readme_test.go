@@ -52,12 +52,13 @@ func blocksOf(t *testing.T, page string) (all []block) {
 // pages are those whose blocks are held to what the program does:
 //
 //	```yaml NAME, ```json NAME   a file of the page's directory
+//	```diff NAME                 an edit of one
 //	```sh                        commands that exist, with flags that exist; those of runs are run
 //	```console                   commands after $, and the output that they have
 var pages = []string{"README.md", "docs/operations.md", "docs/integrators.md", "docs/policies.md"}
 
 // runs are the commands that need nothing but files.
-var runs = []string{"keys new", "check", "policy init", "policy test", "policy diff", "scope simulate", "view lint", "view apply", "deid"}
+var runs = []string{"keys new", "check", "policy init", "policy test", "policy coverage", "policy diff", "scope simulate", "view lint", "view apply", "deid"}
 
 func TestPages(t *testing.T) {
 	for _, page := range pages {
@@ -65,6 +66,9 @@ func TestPages(t *testing.T) {
 		t.Run(page, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			for _, b := range blocks {
+				if b.lang == "diff" {
+					break // what follows lies beside the file that is edited, which a command makes
+				}
 				if b.name != "" {
 					write(t, b.name, b.text)
 				}
@@ -95,6 +99,12 @@ type pageRun struct {
 }
 
 func (p *pageRun) play(b block) {
+	switch {
+	case b.lang == "diff":
+		p.edit(b)
+	case b.name != "":
+		write(p.t, b.name, b.text)
+	}
 	switch b.lang {
 	case "sh":
 		for line := range strings.Lines(b.text) {
@@ -107,6 +117,25 @@ func (p *pageRun) play(b block) {
 			}
 		}
 	}
+}
+
+// edit changes a file as the page says.
+func (p *pageRun) edit(b block) {
+	p.t.Helper()
+	var before, after string
+	for line := range strings.Lines(b.text) {
+		if line[0] != '+' {
+			before += line[1:]
+		}
+		if line[0] != '-' {
+			after += line[1:]
+		}
+	}
+	text, err := os.ReadFile(b.name)
+	if err != nil || strings.Count(string(text), before) != 1 {
+		p.t.Fatalf("line %d: %s has no such place: %v", b.line, b.name, err)
+	}
+	write(p.t, b.name, strings.Replace(string(text), before, after, 1))
 }
 
 // command holds a line to the commands there are.

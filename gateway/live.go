@@ -70,8 +70,9 @@ const callersKept = 16384
 func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) (*snapshot, error) {
 	s := &snapshot{now: time.Now, cfg: cfg, stores: st, publicURL: strings.TrimSuffix(cfg.Base.String(), "/"), basePath: strings.TrimSuffix(cfg.Base.EscapedPath(), "/"),
 		cors: newCORS(cfg.CORS.Origins), hsts: cfg.TLS != nil, hosts: newHosts(cfg)}
+	stale := careStale
 	if st.trial != nil {
-		s.now, s.policy = st.trial.Now, st.trial.Policy
+		s.now, s.policy, stale = st.trial.Now, st.trial.Policy, 0
 	}
 	if err := offered(cfg); err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 		return nil, err
 	}
 	if s.policy.NeedsRelation() {
-		s.relation = relation.New(s.grammar.Version, careSource{s}, s.bases, careStale, s.now)
+		s.relation = relation.New(s.grammar.Version, careSource{s}, s.bases, stale, s.now)
 	}
 	return s, nil
 }
@@ -110,10 +111,10 @@ func (s *snapshot) buildKeys(*zap.Logger) error {
 }
 
 func (s *snapshot) buildPolicy(*zap.Logger) error {
-	if s.policy != nil {
-		return nil
+	e, err := s.policy, error(nil)
+	if e == nil {
+		e, err = policy.Load(policy.Options{Dir: s.cfg.Policy.Dir, Data: s.cfg.Policy.Data})
 	}
-	e, err := policy.Load(policy.Options{Dir: s.cfg.Policy.Dir, Data: s.cfg.Policy.Data})
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}

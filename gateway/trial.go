@@ -12,14 +12,15 @@ import (
 )
 
 // Trial is a gateway without listeners, for scenarios: a Process that Open makes
-// serves by its ServeHTTP alone, as any other.
+// serves by its ServeHTTP alone, as any other. It remembers no care relation, so
+// that what stands behind it may change from one request to the next.
 type Trial struct {
 	Policy *policy.Engine   // in place of what the configuration names
 	Now    func() time.Time // what the gateway takes for the time
 }
 
-// Open opens a process under a configuration whose upstream and issuers answer.
-// Close ends it.
+// Open opens a process under a configuration whose upstream and issuers answer,
+// and waits until it can verify tokens. Close ends it.
 func (t *Trial) Open(cfg *config.Config) (*Process, error) {
 	log := zap.NewNop()
 	p, err := newProcess(cfg, log)
@@ -28,6 +29,9 @@ func (t *Trial) Open(cfg *config.Config) (*Process, error) {
 	}
 	p.stores.trial = t
 	if err := p.load(cfg, log); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	if err := awaitReady(p.live.Load()); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil

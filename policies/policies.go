@@ -4,7 +4,8 @@ package policies
 
 import "embed"
 
-// Files holds the *.rego, the tables (*.yaml) and the schemas (*.json).
+// Files holds the *.rego, the tables (*.yaml), the schemas (*.json) and the
+// scenarios.
 //
-//go:embed *.rego *.yaml *.json
+//go:embed *.rego *.yaml *.json scenarios/*.yaml
 var Files embed.FS

@@ -7,6 +7,7 @@ permit contains row.reason if {
 	input.action in row.actions
 	covers(row.types, input.resource.type)
 	serves(row)
+	belongs(row)
 	holds(row.when)
 }
 
@@ -26,6 +27,11 @@ serves(row) if {
 	purpose in input.subject.purpose
 }
 
+# belongs: the caller is of an organization that the row is for, if it is for some.
+belongs(row) if not row.organizations
+
+belongs(row) if input.subject.organization in row.organizations
+
 holds("always")
 
 holds("own_organization") if input.resource.organization == input.subject.organization
@@ -41,3 +47,18 @@ holds("care_relationship") if {
 holds("care_relationship") if input.subject.fhir_user in input.relation.practitioners
 
 holds("not_about_a_patient") if count(input.resource.patients) == 0
+
+holds("current_encounter") if {
+	some encounter in input.relation.encounters
+	encounter.status == "in-progress"
+	input.subject.fhir_user in encounter.participants
+}
+
+# own_ward: the patient lies where the caller's organization has its ward
+# (wards.yaml).
+holds("own_ward") if {
+	some encounter in input.relation.encounters
+	encounter.status == "in-progress"
+	some ward in data.wards[input.subject.organization]
+	ward in encounter.locations
+}

@@ -26,6 +26,7 @@ var parts = map[string][]string{
 	"consent":       nil, // reads FHIR through a Source that gateway injects
 	"demo":          {"auth/authtest"},
 	"emergency":     nil,
+	"scenario":      {"auth/authtest", "policy"},
 	"judge":         {"policy", "scope", "consent", "relation", "view", "audit"},
 	"label":         nil,
 	"limit":         nil,
@@ -41,10 +42,11 @@ var parts = map[string][]string{
 	"view/gen":      nil, // a generator
 }
 
-// above are the exceptions: arrows that point up. The demo is no part of the
-// gateway but a program around one, as main is, and imported by main alone; it
-// writes the shipped tables to disk to be edited.
-var above = map[string][]string{"gateway/demo": {"gateway", "policies"}}
+// above are the exceptions: arrows that point up. The demo and the scenarios are
+// no part of the gateway but programs around one, as main is, and imported by
+// main alone; the demo writes the shipped tables to disk to be edited. main hands
+// the demo's FHIR server to the scenarios.
+var above = map[string][]string{"gateway/demo": {"gateway", "policies"}, "gateway/scenario": {"gateway"}}
 
 // shared are the packages below the parts. policies is the shipped Rego, which
 // policy alone loads.
@@ -65,6 +67,7 @@ var jsonUsers = map[string]string{
 	"gateway/emergency":     "reads and writes its own rows of the state store",
 	"gateway/notify":        "writes alerts",
 	"gateway/label":         "reads tables",
+	"gateway/scenario":      "writes made-up records, reads the answers about them",
 	"gateway/policy":        "reads schemas and tables",
 	"fhir/gen":              "a generator: reads FHIR's definitions",
 	"gateway/view/compat":   "reads the rule files of another tool",
@@ -133,10 +136,10 @@ func mayImport(pkg, own string) bool {
 	switch {
 	case slices.Contains(above[pkg], own):
 		return true
-	case own == "gateway/demo":
+	case own == "gateway/demo", own == "gateway/scenario":
 		return pkg == "main"
 	case own == "gateway/auth/authtest":
-		return pkg == "gateway/demo" || pkg == "main" || strings.HasPrefix(pkg, "test/")
+		return pkg == "gateway/demo" || pkg == "gateway/scenario" || pkg == "main" || strings.HasPrefix(pkg, "test/")
 	case strings.HasPrefix(pkg, "test/"):
 		return true
 	case pkg == "main", pkg == "gateway":

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -48,14 +49,11 @@ func checkContract(c *ast.Compiler) ([]Rule, Problems) {
 	if !slices.ContainsFunc(rules, func(r Rule) bool { return r.Set == "permit" }) && len(ps) == 0 {
 		ps.add("", 0, "no rule says `permit contains …` in package gatehouse: every request would be refused")
 	}
-	slices.SortFunc(rules, func(a, b Rule) int {
-		if d := strings.Compare(a.File, b.File); d != 0 {
-			return d
-		}
-		return a.Line - b.Line
-	})
+	slices.SortFunc(rules, comparePlaces)
 	return rules, ps
 }
+
+func comparePlaces(a, b Rule) int { return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line) }
 
 func ruleName(r *ast.Rule) string {
 	ref := r.Head.Ref()

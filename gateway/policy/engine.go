@@ -45,8 +45,9 @@ type Engine struct {
 	partials [3]*rego.PreparedPartialQuery // by set
 	callers  cache
 	timeout  time.Duration
-	labels   map[string]table // labelKeys
-	texts    map[string]bool  // that stand in rules and tables
+	labels   map[string]table                       // labelKeys
+	texts    map[string]bool                        // that stand in rules and tables
+	watch    func(*Evaluation, *Resource, Decision) // nil but for Coverage; of a request the resource is nil
 }
 
 // Load reads, compiles and checks a policy. The error is a Problems with file

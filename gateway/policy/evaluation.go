@@ -39,6 +39,9 @@ func (e *Engine) For(ctx context.Context, r *Request) *Evaluation {
 		return &caller{known: inputOf(e.known, r), types: map[string]*residual{}}
 	})
 	v.foresee(ctx)
+	if e.watch != nil {
+		e.watch(v, nil, v.outlook)
+	}
 	return v
 }
 
@@ -98,6 +101,9 @@ func (v *Evaluation) Decide(ctx context.Context, res *Resource) Decision {
 		return Decision{Err: err}
 	}
 	d := v.byRules(ctx, res)
+	if v.engine.watch != nil {
+		v.engine.watch(v, res, d)
+	}
 	if d.Allow && res.Consent.Decision == "deny" && !v.OverridesConsent(res.Facts) {
 		return Decision{Permits: d.Permits, Forbids: []string{consentDenies}}
 	}

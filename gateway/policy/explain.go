@@ -131,10 +131,7 @@ func (e *Engine) ordered() []*ast.Rule {
 		}
 	}
 	slices.SortFunc(all, func(a, b *ast.Rule) int {
-		if d := strings.Compare(a.Location.File, b.Location.File); d != 0 {
-			return d
-		}
-		return a.Location.Row - b.Location.Row
+		return cmp.Or(strings.Compare(a.Location.File, b.Location.File), a.Location.Row-b.Location.Row)
 	})
 	return all
 }

@@ -60,15 +60,15 @@ func TestNear(t *testing.T) {
 		want string
 	}{
 		{clinician(), elsewhere, `Clinicians may read the records that their own organization keeps.
- holds(row.when) (row.when is own_organization) does not hold: roles.rego:10
-  the record's organization (Organization/3) is not the caller's organization (Organization/2): roles.rego:31
+ holds(row.when) (row.when is own_organization) does not hold: roles.rego:11
+  the record's organization (Organization/3) is not the caller's organization (Organization/2): roles.rego:37
 Clinicians may read records that name them as responsible.
- holds(row.when) (row.when is own_patient) does not hold: roles.rego:10
-  the caller's own record (Practitioner/7) is not among the practitioners whom the record names (none): roles.rego:33
+ holds(row.when) (row.when is own_patient) does not hold: roles.rego:11
+  the caller's own record (Practitioner/7) is not among the practitioners whom the record names (none): roles.rego:39
 Clinicians may read the records of the patients they care for.
- holds(row.when) (row.when is care_relationship) does not hold: roles.rego:10
-  there is none in the patient's encounters (not said): roles.rego:36
-  those who care for the patient is not said: roles.rego:41
+ holds(row.when) (row.when is care_relationship) does not hold: roles.rego:11
+  there is none in the patient's encounters (not said): roles.rego:42
+  those who care for the patient is not said: roles.rego:47
 `},
 		{nobody, nil, `You may see what is recorded about you.
  patient_side does not hold: patient_access.rego:6

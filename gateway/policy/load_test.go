@@ -105,7 +105,7 @@ func TestTablesOfShippedPolicies(t *testing.T) {
 	row := "roles:\n  clinician:\n    - reason: x\n      types: [Patient]\n      actions: [read]\n      when: always\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"good":        {row, ""},
-		"condition":   {row[:len(row)-7] + "own_org\n", "t.yaml:6: roles.clinician[0].when is own_org: write one of always, own_organization, own_patient, care_relationship, not_about_a_patient"},
+		"condition":   {row[:len(row)-7] + "sometimes\n", "t.yaml:6: roles.clinician[0].when is sometimes: write one of always, own_organization, own_patient, care_relationship, current_encounter, own_ward, not_about_a_patient"},
 		"near":        {row[:len(row)-7] + "own_pateint\n", "t.yaml:6: roles.clinician[0].when is own_pateint: did you mean own_patient?"},
 		"type":        {"roles: {a: [{reason: x, types: [Observaton], actions: [read], when: always}]}", "t.yaml:1: roles.a[0].types[0] is Observaton: did you mean Observation?"},
 		"lower case":  {"roles: {a: [{reason: x, types: [everything], actions: [read], when: always}]}", "t.yaml:1: roles.a[0].types[0] is everything: write a FHIR resource type, or a group of type_groups"},

@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -15,8 +14,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
-
-	"gatehouse/policies"
 )
 
 // Tested is what became of one rule of a *_test.rego.
@@ -35,43 +32,44 @@ const testTime = 10 * time.Second
 // as Load would load it: a policy that does not load fails with its Problems.
 // unseen are the rules of the three sets that held in no test.
 func Test(ctx context.Context, o Options) (results []Tested, unseen []Rule, err error) {
-	e, err := Load(o)
+	c, err := NewCoverage(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	rules, shipped, own, err := gather(o)
+	results, err = c.Test(ctx, o)
+	for _, r := range c.Covering().Rules {
+		if !r.Held {
+			unseen = append(unseen, r.Rule)
+		}
+	}
+	return results, unseen, err
+}
+
+// Test is Test, noting what the tests try.
+func (c *Coverage) Test(ctx context.Context, o Options) ([]Tested, error) {
+	rules, _, _, err := gather(o)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	modules, err := testModules(o.Dir, rules)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	tables, _ := loadTables(shipped, own) // Load has shown its problems
-	store := inmem.NewFromObject(dataOf(tables))
+	store := inmem.NewFromObject(dataOf(c.tables))
 	txn, err := store.NewTransaction(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open tables for tests: %w", err)
+		return nil, fmt.Errorf("open tables for tests: %w", err)
 	}
 	defer store.Abort(ctx, txn)
-	held := &held{rules: map[string]bool{}}
-	if results, err = runRego(ctx, store, txn, modules, held); err != nil {
-		return nil, nil, err
-	}
-	for _, r := range e.rules {
-		if !held.rules[place(r.File, r.Line)] {
-			unseen = append(unseen, r)
-		}
-	}
-	return results, unseen, nil
+	return runRego(ctx, store, txn, modules, &tried{c})
 }
 
-func runRego(ctx context.Context, store storage.Store, txn storage.Transaction, modules map[string]*ast.Module, held *held) ([]Tested, error) {
+func runRego(ctx context.Context, store storage.Store, txn storage.Transaction, modules map[string]*ast.Module, tried *tried) ([]Tested, error) {
 	schemas := ast.NewSchemaSet()
 	schemas.Put(ast.SchemaRootRef, inputSchema())
 	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithSchemas(schemas)
 	runner := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).
-		SetTimeout(testTime).SetCoverageQueryTracer(held)
+		SetTimeout(testTime).SetCoverageQueryTracer(tried)
 	ended, err := runner.RunTests(ctx, txn)
 	if err != nil {
 		var ps Problems
@@ -114,10 +112,7 @@ func testModules(dir string, rules []source) (map[string]*ast.Module, error) {
 }
 
 func testFiles(dir string) (tests []source, err error) {
-	fsys, display := fs.FS(policies.Files), "policies"
-	if dir != "" {
-		fsys, display = os.DirFS(dir), dir
-	}
+	fsys, display := FilesOf(Options{Dir: dir})
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.rego") {
 			return err
@@ -132,27 +127,53 @@ func testFiles(dir string) (tests []source, err error) {
 	return tests, nil
 }
 
-// held notes the rules whose bodies were true in some test.
-type held struct {
-	mu    sync.Mutex
-	rules map[string]bool
-}
-
 func place(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
 
+// tried notes what tests try of a policy.
+type tried struct{ coverage *Coverage }
+
 // Enabled is part of topdown.QueryTracer.
-func (h *held) Enabled() bool { return true }
+func (*tried) Enabled() bool { return true }
 
 // Config is part of topdown.QueryTracer.
-func (h *held) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+func (*tried) Config() topdown.TraceConfig { return topdown.TraceConfig{PlugLocalVars: true} }
 
 // TraceEvent is part of topdown.QueryTracer.
-func (h *held) TraceEvent(e topdown.Event) {
+func (t *tried) TraceEvent(e topdown.Event) {
 	rule, ok := e.Node.(*ast.Rule)
-	if !ok || e.Op != topdown.ExitOp {
+	if !ok || e.Op != topdown.EnterOp && e.Op != topdown.ExitOp || rule.Head.RuleKind() != ast.MultiValue || !slices.Contains(setNames, ruleName(rule)) {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.rules[place(rule.Location.File, rule.Location.Row)] = true
+	if e.Op == topdown.ExitOp {
+		t.coverage.hold(rule, reasonOf(rule, localsOf(&e)), false)
+		return
+	}
+	if in, ok := e.Input().Value.(ast.Object); ok {
+		roles, _ := stringsOf(inInput(in, "subject", "roles"))
+		typ, _ := inInput(in, "resource", "type").(ast.String)
+		action, _ := inInput(in, "action").(ast.String)
+		t.coverage.see(roles, string(typ), string(action))
+	}
+}
+
+// inInput is a place of an input that a test may have left out.
+func inInput(in ast.Value, path ...string) ast.Value {
+	ref := ast.Ref{}
+	for _, p := range path {
+		ref = append(ref, ast.StringTerm(p))
+	}
+	return find(in, ref).value
+}
+
+func localsOf(e *topdown.Event) env {
+	all := env{}
+	if e.Locals != nil {
+		e.Locals.Iter(func(k, v ast.Value) bool {
+			if name, ok := k.(ast.Var); ok {
+				all[name] = ast.NewTerm(v)
+			}
+			return false
+		})
+	}
+	return all
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,8 +10,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	wrong "github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"go.yaml.in/yaml/v3"
-
-	"gatehouse/policies"
 )
 
 const tableSchema = "tables.schema.json"
@@ -21,17 +18,6 @@ const tableSchema = "tables.schema.json"
 // table under another key is the user's own.
 func checkShapes(tables map[string]table, keys []string) Problems {
 	var ps Problems
-	c := jsonschema.NewCompiler()
-	text, err := policies.Files.ReadFile(tableSchema)
-	if err == nil {
-		var doc any
-		if doc, err = jsonschema.UnmarshalJSON(bytes.NewReader(text)); err == nil {
-			err = c.AddResource(tableSchema, doc)
-		}
-	}
-	if err != nil {
-		panic(tableSchema + ": " + err.Error())
-	}
 	for key, t := range tables {
 		if !slices.Contains(keys, key) {
 			if near := nearest(key, keys); near != "" && len(keys) > len(labelKeys) {
@@ -39,7 +25,7 @@ func checkShapes(tables map[string]table, keys []string) Problems {
 			}
 			continue
 		}
-		schema := c.MustCompile(tableSchema + "#/properties/" + key)
+		schema := shippedSchema(tableSchema + "#/properties/" + key)
 		var invalid *jsonschema.ValidationError
 		if errors.As(schema.Validate(t.value), &invalid) {
 			t.report(&ps, invalid)
@@ -54,7 +40,7 @@ var labelKeys = []string{"code_systems", "implied_labels", "labelling", "notices
 
 // shippedKeys are the tables that the shipped rules and the gateway read.
 func shippedKeys() []string {
-	return append([]string{"agreements", "patient_access", "purposes", "roles", "sensitive", "type_groups"}, labelKeys...)
+	return append([]string{"agreements", "patient_access", "purposes", "roles", "sensitive", "type_groups", "wards"}, labelKeys...)
 }
 
 // report files each innermost cause at its line.
@@ -85,19 +71,37 @@ func fault(k jsonschema.ErrorKind) string {
 	case *wrong.Type:
 		return fmt.Sprintf("is of type %s: write %s", k.Got, article(k.Want))
 	case *wrong.Pattern:
-		if strings.HasPrefix(k.Want, "^[0-9]") {
-			return fmt.Sprintf("is %q: write a day, as 2027-12-31", k.Got)
-		}
-		if strings.Contains(k.Want, "|") {
-			return fmt.Sprintf("is %q: write system|code", k.Got)
-		}
-		return "has more than one line, or characters that no header holds"
+		return ofPattern(k)
+	case *wrong.PropertyNames:
+		return fmt.Sprintf("has the name %q: write one as Organization/2", k.Property)
+	case *wrong.Format:
+		return fmt.Sprintf("is %q: write a time, as 2026-11-21T10:00:00Z", k.Got)
+	case *wrong.MinProperties, *wrong.MaxProperties:
+		return "has no single member: see policies/scenarios.schema.json"
 	case *wrong.MinItems, *wrong.MinLength:
 		return "is empty"
 	case *wrong.UniqueItems:
 		return "lists the same twice"
 	}
 	return "is not as it should be"
+}
+
+// ofPattern names something that a pattern of the schemas takes.
+func ofPattern(k *wrong.Pattern) string {
+	sample := ""
+	switch {
+	case strings.HasPrefix(k.Want, "^[0-9]"):
+		sample = "a day, as 2027-12-31"
+	case strings.HasPrefix(k.Want, "^Location"):
+		sample = "a reference, as Location/ward-3"
+	case strings.HasPrefix(k.Want, "^Organization"):
+		sample = "a reference, as Organization/2"
+	case strings.Contains(k.Want, "|"):
+		sample = "system|code"
+	default:
+		return "has more than one line, or characters that no header holds"
+	}
+	return fmt.Sprintf("is %q: write %s", k.Got, sample)
 }
 
 func article(types []string) string {
@@ -131,7 +135,11 @@ func notOneOf(k *wrong.Enum) string {
 func (t *table) path(at []string) string {
 	var b strings.Builder
 	b.WriteString(t.key)
-	for _, p := range at {
+	for i, p := range at {
+		if t.key == "" && i == 0 {
+			b.WriteString(p)
+			continue
+		}
 		if _, err := strconv.Atoi(p); err == nil {
 			b.WriteString("[" + p + "]")
 			continue

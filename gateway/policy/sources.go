@@ -14,6 +14,10 @@ import (
 	"gatehouse/policies"
 )
 
+// ScenarioDir is the folder of a policy directory that holds no tables but
+// scenarios (see package scenario).
+const ScenarioDir = "scenarios"
+
 // source is one file of a policy: name is what a person calls it in an error.
 type source struct {
 	name string
@@ -48,15 +52,21 @@ func gather(o Options) (rules, shipped, own []source, err error) {
 	return rules, shipped, own, nil
 }
 
+// FilesOf is where the files of a policy are, and what they are called in
+// errors: a directory, or what ships.
+func FilesOf(o Options) (fs.FS, string) {
+	if o.Dir != "" {
+		return os.DirFS(o.Dir), o.Dir
+	}
+	return policies.Files, "policies"
+}
+
 // base are the files that tables are laid over.
 func (o Options) base() (sources, error) {
-	switch {
-	case o.Files != nil:
+	if o.Files != nil {
 		return takeAll(o.Files, o.Name)
-	case o.Dir != "":
-		return readFiles(os.DirFS(o.Dir), o.Dir)
 	}
-	return readFiles(policies.Files, "policies")
+	return readFiles(FilesOf(o))
 }
 
 // takeAll reads a policy that is held in memory.
@@ -120,7 +130,7 @@ func readFiles(fsys fs.FS, display string) (s sources, err error) {
 func (s *sources) take(name, display string, read func() ([]byte, error)) error {
 	isRule := strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
 	isTable := isTableName(name)
-	if !isRule && !isTable {
+	if !isRule && !isTable || strings.HasPrefix(name, ScenarioDir+"/") {
 		return nil
 	}
 	if isTable && path.Dir(name) != "." {

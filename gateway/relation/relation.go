@@ -184,14 +184,16 @@ func (e *Engine) encounter(t *wire.Tree) Encounter {
 	return n
 }
 
-// refs are the references in the member name of each element of a list.
+// refs are the references in the member name of each element of a list that
+// holds now: who has left a team cares no more, and where a patient lay last week
+// is no place of theirs.
 func (e *Engine) refs(t *wire.Tree, list int, name string) []string {
 	if list < 0 || t.Nodes[list].Kind != wire.Array {
 		return nil
 	}
 	var all []string
 	for i := range t.Children(list) {
-		if t.Nodes[i].Kind != wire.Object {
+		if t.Nodes[i].Kind != wire.Object || e.isOver(t, i) {
 			continue
 		}
 		if r := e.ref(t, t.Get(i, name)); r != "" {
@@ -199,6 +201,41 @@ func (e *Engine) refs(t *wire.Tree, list int, name string) []string {
 		}
 	}
 	return all
+}
+
+// isOver tells that an element is of the past, or not yet: by its status, which a
+// place of an encounter has, or by its period. An end that cannot be read is one.
+func (e *Engine) isOver(t *wire.Tree, i int) bool {
+	if s := text(t, i, "status"); s != "" && s != "active" {
+		return true
+	}
+	p := t.Get(i, "period")
+	if p < 0 || t.Nodes[p].Kind != wire.Object {
+		return p >= 0
+	}
+	end := text(t, p, "end")
+	if end == "" {
+		return t.Get(p, "end") >= 0
+	}
+	for _, form := range []string{time.RFC3339, time.DateOnly, "2006-01", "2006"} {
+		if at, err := time.Parse(form, end); err == nil {
+			return e.now().After(last(at, form))
+		}
+	}
+	return true
+}
+
+// last is the last instant of a date of FHIR that is less precise.
+func last(at time.Time, form string) time.Time {
+	switch form {
+	case time.DateOnly:
+		return at.AddDate(0, 0, 1)
+	case "2006-01":
+		return at.AddDate(0, 1, 0)
+	case "2006":
+		return at.AddDate(1, 0, 0)
+	}
+	return at
 }
 
 // ref is the "Type/id" of a Reference to this server, or "".

@@ -62,3 +62,28 @@ func TestLoad(t *testing.T) {
 		t.Errorf("merged: %+v", both)
 	}
 }
+
+// Who has left, and where a patient lay before, make no relation.
+func TestOnlyWhatHoldsNow(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	member := func(id, more string) string { return `{"member":{"reference":"Practitioner/` + id + `"}` + more + `}` }
+	s := &source{resources: []string{
+		`{"resourceType":"CareTeam","id":"t","status":"active","subject":{"reference":"Patient/1"},"participant":[` +
+			member("in", `,"period":{"start":"2026-01-01"}`) + `,` + member("until-today", `,"period":{"end":"2026-05-01"}`) + `,` +
+			member("this-month", `,"period":{"end":"2026-05"}`) + `,` + member("left", `,"period":{"end":"2026-04-30"}`) + `,` +
+			member("left-at-noon", `,"period":{"end":"2026-05-01T11:59:59Z"}`) + `,` + member("unread", `,"period":{"end":"soon"}`) + `,` + member("odd", `,"period":7`) + `]}`,
+		`{"resourceType":"Encounter","id":"e","status":"in-progress","subject":{"reference":"Patient/1"},"location":[
+			{"location":{"reference":"Location/before"},"status":"completed"},{"location":{"reference":"Location/now"},"status":"active"},{"location":{"reference":"Location/next"},"status":"planned"}]}`,
+	}}
+	got, err := New(fhir.R4, s, nil, 0, func() time.Time { return now }).Load(context.Background(), []string{"Patient/1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	care := got["Patient/1"]
+	if want := []string{"Practitioner/in", "Practitioner/until-today", "Practitioner/this-month"}; !reflect.DeepEqual(care.Practitioners, want) {
+		t.Errorf("got %v, want %v", care.Practitioners, want)
+	}
+	if places := care.Encounters[0].Locations; !reflect.DeepEqual(places, []string{"Location/now"}) {
+		t.Errorf("got %v", places)
+	}
+}
