@@ -59,7 +59,7 @@ test_clinician_does_not_make_himself_the_carer if {
 test_charted_is_clinical_without_care if {
 	clinical := {type | some type in data.type_groups.clinical}
 	charted := {type | some type in data.type_groups.charted}
-	clinical - charted == {"CareTeam", "Encounter", "EpisodeOfCare"}
+	clinical - charted == {"CareTeam", "Encounter", "EncounterHistory", "EpisodeOfCare"}
 	charted - clinical == set()
 }
 

@@ -52,6 +52,18 @@ func (e *Explanation) describe(one grant) {
 var verbs = [...]string{"create", "read", "update", "delete", "search"}
 
 // text says in a sentence what the scope opens.
+// closedToWildcards lists, in words, the types that "*" does not reach.
+func (g *Grants) closedToWildcards() string {
+	var names []string
+	for _, typ := range g.version.ResourceTypes() {
+		if neverByWildcard[typ] || off[typ] {
+			names = append(names, typ)
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
 func (g *Grants) text(one grant, e Explanation) string {
 	if !e.Grants {
 		return "grants nothing: " + e.Reason
@@ -69,7 +81,7 @@ func (g *Grants) text(one grant, e Explanation) string {
 	}
 	b.WriteString(strings.Join(can, ", "))
 	if one.typ == "*" {
-		b.WriteString(" of every type but AuditEvent, Consent, Provenance and Subscription")
+		b.WriteString(" of every type but " + g.closedToWildcards())
 	} else {
 		b.WriteString(" of " + one.typ)
 	}
