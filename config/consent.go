@@ -15,8 +15,9 @@ type Consent struct {
 	// How the gateway comes to the separate server; with such a source alone.
 	Server *ConsentServer `yaml:"server"`
 	// For patients with no active consent: permit, deny, or a policy of IHE PCF.
-	// Policy-basic-normal permits clinicians for treatment,
-	// Policy-break-glass-only clinicians with the purpose BTG.
+	// Policy-basic-normal permits clinicians for treatment;
+	// Policy-break-glass-only nobody without an emergency grant, since a token
+	// that says BTG has broken no glass.
 	Default string `yaml:"default" default:"deny" oneof:"permit deny Policy-basic-normal Policy-all-normal Policy-break-glass-only Policy-deny"`
 	// Of several consents that speak of an access: one that denies decides, or
 	// the newest by its date.

@@ -63,7 +63,8 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	c.marks = s.marks(client, subject)
 	c.info = policy.ClientInfo{ID: subject.Client, Config: clientInfo(client)}
 	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client, Machine: subject.Machine,
-		Roles: subject.Roles, Purpose: withoutBTG(subject.Purpose)}
+		Roles: subject.Roles, Purpose: withoutBTG(subject.Purpose),
+		Residual: consent.ReadResidual(subject.PCF, s.bases, s.cfg.Consent.Zone)}
 	if s.mayBreakGlass(c) {
 		c.glass = glassBind(subject)
 	}

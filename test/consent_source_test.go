@@ -116,3 +116,20 @@ func TestConsentPolicyOfPCF(t *testing.T) {
 		t.Error("the metric does not tell of it")
 	}
 }
+
+// CONS-11 from outside: what the token's own residual forbids is withheld, also
+// where no Consents are consulted.
+func TestResidualOfTheToken(t *testing.T) {
+	h := openHouse(t) // consent.source none
+	for id, label := range map[string]string{"n": "N", "r": "V"} {
+		h.ehr.on("GET /Observation/"+id, 200, strings.Replace(resource("Observation", id, ref("subject", "Patient/P")+`,"code":{"text":"x"}`), `"versionId":"1"`,
+			`"versionId":"1","security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"`+label+`"}]`, 1))
+	}
+	token := h.token(map[string]any{"roles": []string{"staff", "trusted"}, "extensions": map[string]any{"ihe_pcf": map[string]any{"patient_id": "P",
+		"residual": []any{map[string]any{"type": "forbid", "securityLabel": []any{map[string]any{"code": "V"}}}}}}})
+	for id, want := range map[string]int{"n": 200, "r": 404} {
+		if got := h.get("/Observation/"+id, token); got.status != want {
+			t.Errorf("%s: got %d, want %d", id, got.status, want)
+		}
+	}
+}

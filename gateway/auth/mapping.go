@@ -220,6 +220,9 @@ func (i *issuer) readAttributes(s *Subject, c claims) *failure {
 			s.FHIRUser = ref.String()
 		}
 	}
+	if s.PCF = c.at("extensions", "ihe_pcf"); c["extensions"] != nil && object(c["extensions"]) == nil {
+		return fail(CodeInvalid, "malformed extensions") // it may hold what the token leaves out
+	}
 	var ok bool
 	if s.Roles, ok = codes(c.find(i.config.Claims.Roles), nil); !ok {
 		return fail(CodeInvalid, "malformed roles")

@@ -15,6 +15,7 @@ type Subject struct {
 	Encounter    string   // launch encounter, "Encounter/1" or ""
 	Context      []string // what else the app was launched about: "ImagingStudy/1", a canonical, each behind "role|" where it has one
 	Purpose      []string
+	PCF          []byte   // extensions.ihe_pcf as the token has it, JSON; nil: none
 	Scopes       []string // as granted, not interpreted; nil where the issuer's tokens carry none
 	SMART        bool     // scopes bound what may be done (issuer's `scopes: smart`)
 	ACR          string

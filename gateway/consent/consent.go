@@ -20,7 +20,8 @@ type Actor struct {
 	Client       string // OAuth client id
 	Machine      bool   // no user stands behind the client
 	Roles        []string
-	Purpose      []string // v3-ActReason codes
+	Purpose      []string  // v3-ActReason codes
+	Residual     *Residual // what the token itself leaves; nil: all
 }
 
 // Result is what the consents of a resource's patients say. The zero Result

@@ -211,6 +211,11 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 			v.Consent = consent.Result{Decision: "none", Refused: true}
 		}
 	}
+	if left := c.Actor.Residual; left != nil && !v.Consent.Refused {
+		if r, refused := left.Refuses(&v.Facts, it.Resource); refused {
+			v.Consent = r
+		}
+	}
 	if around.noCare && len(v.Facts.Patients) > 0 {
 		v.Reason = "relation.unavailable" // a rule that forbids by it could not
 		return
