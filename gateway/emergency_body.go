@@ -41,8 +41,8 @@ type reference4 struct {
 	Reference string `json:"reference"`
 }
 
-func readOpening(body []byte, contentType string, s *snapshot) (*opening, error) {
-	o := &opening{fhir: strings.HasPrefix(contentType, fhirJSON) || strings.Contains(string(body), `"Parameters"`)}
+func readOpening(body []byte, s *snapshot) (*opening, error) {
+	o := &opening{fhir: strings.Contains(string(body), `"resourceType"`)} // many a client sends all as FHIR
 	patient, reason, err := "", "", error(nil)
 	if o.fhir {
 		patient, reason, err = o.readParameters(body)

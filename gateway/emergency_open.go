@@ -48,7 +48,7 @@ func (x *exchange) breakGlass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asked, err := readOpening(body, x.r.Header.Get("Content-Type"), x.s)
+	asked, err := readOpening(body, x.s)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ type act struct {
 // line is one request, as it is printed and as the test sends it.
 type line struct {
 	says   string // what is to be expected; it begins with the status
-	target string // below the base; $P and $N are what an earlier line kept
+	target string // below the base, or below the admin API as $M/…; $P, $N and $R are what an earlier line kept
 	post   string // a body; "": GET
 	delete bool
 	keep   string // the shell variable that is set to the first match of find
@@ -25,7 +25,7 @@ type line struct {
 var cast = []act{
 	{name: "clinician", who: "A clinician of ward 3 (Practitioner/dr-1)",
 		claims: map[string]any{"sub": "u-1001", "client_id": "ward-app", "roles": []string{"clinician"}, "organization": internal,
-			"fhirUser": "Practitioner/dr-1", "purpose_of_use": "TREAT", "scope": "openid fhirUser user/*.cruds"},
+			"fhirUser": "Practitioner/dr-1", "purpose_of_use": "TREAT", "acr": "mfa", "scope": "openid fhirUser user/*.cruds"},
 		lines: []line{
 			{says: "200: a patient of her ward", target: "/Patient/p012", has: []string{`"id":"p012"`, "Łukasiewicz"}},
 			{says: "404, as if there were none: a patient of another ward", target: "/Patient/p013", lacks: []string{"p013"}},
@@ -95,6 +95,27 @@ var revoking = []act{
 	}},
 	{name: "revoking-patient", lines: []line{
 		{says: "200: the patient reads who used the data, and who was refused it", target: "/_gatehouse/accesses?count=5", has: []string{"Practitioner/dr-1"}},
+	}},
+}
+
+// breaking is a clinician who breaks the glass, and who reviews it.
+var breaking = []act{
+	{name: "clinician", lines: []line{
+		{says: "404: a patient of another ward, unconscious in the emergency room", target: "/Patient/p013", lacks: []string{"p013"}},
+		{says: "201: she breaks the glass for this patient, with a reason, for 20 minutes", target: "/_gatehouse/emergency",
+			post: `{"patient": "Patient/p013", "reason": "Unconscious in the emergency room", "minutes": 20}`, has: []string{`"until"`, `"review"`}},
+		{says: "200: now the patient is there", target: "/Patient/p013", has: []string{`"id":"p013"`}},
+		{says: "200: and what was measured, but nobody else's", target: "/Observation?patient=Patient/p013&_count=3", has: []string{"Patient/p013"}},
+		{says: "404: the next patient of that ward is not", target: "/Patient/p014", lacks: []string{"p014"}},
+	}},
+	{name: "privacy-officer", claims: map[string]any{"sub": "u-7001", "client_id": "privacy-desk", "roles": []string{"privacy-officer"}, "scope": "user/*.rs"},
+		lines: []line{
+			{says: "200: the review waits for the privacy officer, who, whom and why; its id, kept in R", target: "$M/reviews",
+				keep: "R", find: `01[0-9a-f]*-[0-9a-f]*-7[0-9a-f]*-[0-9a-f]*-[0-9a-f]*`, has: []string{"Patient/p013", "Practitioner/dr-1", "Unconscious"}},
+			{says: "200: whose verdict ends it", target: "$M/reviews/$R", post: `{"verdict": "justified", "note": "seen in the chart of the emergency room"}`, has: []string{`"verdict":"justified"`}},
+		}},
+	{name: "clinician", lines: []line{
+		{says: "404: it is over", target: "/Patient/p013", lacks: []string{"p013"}},
 	}},
 }
 

@@ -54,6 +54,9 @@ func TestScreen(t *testing.T) {
 	for _, a := range revoking {
 		promises = append(promises, a.lines...)
 	}
+	for _, a := range breaking {
+		promises = append(promises, a.lines...)
+	}
 	promises = append(promises, edited)
 	comment := ""
 	for text := range strings.Lines(screen.String()) {

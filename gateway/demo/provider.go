@@ -47,12 +47,15 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// everybody are the people of all scenes; the first of a name has the claims.
+func everybody() []act { return slices.Concat(cast, revoking, breaking) }
+
 // token is OAuth's token endpoint: a person by the password grant, a service by
 // client credentials.
 func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	name, client := r.PostFormValue("username"), r.PostFormValue("client_id")
-	for _, c := range slices.Concat(cast, revoking) {
+	for _, c := range everybody() {
 		claims := c.claims
 		if c.name == name && r.PostFormValue("grant_type") == "password" ||
 			claims["client_id"] == client && claims["sub"] == client && r.PostFormValue("grant_type") == "client_credentials" {
@@ -66,7 +69,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 
 // bare gives the token alone, for a shell.
 func (p *provider) bare(w http.ResponseWriter, name string) {
-	for _, c := range slices.Concat(cast, revoking) {
+	for _, c := range everybody() {
 		if c.name == name {
 			w.Header().Set("Content-Type", "text/plain")
 			w.Header().Set("Cache-Control", "no-store")
@@ -79,7 +82,7 @@ func (p *provider) bare(w http.ResponseWriter, name string) {
 
 func (p *provider) sign(claims map[string]any) string {
 	now := time.Now()
-	all := map[string]any{"iss": p.issuer, "aud": p.audience, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(tokenLife).Unix()}
+	all := map[string]any{"iss": p.issuer, "aud": p.audience, "jti": rand.Text(), "iat": now.Unix(), "auth_time": now.Unix(), "exp": now.Add(tokenLife).Unix()}
 	maps.Copy(all, claims)
 	payload, err := json.Marshal(all)
 	if err != nil {

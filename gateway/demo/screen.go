@@ -30,6 +30,10 @@ this process, the gateway in front. Stop it with Ctrl-C.
 	for _, a := range revoking {
 		d.printScript(out, a.name, a.lines)
 	}
+	fmt.Fprint(out, "\n# A clinician breaks the glass, and the privacy officer reviews it\n")
+	for _, a := range breaking {
+		d.printScript(out, a.name, a.lines)
+	}
 	fmt.Fprintf(out, `
 # Edit a role and see the difference: billing may see clinical records of its ward
   sed -i.bak 's/types: \[administrative\]/types: [administrative, clinical]/' %s
@@ -51,7 +55,7 @@ this process, the gateway in front. Stop it with Ctrl-C.
 func (d *Demo) printScript(out io.Writer, name string, lines []line) {
 	fmt.Fprintf(out, "  %s\n", d.signIn(name))
 	for _, l := range lines {
-		fmt.Fprintf(out, "  # %s\n  %s\n", l.says, l.command())
+		fmt.Fprintf(out, "  # %s\n  %s\n", l.says, strings.ReplaceAll(l.command(), "$M", "http://"+d.admin+"/api/v1"))
 	}
 }
 
