@@ -35,7 +35,14 @@ func (x *exchange) exact(ctx context.Context, m *matter, certain func(typ, patie
 // countable tells whether a count of what matches may be told at all.
 func (x *exchange) countable(ctx context.Context, m *matter) bool {
 	return x.exact(ctx, m, func(typ, patient string) bool {
-		return m.eval.Certain(ctx, typ) || patient != "" && m.eval.CertainOf(ctx, typ, patient)
+		switch {
+		case m.eval.Certain(ctx, typ):
+			return true
+		case patient != "":
+			return m.eval.CertainOf(ctx, typ, patient)
+		}
+		nobodys := len(m.asked.Version.FactElements(typ, "patients")) == 0
+		return nobodys && m.eval.CertainOf(ctx, typ)
 	})
 }
 

@@ -17,6 +17,8 @@ const countPolicy = `package gatehouse
 
 permit contains "staff" if "staff" in input.subject.roles
 
+permit contains "of nobody" if count(input.resource.patients) == 0
+
 permit contains "self" if {
 	count(input.resource.patients) > 0
 	every p in input.resource.patients { p == input.subject.patient }
@@ -231,7 +233,7 @@ func TestCountsUnderConsent(t *testing.T) {
 	app := h.token(map[string]any{"scope": "patient/*.rs", "patient": "A", "fhirUser": "Practitioner/7"})
 	for target, want := range map[string]map[string]int{
 		"/Immunization?_summary=count": {h.patient("A", "patient/*.rs"): 3, h.staff(): -1, app: -1},
-		"/Organization?_summary=count": {h.staff(): 1},
+		"/Organization?_summary=count": {h.staff(): 1, app: 1, h.patient("A", "patient/*.rs"): 1, h.patient("A", "patient/Patient.rs"): -1},
 	} {
 		for token, n := range want {
 			if got := h.get(target, token); told(got) != n {

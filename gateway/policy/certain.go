@@ -19,14 +19,14 @@ func (v *Evaluation) Certain(ctx context.Context, typ string) bool {
 	return err == nil && v.sure(r)
 }
 
-// CertainOf is Certain for the resources of a type that are about one patient
+// CertainOf is Certain for the resources of a type that are about these patients
 // ("Patient/1") and nobody else. It costs a partial evaluation each time.
-func (v *Evaluation) CertainOf(ctx context.Context, typ, patient string) bool {
-	if v.request == nil || v.outlook.Err != nil || !v.engine.typed || typ == "" || patient == "" {
+func (v *Evaluation) CertainOf(ctx context.Context, typ string, patients ...string) bool {
+	if v.request == nil || v.outlook.Err != nil || !v.engine.typed || typ == "" {
 		return false
 	}
 	known := withType(requestInput(v.request), typ)
-	insert(known, []string{"resource", "patients"}, listTerm([]string{patient}))
+	insert(known, []string{"resource", "patients"}, listTerm(patients))
 	r, err := v.engine.partial(ctx, known, besidePatients, nil)
 	return err == nil && v.sure(r)
 }
