@@ -71,6 +71,11 @@ func progressTo(out io.Writer) func(int64, time.Time) {
 
 func printReplay(out io.Writer, r *gateway.Replay) {
 	fmt.Fprintf(out, "since %s: %d records, %d decisions put to %s\n", r.Since.Format(time.RFC3339), r.Records, r.Decisions, r.Candidate)
+	printChanges(out, r)
+}
+
+// printChanges is what a report of a replay and of a shadow share.
+func printChanges(out io.Writer, r *gateway.Replay) {
 	fmt.Fprintf(out, "  %d alike, %d newly allowed, %d newly denied, %d newly looked at\n", r.Same, r.Allowed, r.Denied, r.Looked)
 	if r.Others > 0 {
 		fmt.Fprintf(out, "  %d more were withheld by scope, by consent or for another reason, whatever policy said\n", r.Others)

@@ -87,7 +87,7 @@ type State struct {
 type AdminAuth struct {
 	// One of the issuers.
 	Issuer string `yaml:"issuer" required:"https://idp.example.org/realms/h"`
-	// Admin role (operator, privacy) to the token roles that hold it.
+	// Admin role (operator, privacy, compliance) to the token roles that hold it.
 	Roles map[string][]string `yaml:"roles" required:"{operator: [gw-ops]}"`
 }
 
@@ -161,6 +161,10 @@ type Policy struct {
 	// Files (globs allowed) of YAML or JSON; each one's top keys stand under
 	// `data`. After Load: the files that the globs matched, sorted.
 	Data []string `yaml:"data"`
+	// A candidate: a directory of rules and tables, or of tables alone, which are
+	// laid over the shipped ones. It is asked after each answer what policy was
+	// asked; its word is counted and changes nothing.
+	Shadow string `yaml:"shadow" path:"directory"`
 	// What the audit trail keeps beside each decision, so that another policy can
 	// be asked the same later (policy replay): read, what the rules in force
 	// read; all, every fact, also those that only another policy may read; off.

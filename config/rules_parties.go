@@ -243,8 +243,8 @@ func (l *loader) checkAdminAuth(c *Config) {
 		l.report("admin_auth.issuer", "is none of the issuers; name one of them")
 	}
 	for _, role := range sorted(c.AdminAuth.Roles) {
-		if role != "operator" && role != "privacy" {
-			l.report("admin_auth.roles."+role, "is no admin role; write operator or privacy")
+		if role != "operator" && role != "privacy" && role != "compliance" {
+			l.report("admin_auth.roles."+role, "is no admin role; write operator, privacy or compliance")
 		}
 	}
 }

@@ -32,6 +32,7 @@ type readiness struct {
 	Policy   string            `json:"policy"`
 	Insecure []string          `json:"insecure,omitempty"`
 	Reload   string            `json:"last_reload_refused,omitempty"`
+	Shadow   string            `json:"shadow_policy,omitempty"` // its revision, or why it did not load
 }
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -41,6 +42,11 @@ func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 		if err != nil {
 			r.Ready, r.Problems[name] = false, err.Error()
 		}
+	}
+	if w := s.shadow; w.loads() {
+		r.Shadow = w.revision
+	} else if w != nil {
+		r.Shadow = "does not load: " + w.problem.Error()
 	}
 	if last := p.lastReload.Load(); last != nil && last.err != nil {
 		r.Reload = last.err.Error()

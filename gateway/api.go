@@ -25,6 +25,7 @@ func (p *Process) api(r *mux.Router) {
 	v1.Handle("/decisions/{id}", p.forRole("operator privacy", p.decisions)).Methods(http.MethodGet)
 	p.reviewRoutes(v1)
 	p.blockRoutes(v1)
+	p.policyRoutes(v1)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The admin API has no such path or method."}
 	}))

@@ -20,26 +20,28 @@ import (
 // exchange is one HTTP request on its way through the gateway. It lives as
 // long as the request and is used by its goroutine alone.
 type exchange struct {
-	g       *Gateway
-	s       *snapshot
-	r       *http.Request
-	out     *response
-	id      string
-	start   time.Time
-	address netip.Addr
-	caller  *caller
-	page    *page                      // a page link that was opened, or nil
-	job     *job                       // of an export, whose URL was opened, or nil
-	bulk    bool                       // an export, to which no emergency grant applies
-	notices map[string]map[string]bool // patients by the channel that policy notifies of them
-	room    int64                      // of the gateway's bodyBytes, given back at the end
-	record  audit.Record
-	known   map[audit.Consent]bool // consents of record, where they are many
-	kept    kept                   // what policy read, for record
-	failed  *failure
-	sent    bool // a change has been sent
-	looked  bool // for what a Binary is a part of
-	quiet   bool // counted elsewhere: no record of its own
+	g         *Gateway
+	s         *snapshot
+	r         *http.Request
+	out       *response
+	id        string
+	start     time.Time
+	address   netip.Addr
+	caller    *caller
+	page      *page                      // a page link that was opened, or nil
+	job       *job                       // of an export, whose URL was opened, or nil
+	bulk      bool                       // an export, to which no emergency grant applies
+	notices   map[string]map[string]bool // patients by the channel that policy notifies of them
+	room      int64                      // of the gateway's bodyBytes, given back at the end
+	record    audit.Record
+	known     map[audit.Consent]bool // consents of record, where they are many
+	kept      kept                   // what policy read, for record
+	samples   []sample               // for the shadow policy, once all is answered
+	unsampled int                    // beside those
+	failed    *failure
+	sent      bool // a change has been sent
+	looked    bool // for what a Binary is a part of
+	quiet     bool // counted elsewhere: no record of its own
 }
 
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
@@ -96,6 +98,7 @@ func (x *exchange) finish() {
 	x.g.metrics.request(x.record.Interaction, status, code, x.took())
 	x.logLine(status, code)
 	x.sendNotices()
+	x.overshadow()
 }
 
 // logLine makes its fields only where the line is written: a logger may pass
@@ -330,6 +333,7 @@ func (x *exchange) checkPolicy(m *matter) error {
 	}
 	if !possible {
 		x.decided(d)
+		x.notedEarly(m.eval)
 		return denied()
 	}
 	return nil

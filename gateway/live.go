@@ -40,6 +40,7 @@ type snapshot struct {
 	cors      cors
 	auth      *auth.Authenticator
 	policy    *policy.Engine
+	shadow    *shadow // nil: no other policy is watched
 	labels    *label.Table
 	keeper    *policy.Keeper   // nil: the trail keeps nothing of what policy read
 	consent   *consent.Engine  // nil: consents are not consulted
@@ -110,10 +111,10 @@ func (s *snapshot) buildKeys(*zap.Logger) error {
 	return nil
 }
 
-func (s *snapshot) buildPolicy(*zap.Logger) error {
+func (s *snapshot) buildPolicy(log *zap.Logger) error {
 	e, err := s.policy, error(nil)
 	if e == nil {
-		e, err = policy.Load(policy.Options{Dir: s.cfg.Policy.Dir, Data: s.cfg.Policy.Data})
+		e, err = policy.Load(policyOptions(s.cfg))
 	}
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -124,10 +125,16 @@ func (s *snapshot) buildPolicy(*zap.Logger) error {
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
+	s.shadow = newShadow(s.cfg.Policy.Shadow, e, s.stores.metrics, log)
 	if keep := s.cfg.Policy.Replay; keep != "off" {
 		s.keeper = e.Keeper(keep == "all")
 	}
 	return nil
+}
+
+// policyOptions are the policy that a configuration names.
+func policyOptions(cfg *config.Config) policy.Options {
+	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data}
 }
 
 func (s *snapshot) buildUpstream(log *zap.Logger) error {
@@ -248,6 +255,9 @@ func (s *snapshot) start() {
 		s.consents.Close()
 	}
 	s.auth.Start(ctx)
+	if s.shadow.loads() {
+		go s.shadow.watch(ctx)
+	}
 }
 
 // selfTest refuses to go live with a policy that cannot be evaluated. What a

@@ -23,6 +23,7 @@ type metrics struct {
 	consents *prometheus.CounterVec
 	glass    *prometheus.CounterVec
 	alerts   *prometheus.CounterVec
+	shadow   shadowMetrics
 }
 
 func newMetrics() *metrics {
@@ -42,6 +43,7 @@ func newMetrics() *metrics {
 	}
 	m.glass = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_emergency_total", Help: "Emergency access, opened or refused."}, []string{"result"})
 	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alerts_total", Help: "Alerts to the channels of the configuration, by event."}, []string{"event"})
+	m.shadow.register(m.registry)
 	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -57,6 +57,7 @@ func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 	x.record.Entries = append(x.record.Entries, audit.Entry{Effect: effect, Type: v.Facts.Type, ID: v.Facts.ID,
 		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason,
 		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids, Basis: x.basis(v)})
+	x.noted(v, effect)
 	if v.Grant != "" && effect != audit.Withheld {
 		x.underGrant(v.Grant)
 	}

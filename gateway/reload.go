@@ -102,8 +102,16 @@ func (p *Process) reloadOnce(c *change) error {
 	}
 	p.limit.Configure(cfg.Limits)
 	p.live.Store(next)
-	time.AfterFunc(drainTime, old.stop) // requests of the old snapshot may still be running
+	time.AfterFunc(drainTime, func() { p.retire(old) }) // requests of the old snapshot may still be running
 	return nil
+}
+
+// retire ends what a snapshot runs, with what its shadow has counted.
+func (p *Process) retire(old *snapshot) {
+	ctx, cancel := context.WithTimeout(context.Background(), stale)
+	defer cancel()
+	old.shadow.save(ctx, p.stores.shared, p.log)
+	old.stop()
 }
 
 // readyWait is how long a reload waits for the issuers' keys.
@@ -158,8 +166,11 @@ func (p *Process) fingerprint() [sha256.Size]byte {
 		paths = append(paths, i.CAFile, i.Introspection.ClientSecretFile)
 	}
 	paths = slices.DeleteFunc(paths, func(path string) bool { return path == "" })
-	if cfg.Policy.Dir != "" {
-		_ = filepath.WalkDir(cfg.Policy.Dir, func(path string, d fs.DirEntry, err error) error {
+	for _, dir := range []string{cfg.Policy.Dir, cfg.Policy.Shadow} {
+		if dir == "" {
+			continue
+		}
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				paths = append(paths, path)
 			}

@@ -1,12 +1,8 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/config"
@@ -71,12 +67,16 @@ func ReplayPast(ctx context.Context, cfg *config.Config, o ReplayOptions) (*Repl
 	if err != nil {
 		return nil, err
 	}
-	p := &replayer{ctx: ctx, engine: e, cfg: cfg, o: o, changes: map[changeKey]*ReplayChange{}, gaps: map[string]int64{},
-		out: Replay{Candidate: e.Revision(), Since: o.Since, Changes: []ReplayChange{}, Unknown: []ReplayGap{}}}
+	live, err := policy.Load(policyOptions(cfg))
+	if err != nil {
+		return nil, err
+	}
+	p := &replayer{ctx: ctx, cfg: cfg, o: o, tally: newTally(e, live)}
+	p.out.Since = o.Since
 	if err := eachRecord(cfg, p.record); err != nil {
 		return nil, err
 	}
-	return p.sorted(), nil
+	return p.report(), nil
 }
 
 // eachRecord reads the audit trail of a configuration.
@@ -93,18 +93,13 @@ func eachRecord(cfg *config.Config, f func(*audit.Record) error) error {
 	return err
 }
 
-type changeKey struct{ change, rule, client, roles, typ, action string }
-
 // replayer is one run of ReplayPast.
 type replayer struct {
-	ctx     context.Context
-	engine  *policy.Engine
-	cfg     *config.Config
-	o       ReplayOptions
-	out     Replay
-	changes map[changeKey]*ReplayChange
-	gaps    map[string]int64
-	said    time.Time // when progress was told last
+	ctx context.Context
+	cfg *config.Config
+	o   ReplayOptions
+	*tally
+	said time.Time // when progress was told last
 }
 
 const tellEvery = time.Second
@@ -150,45 +145,13 @@ func (p *replayer) entry(r *audit.Record, e *audit.Entry) {
 		return
 	}
 	d, why := p.ask(r, e)
-	switch {
-	case why != "":
-		p.gaps[why]++
-	case d.Allow == given:
-		p.out.Decisions++
-		p.out.Same++
-	case d.Allow:
-		p.out.Decisions++
-		p.out.Allowed++
-		p.change(r, NewlyAllowed, e.Type, d.Action, strings.Join(d.Permits, " "))
-	default:
-		p.out.Decisions++
-		p.out.Denied++
-		p.change(r, NewlyDenied, e.Type, d.Action, because(d.Forbids, e.Permits))
-	}
-}
-
-// because says what denies now: what forbids, or that what permitted is gone.
-func because(forbids, permitted []string) string {
-	if len(forbids) > 0 {
-		return strings.Join(forbids, " ")
-	}
-	return "no longer permitted: " + strings.Join(permitted, " ")
+	p.compare(r, e.Type, given, e.Permits, d, why)
 }
 
 // early is a request that was refused before any resource was looked at.
 func (p *replayer) early(r *audit.Record) {
 	d, why := p.ask(r, nil)
-	switch {
-	case why != "":
-		p.gaps[why]++
-		return
-	case d.Possible:
-		p.out.Looked++
-		p.change(r, NewlyLooked, r.Type, d.Action, "some resources may be permitted")
-	default:
-		p.out.Same++
-	}
-	p.out.Decisions++
+	p.compareEarly(r, d, why)
 }
 
 // ask puts one decision to the candidate; why says what stands against it.
@@ -200,52 +163,5 @@ func (p *replayer) ask(r *audit.Record, e *audit.Entry) (d policy.Rejudged, why 
 		return d, "the trail kept nothing to replay it by (policy.replay was off, or the record is older)"
 	}
 	d, err := p.engine.Rejudge(p.ctx, p.past(r, e))
-	switch {
-	case err != nil:
-		return d, "a rule of the candidate failed: " + err.Error()
-	case len(d.Missing) > 0:
-		return d, "the trail did not keep " + strings.Join(d.Missing, ", ")
-	}
-	return d, ""
-}
-
-const (
-	fewExamples = 5
-	// manyChanges bounds a report: beyond it changes are told by kind and rule.
-	manyChanges = 10_000
-)
-
-func (p *replayer) change(r *audit.Record, change, typ, action, rule string) {
-	c := &r.Caller
-	key := changeKey{change, rule, c.Client, strings.Join(c.Roles, ", "), typ, action}
-	if p.changes[key] == nil && len(p.changes) >= manyChanges {
-		key = changeKey{change: change, rule: rule, client: "others"}
-	}
-	at := p.changes[key]
-	if at == nil {
-		at = &ReplayChange{Change: change, Rule: rule, Client: key.client, Roles: key.roles, Type: key.typ, Action: key.action}
-		p.changes[key] = at
-	}
-	at.Count++
-	if who := cmp.Or(c.Name, c.User, c.Subject); len(at.Users) < fewExamples && !slices.Contains(at.Users, who) {
-		at.Users = append(at.Users, who)
-	}
-	if len(at.Requests) < fewExamples && !slices.Contains(at.Requests, r.Request) {
-		at.Requests = append(at.Requests, r.Request)
-	}
-}
-
-func (p *replayer) sorted() *Replay {
-	for _, c := range p.changes {
-		p.out.Changes = append(p.out.Changes, *c)
-	}
-	slices.SortFunc(p.out.Changes, func(a, b ReplayChange) int {
-		return cmp.Or(cmp.Compare(a.Change, b.Change), cmp.Compare(b.Count, a.Count),
-			cmp.Compare(fmt.Sprint(a.Rule, a.Client, a.Roles, a.Type, a.Action), fmt.Sprint(b.Rule, b.Client, b.Roles, b.Type, b.Action)))
-	})
-	for why, n := range p.gaps {
-		p.out.Unknown = append(p.out.Unknown, ReplayGap{why, n})
-	}
-	slices.SortFunc(p.out.Unknown, func(a, b ReplayGap) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Why, b.Why)) })
-	return &p.out
+	return d, unknownBecause(d, err, "the trail did not keep ")
 }

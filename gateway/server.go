@@ -149,6 +149,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
 	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })
+	group.Go(func() error { return p.keepShadow(ctx) })
 	group.Go(func() error { return p.follow(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())

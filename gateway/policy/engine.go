@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -44,6 +45,8 @@ type Engine struct {
 	doubtful []ast.Ref                     // see lowering
 	partials [3]*rego.PreparedPartialQuery // by set
 	callers  cache
+	writing  sync.Once
+	written  map[string]bool // texts of the rules and tables, once asked for
 	timeout  time.Duration
 	labels   map[string]table                       // labelKeys
 	texts    map[string]bool                        // that stand in rules and tables

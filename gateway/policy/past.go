@@ -42,7 +42,21 @@ func (e *Engine) Rejudge(ctx context.Context, p *Past) (Rejudged, error) {
 	if err != nil {
 		return Rejudged{}, err
 	}
-	missing := e.missing(&has, res != nil)
+	return e.judge(ctx, q, res, e.missing(&has, res != nil))
+}
+
+// Reconsider decides on what another policy has just decided on, whose
+// evaluation v is; with a nil resource on the request alone. What that policy had
+// no use for, the care relation, may be Missing.
+func (e *Engine) Reconsider(ctx context.Context, v *Evaluation, res *Resource) (Rejudged, error) {
+	var has [lastPath]bool
+	for i := range has {
+		has[i] = i != pathRelation || res != nil && res.Relation != nil
+	}
+	return e.judge(ctx, v.request, res, e.missing(&has, res != nil))
+}
+
+func (e *Engine) judge(ctx context.Context, q *Request, res *Resource, missing []ast.Ref) (Rejudged, error) {
 	if len(missing) > 0 {
 		return e.rejudgeInPart(ctx, q, res, missing)
 	}

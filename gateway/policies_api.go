@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gorilla/mux"
+)
+
+// This file is /api/v1/policies: the policy in force, and what is known of others.
+
+func (p *Process) policyRoutes(v1 *mux.Router) {
+	v1.Handle("/policies", p.forRole("compliance operator", p.policies)).Methods(http.MethodGet)
+}
+
+// policiesAnswer is what GET /api/v1/policies tells.
+type policiesAnswer struct {
+	Revision string        `json:"revision"`
+	Shadow   *ShadowReport `json:"shadow,omitempty"`
+}
+
+func (p *Process) policies(ctx context.Context, _ *call) (any, error) {
+	s := p.live.Load()
+	a := policiesAnswer{Revision: s.policy.Revision()}
+	switch w := s.shadow; {
+	case w == nil:
+	case !w.loads():
+		a.Shadow = w.report()
+	default:
+		w.save(ctx, p.stores.shared, p.log) // what this replica knows is added up with the others'
+		var err error
+		if a.Shadow, err = shadowOf(ctx, p.stores.shared, w.revision); err != nil {
+			return nil, internal(err)
+		}
+	}
+	return a, nil
+}
