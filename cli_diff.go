@@ -64,7 +64,7 @@ func policyNamed(name, file string) (policy.Options, error) {
 	if err := problems.Err(); err != nil {
 		return policy.Options{}, err
 	}
-	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data}, nil
+	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}, nil
 }
 
 var marks = map[string]string{policy.Added: "+", policy.Removed: "-", policy.Changed: "~"}

@@ -113,7 +113,7 @@ func (t *trial) policy(args []string) (policy.Options, error) {
 		if err := problems.Err(); err != nil {
 			return o, err
 		}
-		o = policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data}
+		o = policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}
 	case len(args) == 1:
 		o.Dir = args[0]
 	}

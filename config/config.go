@@ -42,6 +42,11 @@ type Config struct {
 	Clients map[string]Client `yaml:"clients"`
 	// Rego policies and their data.
 	Policy Policy `yaml:"policy"`
+	// Levels of assurance (acr), weakest first: a login of a later one will do for
+	// an earlier one. Left out: only the same will do.
+	ACROrder []string `yaml:"acr_order"`
+	// The header by which a client whose entry allows it asserts a purpose of use.
+	PurposeHeader string `yaml:"purpose_header" default:"X-Purpose-Of-Use"`
 	// Security labels.
 	Labels Labels `yaml:"labels"`
 	// FHIR Consent.
@@ -134,6 +139,9 @@ type Client struct {
 	// "lab-*" that is its own. Left out: any, and then a PUT to a new id answers
 	// otherwise than one to a resource that is hidden.
 	NewIDs string `yaml:"new_ids"`
+	// It may name one of its purposes in purpose_header where its token names none.
+	// From others the header is not read.
+	PurposeHeader bool `yaml:"purpose_header"`
 	// What it sees of security labels; left out: as labels.show says.
 	Labels string `yaml:"labels" oneof:"confidentiality all none"`
 	// What it may use; a limit left out here and in "*" does not exist.

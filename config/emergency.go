@@ -25,7 +25,7 @@ type Emergency struct {
 
 // StepUp is how strong and how fresh a login must be.
 type StepUp struct {
-	// Exactly this acr.
+	// This acr, or one that acr_order puts above it.
 	ACR string `yaml:"acr"`
 	// Since auth_time.
 	MaxAge Duration `yaml:"max_age"`

@@ -25,6 +25,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkViews(c)
 	l.checkClients(c)
 	l.checkLabels(c)
+	l.checkAssurance(c)
 	l.checkPolicyData(&c.Policy)
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)

@@ -298,6 +298,7 @@ func (l *loader) checkClients(c *Config) {
 		client, key := c.Clients[id], join("clients", id)
 		l.checkNewIDs(key+".new_ids", client.NewIDs)
 		l.declareView(c, key+".view", client.View)
+		l.checkPurposes(id, client, c.Clients["*"])
 		if client.Limits.Burst > 0 && client.Limits.Rate == (Rate{}) && c.Clients["*"].Limits.Rate == (Rate{}) {
 			l.report(key+".limits.burst", "has no effect without rate; add rate: 50/s")
 		}

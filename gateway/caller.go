@@ -13,7 +13,6 @@ import (
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
-	"gatehouse/gateway/limit"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/scope"
 	"gatehouse/gateway/view"
@@ -108,10 +107,6 @@ func (x *exchange) versionTag(m *matter) func(*view.View, *fhir.Facts) string {
 		}
 		return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
 	}
-}
-
-func use(entries, bytes int, patients []string) limit.Use {
-	return limit.Use{Entries: entries, Bytes: bytes, Patients: patients}
 }
 
 // clientInfo is what policy may know of the client's entry.

@@ -6,9 +6,12 @@ import (
 )
 
 // cors are the origins whose pages may call the FHIR API (SMART-09).
-type cors struct{ origins []string }
+type cors struct {
+	origins []string
+	purpose string // header of the purpose of use
+}
 
-func newCORS(origins []string) cors { return cors{origins} }
+func newCORS(origins []string, purpose string) cors { return cors{origins, purpose} }
 
 const exposed = "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Progress, X-Record-Notice, X-Request-Id, WWW-Authenticate, DPoP-Nonce"
 
@@ -30,7 +33,7 @@ func (c cors) preflight(w http.ResponseWriter) {
 	h := w.Header()
 	if h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
-		h.Set("Access-Control-Allow-Headers", "Authorization, DPoP, Content-Type, Accept, Prefer, If-Match, If-None-Match, If-Modified-Since, If-None-Exist, X-Request-Id")
+		h.Set("Access-Control-Allow-Headers", "Authorization, DPoP, Content-Type, Accept, Prefer, If-Match, If-None-Match, If-Modified-Since, If-None-Exist, X-Request-Id, "+c.purpose)
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")

@@ -42,6 +42,8 @@ type exchange struct {
 	sent      bool // a change has been sent
 	looked    bool // for what a Binary is a part of
 	quiet     bool // counted elsewhere: no record of its own
+	paid      int  // units that the access has cost so far
+	dear      int  // the most that policy obliges for what it released
 }
 
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
@@ -186,6 +188,11 @@ func (x *exchange) authenticate(ctx context.Context) error {
 		x.record.Query = []byte(x.r.URL.EscapedPath()) // without its query, which may hold a token
 		return failed
 	}
+	x.identify(subject)
+	subject, err := x.s.asserted(subject, x.r)
+	if err != nil {
+		return err
+	}
 	c, err := x.s.callerOf(subject)
 	x.caller = c
 	x.identify(subject)
@@ -289,7 +296,8 @@ func tooLong(limit int64) error {
 }
 
 func (x *exchange) limitClient(m *matter) error {
-	retry, ok := x.g.limit.Client(x.caller.key, x.caller.client.Limits, 1)
+	x.paid, x.dear = x.cost(m), 0
+	retry, ok := x.g.limit.Client(x.caller.key, x.caller.client.Limits, x.paid)
 	if ok {
 		return nil
 	}

@@ -130,6 +130,9 @@ func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error)
 	if err := x.checkPolicy(m); err != nil {
 		return nil, err
 	}
+	if err := x.checkAssurance(m); err != nil {
+		return nil, err
+	}
 	m.access = typeSearch(m.access)
 	x.narrow(ctx, m)
 	return m, nil

@@ -51,6 +51,8 @@ type snapshot struct {
 	up        *upstream.Upstream
 	consents  *upstream.Upstream // where Consents are kept: up, or a server of their own
 	callers   *lru.Cache[*auth.Subject, *caller]
+	asserts   *lru.Cache[assertion, *auth.Subject]
+	purpose   string // canonical
 	metadata  metadata
 	searches  searchable
 	heeded    heeded
@@ -70,7 +72,7 @@ const callersKept = 16384
 // previous is what is live, whose revocations live on; nil at start.
 func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) (*snapshot, error) {
 	s := &snapshot{now: time.Now, cfg: cfg, stores: st, publicURL: strings.TrimSuffix(cfg.Base.String(), "/"), basePath: strings.TrimSuffix(cfg.Base.EscapedPath(), "/"),
-		cors: newCORS(cfg.CORS.Origins), hsts: cfg.TLS != nil, hosts: newHosts(cfg)}
+		cors: newCORS(cfg.CORS.Origins, cfg.PurposeHeader), hsts: cfg.TLS != nil, hosts: newHosts(cfg)}
 	stale := careStale
 	if st.trial != nil {
 		s.now, s.policy, stale = st.trial.Now, st.trial.Policy, 0
@@ -79,6 +81,8 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 		return nil, err
 	}
 	s.callers, _ = lru.New[*auth.Subject, *caller](callersKept) // fails for a size of zero alone
+	s.asserts, _ = lru.New[assertion, *auth.Subject](assertedKept)
+	s.purpose = http.CanonicalHeaderKey(cfg.PurposeHeader)
 	if previous != nil {
 		s.previous = previous.auth
 	}
@@ -134,7 +138,7 @@ func (s *snapshot) buildPolicy(log *zap.Logger) error {
 
 // policyOptions are the policy that a configuration names.
 func policyOptions(cfg *config.Config) policy.Options {
-	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data}
+	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}
 }
 
 func (s *snapshot) buildUpstream(log *zap.Logger) error {
@@ -192,7 +196,7 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 		}
 		s.views[name] = w
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, s.checkObliged(all))...)
 }
 
 func (s *snapshot) buildAuth(log *zap.Logger) error {

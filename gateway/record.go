@@ -10,6 +10,7 @@ import (
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/judge"
+	"gatehouse/gateway/limit"
 	"gatehouse/gateway/policy"
 )
 
@@ -41,6 +42,7 @@ func (x *exchange) decided(d policy.Decision) {
 
 // released and withheld note one resource.
 func (x *exchange) released(it *judge.Item) {
+	x.dear = max(x.dear, it.Verdict.Decision.Obligations.Cost)
 	x.g.metrics.released.Inc()
 	x.note(it, audit.Released)
 }
@@ -146,5 +148,20 @@ func (x *exchange) part(ctx context.Context) error {
 
 // charge takes what was released off the caller's limits.
 func (x *exchange) charge(entries, bytes int, patients []string) {
-	x.g.limit.Charge(x.caller.key, x.caller.client.Limits, use(entries, bytes, patients))
+	x.g.limit.Charge(x.caller.key, x.caller.client.Limits, x.use(entries, bytes, patients))
+}
+
+// cost is the units of rate that an access takes, as far as policy can say
+// before its data: one, or what it obliges.
+func (x *exchange) cost(m *matter) int {
+	_, d := m.eval.Possible()
+	return max(1, d.Obligations.Cost)
+}
+
+// use is what was released, and what it cost beyond what was paid: an access
+// costs as much as the dearest resource of it (DESIGN §10.9).
+func (x *exchange) use(entries, bytes int, patients []string) limit.Use {
+	owed := max(0, x.dear-x.paid)
+	x.paid += owed
+	return limit.Use{Units: owed, Entries: entries, Bytes: bytes, Patients: patients}
 }

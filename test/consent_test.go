@@ -108,8 +108,6 @@ oblige contains {"view": "names"} if "VIEW" in input.resource.labels
 oblige contains {"domain": "one"} if "TWO" in input.resource.labels
 
 oblige contains {"domain": "two"} if "TWO" in input.resource.labels
-
-oblige contains {"view": "missing"} if "MISSING" in input.resource.labels
 `
 
 func labelled(id, label string) string {
@@ -126,7 +124,7 @@ func TestObligations(t *testing.T) {
 	if err := h.process.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	labels := []string{"STEP", "VIEW", "TWO", "MISSING"}
+	labels := []string{"STEP", "VIEW", "TWO"}
 	var all []string
 	for _, l := range labels {
 		h.ehr.on("GET /Patient/"+l, 200, labelled(l, l))
@@ -143,15 +141,14 @@ func TestObligations(t *testing.T) {
 		{id: "STEP-01 history", target: "/Patient/STEP/_history", token: staff, status: 401, code: "policy.step-up", calls: []string{"GET /Patient/STEP"}, withheld: name("STEP")},
 		{id: "view", target: "/Patient/VIEW", token: staff, status: 200, calls: anyCalls, released: name("VIEW")},
 		{id: "two domains", target: "/Patient/TWO", token: staff, status: 404, calls: anyCalls, withheld: name("TWO")},
-		{id: "no such view", target: "/Patient/MISSING", token: staff, status: 404, calls: anyCalls, withheld: name("MISSING")},
 		{id: "search", target: "/Patient", token: staff, status: 200, calls: anyCalls,
-			released: name("VIEW"), withheld: []string{"Patient/STEP", "Patient/TWO", "Patient/MISSING"}},
+			released: name("VIEW"), withheld: []string{"Patient/STEP", "Patient/TWO"}},
 	})
 	// What the view of a row hides does not find it (law 5).
 	h.attack(t, []attack{
-		{id: "law 5", target: "/Patient?name=Jane", token: staff, status: 200, ids: []string{}, calls: anyCalls, withheld: []string{"Patient/STEP", "Patient/VIEW", "Patient/TWO", "Patient/MISSING"}},
-		{id: "law 5", target: "/Patient?_sort=family", token: staff, status: 200, ids: []string{}, calls: anyCalls, withheld: []string{"Patient/STEP", "Patient/VIEW", "Patient/TWO", "Patient/MISSING"}},
-		{id: "law 5", target: "/Patient?active=true", token: staff, status: 200, ids: []string{"Patient/VIEW"}, calls: anyCalls, released: name("VIEW"), withheld: []string{"Patient/STEP", "Patient/TWO", "Patient/MISSING"}},
+		{id: "law 5", target: "/Patient?name=Jane", token: staff, status: 200, ids: []string{}, calls: anyCalls, withheld: []string{"Patient/STEP", "Patient/VIEW", "Patient/TWO"}},
+		{id: "law 5", target: "/Patient?_sort=family", token: staff, status: 200, ids: []string{}, calls: anyCalls, withheld: []string{"Patient/STEP", "Patient/VIEW", "Patient/TWO"}},
+		{id: "law 5", target: "/Patient?active=true", token: staff, status: 200, ids: []string{"Patient/VIEW"}, calls: anyCalls, released: name("VIEW"), withheld: []string{"Patient/STEP", "Patient/TWO"}},
 	})
 	challenge := strings.Join(h.get("/Patient/STEP", staff).header.Values("WWW-Authenticate"), "\n")
 	for _, want := range []string{`error="insufficient_user_authentication"`, `acr_values="high"`, `max_age="300"`} {

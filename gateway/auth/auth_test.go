@@ -140,7 +140,7 @@ func TestSubject(t *testing.T) {
 	r := newRig(t, nil)
 	token := r.issuer.Token(map[string]any{
 		"realm_access": map[string]any{"roles": []string{"clinician", "auditor"}}, "org": "2", "patient": "1", "encounter": "Encounter/e1",
-		"fhirUser": base + "/Practitioner/7", "purpose_of_use": []any{map[string]any{"system": actReason[0], "code": "TREAT"}},
+		"fhirUser": base + "/Practitioner/7", "purpose_of_use": []any{map[string]any{"system": ActReason[0], "code": "TREAT"}},
 		"scope": "patient/Observation.rs  launch", "acr": "high", "auth_time": 1_799_999_000, "jti": "t1", "sid": "s1",
 	})
 	got, err := r.auth.Authenticate(request(token))

@@ -228,7 +228,7 @@ func (i *issuer) readAttributes(s *Subject, c claims) *failure {
 		return fail(CodeInvalid, "malformed roles")
 	}
 	purpose := c.find(append(slices.Clone(i.config.Claims.Purpose), purposeExtensions...))
-	if s.Purpose, ok = codes(purpose, actReason); !ok {
+	if s.Purpose, ok = codes(purpose, ActReason); !ok {
 		return fail(CodeInvalid, "malformed purpose of use")
 	}
 	return nil
@@ -243,8 +243,8 @@ var purposeExtensions = config.ClaimPath{
 	{"extensions", "hl7-b2b", "purpose_of_use"},
 }
 
-// actReason are the names of HL7's v3-ActReason, whose codes stand bare.
-var actReason = []string{"http://terminology.hl7.org/CodeSystem/v3-ActReason", "http://hl7.org/fhir/v3/ActReason",
+// ActReason are the names of HL7's v3-ActReason, whose codes stand bare.
+var ActReason = []string{"http://terminology.hl7.org/CodeSystem/v3-ActReason", "http://hl7.org/fhir/v3/ActReason",
 	"urn:oid:2.16.840.1.113883.5.8", "2.16.840.1.113883.5.8"}
 
 // codes reads a string, a Coding, a CodeableConcept or a list of them. A code

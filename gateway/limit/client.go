@@ -22,6 +22,9 @@ func (c *client) request(now time.Time, l config.ClientLimits, cost int) (retryA
 }
 
 func (c *client) charge(now time.Time, l config.ClientLimits, u Use, seed maphash.Seed) bool {
+	if l.Rate.N > 0 && u.Units > 0 {
+		spend(c.requests.at(now, l.Rate, l.Burst), now, u.Units)
+	}
 	if l.Entries.N > 0 {
 		spend(c.entries.at(now, l.Entries, 0), now, u.Entries)
 	}

@@ -86,8 +86,10 @@ func prefix(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// Use is what an answer released.
+// Use is what an answer released. Units are those of rate that it cost beyond
+// what its request took.
 type Use struct {
+	Units          int
 	Entries, Bytes int
 	Patients       []string // "Patient/1"; repeats count once within a period
 }

@@ -25,6 +25,9 @@ type Options struct {
 	Name    string            // what Files are called in errors
 	Data    []string          // table files or patterns; each top key stands under `data`
 	Timeout time.Duration     // of one evaluation; default 1s
+	// ACROrder are levels of assurance, weakest first: two that are obliged are
+	// then met by the stronger.
+	ACROrder []string
 }
 
 // Engine is one loaded policy. It never changes; what it remembers goes with
@@ -51,6 +54,8 @@ type Engine struct {
 	labels   map[string]table                       // labelKeys
 	texts    map[string]bool                        // that stand in rules and tables
 	watch    func(*Evaluation, *Resource, Decision) // nil but for Coverage; of a request the resource is nil
+	obliged  []Obliged
+	acr      []string // weakest first
 }
 
 // Load reads, compiles and checks a policy. The error is a Problems with file
@@ -85,6 +90,8 @@ func Load(o Options) (*Engine, error) {
 		revision: revisionOf(rules, shipped, own, standing),
 		labels:   labels,
 		texts:    namesOf(compiler, tables),
+		obliged:  obligedNames(compiler, tables),
+		acr:      o.ACROrder,
 		rules:    contract,
 		reads:    readsOf(compiler),
 		compiler: compiler,
@@ -197,7 +204,7 @@ func (e *Engine) askWith(ctx context.Context, input ast.Object) Decision {
 			sets[name] = append(sets[name], m.Value)
 		}
 	}
-	return decide(sets["permit"], sets["forbid"], sets["oblige"])
+	return e.decide(sets["permit"], sets["forbid"], sets["oblige"])
 }
 
 // failed says of what kind an evaluation's error is, and where. OPA's own words
@@ -215,7 +222,7 @@ func failed(err error) error {
 
 // decide is the rule of DESIGN §6: allowed when permit is not empty and forbid
 // is.
-func decide(permit, forbid, oblige []ast.Value) Decision {
+func (e *Engine) decide(permit, forbid, oblige []ast.Value) Decision {
 	var d Decision
 	var err error
 	if d.Permits, err = reasons(permit); err != nil {
@@ -224,7 +231,7 @@ func decide(permit, forbid, oblige []ast.Value) Decision {
 	if d.Forbids, err = reasons(forbid); err != nil {
 		return Decision{Err: err}
 	}
-	if d.Obligations, err = obligations(oblige); err != nil {
+	if d.Obligations, err = obligations(oblige, e.acr); err != nil {
 		return Decision{Err: err}
 	}
 	d.Allow = len(d.Permits) > 0 && len(d.Forbids) == 0

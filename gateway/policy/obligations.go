@@ -22,7 +22,7 @@ func checkObligation(v ast.Value) error {
 		if err != nil || !arg.IsGround() {
 			return err
 		}
-		return new(Obligations).add(kind, arg.Value)
+		return new(Obligations).add(kind, arg.Value, nil)
 	}
 	return errors.New(`an obligation is an object such as {"view": "research"}`)
 }
@@ -40,8 +40,9 @@ func obligationKind(o ast.Object) (string, *ast.Term, error) {
 }
 
 // obligations reads the set that a policy obliges. An unknown or ill-shaped
-// one, and two that cannot both be met, are errors, which deny.
-func obligations(values []ast.Value) (Obligations, error) {
+// one, and two that cannot both be met, are errors, which deny. acr are the levels
+// of assurance, weakest first.
+func obligations(values []ast.Value, acr []string) (Obligations, error) {
 	var all Obligations
 	for _, v := range values {
 		o, ok := v.(ast.Object)
@@ -52,7 +53,7 @@ func obligations(values []ast.Value) (Obligations, error) {
 		if err != nil {
 			return Obligations{}, err
 		}
-		if err := all.add(kind, arg.Value); err != nil {
+		if err := all.add(kind, arg.Value, acr); err != nil {
 			return Obligations{}, err
 		}
 	}
@@ -61,9 +62,9 @@ func obligations(values []ast.Value) (Obligations, error) {
 	return all, nil
 }
 
-func (o *Obligations) add(kind string, arg ast.Value) error {
+func (o *Obligations) add(kind string, arg ast.Value, acr []string) error {
 	if kind == "step_up" {
-		return o.addStepUp(arg)
+		return o.addStepUp(arg, acr)
 	}
 	if kind == "cost" {
 		n, ok := positive(arg)
@@ -91,9 +92,9 @@ func (o *Obligations) add(kind string, arg ast.Value) error {
 	return nil
 }
 
-// addStepUp joins two demands into the one that meets both; two different acr
-// cannot be met by one login.
-func (o *Obligations) addStepUp(arg ast.Value) error {
+// addStepUp joins two demands into the one that meets both. Two different acr are
+// met by the stronger, where it is said which that is.
+func (o *Obligations) addStepUp(arg ast.Value, acr []string) error {
 	wrong := errors.New(`obligation step_up is {"acr": "…", "max_age": seconds}, one of them at least`)
 	object, ok := arg.(ast.Object)
 	if !ok || object.Len() == 0 {
@@ -104,11 +105,11 @@ func (o *Obligations) addStepUp(arg ast.Value) error {
 		value := object.Get(key).Value
 		switch {
 		case key.Value.Compare(ast.String("acr")) == 0:
-			acr, ok := value.(ast.String)
-			if !ok || acr == "" {
+			name, ok := value.(ast.String)
+			if !ok || name == "" {
 				return wrong
 			}
-			s.ACR = string(acr)
+			s.ACR = string(name)
 		case key.Value.Compare(ast.String("max_age")) == 0:
 			if s.MaxAge, ok = positive(value); !ok {
 				return wrong
@@ -121,10 +122,13 @@ func (o *Obligations) addStepUp(arg ast.Value) error {
 		o.StepUp = &s
 		return nil
 	}
-	if s.ACR != "" && o.StepUp.ACR != "" && s.ACR != o.StepUp.ACR {
-		return errors.New("two different acr are obliged")
-	}
-	if o.StepUp.ACR == "" {
+	switch a, b := slices.Index(acr, o.StepUp.ACR), slices.Index(acr, s.ACR); {
+	case s.ACR == "" || s.ACR == o.StepUp.ACR:
+	case o.StepUp.ACR == "":
+		o.StepUp.ACR = s.ACR
+	case a < 0 || b < 0:
+		return errors.New("two different acr are obliged, and acr_order does not say which is stronger")
+	case b > a:
 		o.StepUp.ACR = s.ACR
 	}
 	if o.StepUp.MaxAge == 0 || s.MaxAge > 0 && s.MaxAge < o.StepUp.MaxAge {

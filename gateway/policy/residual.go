@@ -15,6 +15,7 @@ import (
 // residual is what is left of the policy once caller, request and perhaps the
 // resource's type are known: a list of ways into the three sets.
 type residual struct {
+	engine  *Engine
 	ways    []way
 	index   *index   // nil: there are few ways
 	values  []member // what the ways put into the sets, each once
@@ -47,7 +48,7 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 	for i, r := range unknown {
 		terms[i] = ast.NewTerm(r)
 	}
-	r := &residual{}
+	r := &residual{engine: e}
 	r.memo.Store(&map[string]*Decision{})
 	var demands []demand
 	for set, question := range e.partials {
@@ -59,7 +60,7 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 			return nil, errTimeout
 		}
 		if err != nil {
-			return &residual{broken: true}, nil
+			return &residual{engine: e, broken: true}, nil
 		}
 		if look != nil {
 			look(answer)
@@ -190,7 +191,7 @@ func (r *residual) decisionOf(found []byte) Decision {
 			sets[m.set] = append(sets[m.set], m.value)
 		}
 	}
-	return decide(sets[0], sets[1], sets[2])
+	return r.engine.decide(sets[0], sets[1], sets[2])
 }
 
 // possible is what the request alone settles: ok is false where no resource
