@@ -337,7 +337,7 @@ func (x *exchange) checkSystemSearch(m *matter) error {
 func (x *exchange) checkPolicy(m *matter) error {
 	possible, d := m.eval.Possible()
 	if d.Err != nil {
-		return policyDown(d.Err)
+		return x.policyDown(d.Err)
 	}
 	if !possible {
 		x.decided(d)
@@ -350,6 +350,12 @@ func (x *exchange) checkPolicy(m *matter) error {
 func denied() *failure {
 	return &failure{status: http.StatusForbidden, code: "policy.denied",
 		text: "The rules of this organization do not let you do this."}
+}
+
+// policyDown is policyDown with an alarm, where nobody has raised one.
+func (x *exchange) policyDown(err error) *failure {
+	x.alarm("policy.error")
+	return policyDown(err)
 }
 
 func policyDown(err error) *failure {

@@ -129,7 +129,7 @@ func (x *exchange) exportTypes(ctx context.Context, m *matter) ([]string, error)
 		possible, d := m.eval.PossibleFor(ctx, typ)
 		switch {
 		case d.Err != nil:
-			return nil, policyDown(d.Err)
+			return nil, x.policyDown(d.Err)
 		case possible:
 			types = append(types, typ)
 		case criterion(m.access, "_type") != nil:

@@ -121,7 +121,7 @@ func (x *exchange) chooseView(ctx context.Context, m *matter) error {
 	for _, name := range d.Obligations.Views {
 		w, err := x.s.view(name)
 		if err != nil {
-			return policyDown(err)
+			return x.policyDown(err)
 		}
 		m.view = m.view.Overlay(w)
 	}
@@ -200,5 +200,7 @@ func (x *exchange) blocked(patients []string) bool {
 // alarm counts what operators must look at: an upstream that ignores what it
 // is told, a policy in error.
 func (x *exchange) alarm(what string) {
-	x.g.metrics.alarm(what)
+	if x.g != nil { // nobody is called for a question that is only asked (Explain)
+		x.g.metrics.alarm(what)
+	}
 }

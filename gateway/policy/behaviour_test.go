@@ -86,9 +86,32 @@ func TestSettledRulesDoNotErr(t *testing.T) {
 	}
 }
 
+// endless is a rule that would take minutes.
+func endless(t *testing.T) *Engine {
+	t.Helper()
+	var n strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&n, "%d,", i+1)
+	}
+	return mustLoad(t, map[string]string{"t.yaml": "n: [" + n.String() + "]", "a.rego": permitAll +
+		`forbid contains "slow" if { count([1 | some i in data.n; some j in data.n; some k in data.n; i * j * k == input.request.parameters.n[0]]) > 0 }` + "\n"})
+}
+
+// A rule that walks everything against everything is ended by its steps, on a
+// fast machine as on a slow one, and denies.
+func TestStepsDeny(t *testing.T) {
+	e := endless(t)
+	e.timeout, e.steps = time.Hour, 100_000
+	v := e.For(background, reading("Observation", clinician()))
+	_, outlook := v.Possible()
+	d := v.Decide(background, resource(facts()))
+	if d.Allow || !errors.Is(errors.Join(d.Err, outlook.Err), errSteps) {
+		t.Errorf("got %+v, outlook %+v", d, outlook)
+	}
+}
+
 func TestDeadlineDenies(t *testing.T) {
-	e := mustLoad(t, map[string]string{"a.rego": permitAll +
-		`forbid contains "slow" if { count([1 | some i in numbers.range(1, 3000); some j in numbers.range(1, 3000); i * j == input.request.parameters.n[0]]) > 0 }` + "\n"})
+	e := endless(t)
 	e.timeout = 50 * time.Millisecond
 	start := time.Now()
 	v := e.For(background, reading("Observation", clinician()))

@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type Options struct {
 	Name    string            // what Files are called in errors
 	Data    []string          // table files or patterns; each top key stands under `data`
 	Timeout time.Duration     // of one evaluation; default 1s
+	Steps   int               // of one evaluation; default 5 million
 	// ACROrder are levels of assurance, weakest first: two that are obliged are
 	// then met by the stronger.
 	ACROrder []string
@@ -51,6 +53,7 @@ type Engine struct {
 	writing  sync.Once
 	written  map[string]bool // texts of the rules and tables, once asked for
 	timeout  time.Duration
+	steps    int
 	labels   map[string]table                       // labelKeys
 	texts    map[string]bool                        // that stand in rules and tables
 	watch    func(*Evaluation, *Resource, Decision) // nil but for Coverage; of a request the resource is nil
@@ -98,6 +101,7 @@ func Load(o Options) (*Engine, error) {
 		store:    inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true)),
 		data:     ast.MustInterfaceToValue(data),
 		timeout:  o.Timeout,
+		steps:    cmp.Or(o.Steps, maxSteps),
 	}
 	e.known, e.unknown = divide(compiler, &e.reads)
 	e.lookups = lookupsOf(compiler, e.data, e.known)
@@ -166,8 +170,6 @@ func (e *Engine) NeedsRelation() bool { return e.reads.relation }
 // changes.
 func (e *Engine) RelationOnlyPermits() bool { return !e.reads.relationBinds }
 
-var errTimeout = errors.New("policy took too long")
-
 // ask evaluates the whole policy by OPA.
 func (e *Engine) ask(ctx context.Context, r *Request, res *Resource) Decision {
 	input, err := fullInput(r, res, e.reads.content)
@@ -180,9 +182,10 @@ func (e *Engine) ask(ctx context.Context, r *Request, res *Resource) Decision {
 func (e *Engine) askWith(ctx context.Context, input ast.Object) Decision {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	results, err := e.whole.Eval(ctx, rego.EvalParsedInput(input))
-	if ctx.Err() != nil {
-		return Decision{Err: errTimeout}
+	b := newBudget(ctx, e.steps)
+	results, err := e.whole.Eval(ctx, rego.EvalParsedInput(input), rego.EvalExternalCancel(b))
+	if early := b.failed(); early != nil {
+		return Decision{Err: early}
 	}
 	if err != nil {
 		return Decision{Err: failed(err)}

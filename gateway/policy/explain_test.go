@@ -70,7 +70,9 @@ Clinicians may read the records of the patients they care for.
   there is none in the patient's encounters (not said): roles.rego:42
   those who care for the patient is not said: roles.rego:47
 `},
-		{nobody, nil, `You may see what is recorded about you.
+		{nobody, nil, `In an emergency, clinicians may read the records of the patient they named, and must account for it.
+ the patient of an open emergency access is not said: emergency.rego:7
+You may see what is recorded about you.
  patient_side does not hold: patient_access.rego:6
   the patient whom the token names is not said: patient_access.rego:25
   the caller's own record (Practitioner/7) may not be there: patient_access.rego:26

@@ -63,6 +63,10 @@ func TestLoadRefuses(t *testing.T) {
 			`a.rego:3: obligation cost is a whole number above 0: {"cost": 5}`},
 		"no such table": {map[string]string{"a.rego": permitAll + "forbid contains \"f\" if data.blockd[input.subject.id]", "t.yaml": "blocked: {}"},
 			"a.rego:3: no data file has the key blockd: did you mean blocked?"},
+		"no such rule": {map[string]string{"a.rego": permitAll + "is_staff if \"staff\" in input.subject.roles\nforbid contains \"f\" if not data.gatehouse.is_stuff"},
+			"a.rego:4: no rule of package gatehouse is named is_stuff: did you mean is_staff?"},
+		"no such rule of another package": {map[string]string{"a.rego": permitAll + "import data.wards\nforbid contains \"f\" if wards.closd", "b.rego": "package wards\nclosed if input.action == \"x\""},
+			"a.rego:4: no rule of package wards is named closd: did you mean closed?"},
 		"table twice": {map[string]string{"a.rego": permitAll, "s.yaml": "x: 1\na: 2", "t.yaml": "b: 1\na: 3"},
 			"t.yaml:2: table \"a\" is already in s.yaml:2: one key stands in one file"},
 		"key twice in a file": {map[string]string{"a.rego": permitAll, "t.yaml": "a: {x: 1}\nb: 2\na: {y: 2}"},
@@ -91,7 +95,7 @@ func TestNoReachingOut(t *testing.T) {
 		`http.send({"method": "get", "url": "http://127.0.0.1/"})`, `net.lookup_ip_addr("localhost")`, `opa.runtime()`,
 		`time.now_ns()`, `rand.intn("a", 5)`, `uuid.rfc4122("a")`, `io.jwt.decode_verify("a", {})`, `io.jwt.encode_sign({}, {}, {})`,
 		`io.jwt.encode_sign_raw("", "", "")`, `crypto.x509.parse_and_verify_certificates("")`, `rego.parse_module("a", "")`,
-		`providers.aws.sign_req({}, {}, 1)`, `trace("x")`, `json.match_schema({}, {"$ref": "http://127.0.0.1:1/s.json"})`,
+		`numbers.range(1, 1000000000)`, `numbers.range_step(1, 1000000000, 1)`, `net.cidr_expand("::/64")`, `providers.aws.sign_req({}, {}, 1)`, `trace("x")`, `json.match_schema({}, {"$ref": "http://127.0.0.1:1/s.json"})`,
 	} {
 		if _, err := loadText(t, map[string]string{"a.rego": permitAll + "permit contains \"x\" if { x := " + call + "; x != 1 }"}); err == nil {
 			t.Errorf("%s: loaded", call)

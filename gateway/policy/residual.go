@@ -55,9 +55,10 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 		if question == nil {
 			continue
 		}
-		answer, err := question.Partial(ctx, rego.EvalParsedInput(known), rego.EvalParsedUnknowns(terms), rego.EvalDisableInlining(e.torn))
-		if ctx.Err() != nil {
-			return nil, errTimeout
+		b := newBudget(ctx, e.steps)
+		answer, err := question.Partial(ctx, rego.EvalParsedInput(known), rego.EvalParsedUnknowns(terms), rego.EvalDisableInlining(e.torn), rego.EvalExternalCancel(b))
+		if early := b.failed(); early != nil {
+			return nil, early
 		}
 		if err != nil {
 			return &residual{engine: e, broken: true}, nil

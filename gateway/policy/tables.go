@@ -3,6 +3,8 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"strings"
 
 	opa "github.com/open-policy-agent/opa/v1/ast"
 	"go.yaml.in/yaml/v3"
@@ -106,6 +108,9 @@ func checkTables(c *opa.Compiler, tables map[string]table) Problems {
 				return false
 			}
 			key, ok := ref[1].Value.(opa.String)
+			if ok && roots[string(key)] && key != "partial" {
+				checkRule(&ps, c, ref)
+			}
 			if !ok || roots[string(key)] || tables[string(key)].key != "" {
 				return false
 			}
@@ -118,4 +123,40 @@ func checkTables(c *opa.Compiler, tables map[string]table) Problems {
 		})
 	}
 	return ps
+}
+
+// checkRule holds a reference below a package to the rules that are there: what
+// is not defined is not false but nothing, so that no forbid would hold by it,
+// and every `not` would.
+func checkRule(ps *Problems, c *opa.Compiler, ref opa.Ref) {
+	if len(c.GetRulesDynamic(ref)) > 0 {
+		return
+	}
+	pkg, known := opa.Ref(nil), []string{}
+	for _, m := range c.Modules {
+		if ref.HasPrefix(m.Package.Path) && len(m.Package.Path) > len(pkg) {
+			pkg, known = m.Package.Path, nil
+		}
+		if m.Package.Path.Equal(pkg) {
+			for _, r := range m.Rules {
+				known = append(known, ruleName(r))
+			}
+		}
+	}
+	name := ref
+	if len(ref) > len(pkg) {
+		name = ref[len(pkg) : len(pkg)+1]
+	}
+	text := fmt.Sprintf("no rule of package %s is named %s", strings.TrimPrefix(pkg.String(), "data."), plainName(name))
+	if near := nearest(plainName(name), known); near != "" {
+		text += ": did you mean " + near + "?"
+	}
+	ps.add(ref[0].Location.File, ref[0].Location.Row, "%s", text)
+}
+
+func plainName(ref opa.Ref) string {
+	if s, ok := ref[len(ref)-1].Value.(opa.String); ok && len(ref) == 1 {
+		return string(s)
+	}
+	return ref.String()
 }

@@ -140,7 +140,7 @@ func (w *walk) solve(body ast.Body, start env) []env {
 		}
 	}
 	var found []env
-	err := topdown.NewQuery(whole).WithCompiler(w.engine.compiler).WithStore(w.engine.store).WithTransaction(w.txn).WithInput(w.input).
+	err := topdown.NewQuery(whole).WithCompiler(w.engine.compiler).WithStore(w.engine.store).WithTransaction(w.txn).WithInput(w.input).WithCancel(newBudget(w.ctx, w.engine.steps)).
 		Iter(w.ctx, func(r topdown.QueryResult) error {
 			if len(found) < maxCandidates {
 				e := maps.Clone(start)

@@ -269,4 +269,6 @@ var phrases = map[string]string{
 	"input.relation.practitioners": "those who care for the patient",
 	"input.consent.decision":       "what consent says",
 	"input.context.now":            "the time",
+
+	"input.context.emergency.patient": "the patient of an open emergency access",
 }
