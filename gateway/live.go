@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"gatehouse/config"
@@ -45,7 +46,7 @@ type snapshot struct {
 	keeper    *policy.Keeper   // nil: the trail keeps nothing of what policy read
 	consent   *consent.Engine  // nil: consents are not consulted
 	relation  *relation.Engine // nil: no policy asks for it
-	views     map[string]*view.View
+	views     map[string]func() (*view.View, error)
 	sealer    *seal.Sealer
 	tagKey    []byte
 	up        *upstream.Upstream
@@ -174,29 +175,45 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	all := maps.Clone(s.cfg.Views)
-	if all == nil {
-		all = map[string]config.View{}
+	s.views = map[string]func() (*view.View, error){}
+	for name, c := range s.cfg.Views {
+		s.addView(name, c, codec)
 	}
 	for _, name := range view.Shipped() {
-		if _, own := all[name]; !own && codec != nil {
-			all[name] = config.View{Use: name} // policy may oblige a shipped one by its name
+		if s.views[name] == nil && codec != nil {
+			s.addView(name, config.View{Use: name}, codec) // policy may oblige a shipped one by its name
 		}
 	}
-	s.views = map[string]*view.View{}
 	var problems []error
-	for name, c := range all {
-		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: s.now})
-		if err != nil {
-			if c.File == "" { // else the error begins with the file's name
-				err = fmt.Errorf("view %s: %w", name, err)
-			}
-			problems = append(problems, err)
-			continue
+	for name, load := range s.views {
+		if _, own := s.cfg.Views[name]; !own && !s.seenThrough(name) {
+			continue // made when somebody first needs it
 		}
-		s.views[name] = w
+		if _, err := load(); err != nil {
+			problems = append(problems, err)
+		}
 	}
-	return errors.Join(append(problems, s.checkObliged(all))...)
+	return errors.Join(append(problems, s.checkObliged(s.cfg.Views))...)
+}
+
+func (s *snapshot) addView(name string, c config.View, codec *view.Codec) {
+	s.views[name] = sync.OnceValues(func() (*view.View, error) {
+		w, err := view.Load(s.grammar.Version, name, c, view.Options{Codec: codec, Now: s.now})
+		if err != nil && c.File == "" { // else the error begins with the file's name
+			err = fmt.Errorf("view %s: %w", name, err)
+		}
+		return w, err
+	})
+}
+
+// seenThrough reports whether a client sees everything through the view.
+func (s *snapshot) seenThrough(name string) bool {
+	for _, c := range s.cfg.Clients {
+		if c.View == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *snapshot) buildAuth(log *zap.Logger) error {
@@ -235,11 +252,11 @@ func (s *snapshot) codec() (*view.Codec, error) {
 
 // view returns a view by its name in the configuration.
 func (s *snapshot) view(name string) (*view.View, error) {
-	w, ok := s.views[name]
+	load, ok := s.views[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no view %q", name)
 	}
-	return w, nil
+	return load()
 }
 
 func (s *snapshot) windows() judge.Limits {
@@ -262,6 +279,7 @@ func (s *snapshot) start() {
 	if s.shadow.loads() {
 		go s.shadow.watch(ctx)
 	}
+	go debug.FreeOSMemory() // building leaves several times what it keeps
 }
 
 // selfTest refuses to go live with a policy that cannot be evaluated. What a
