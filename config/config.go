@@ -146,6 +146,17 @@ type Client struct {
 	Labels string `yaml:"labels" oneof:"confidentiality all none"`
 	// What it may use; a limit left out here and in "*" does not exist.
 	Limits ClientLimits `yaml:"limits"`
+	// How long a user's login at it counts; left out: as long as tokens do.
+	Session Session `yaml:"session"`
+}
+
+// Session bounds a login by the token's auth_time; a token that does not tell it
+// is refused where one of these is set. Services have no session.
+type Session struct {
+	// Since the login, or the last request that this process saw of it.
+	Idle Duration `yaml:"idle"`
+	// Since the login.
+	Max Duration `yaml:"max"`
 }
 
 // ClientLimits bound one client, or one user of it where tokens have a user.

@@ -90,7 +90,7 @@ func mergeClients(c *Config) {
 func fill(v, from reflect.Value) {
 	for i := range v.NumField() {
 		switch field := v.Field(i); {
-		case field.Type() == reflect.TypeFor[ClientLimits]():
+		case field.Type() == reflect.TypeFor[ClientLimits](), field.Type() == reflect.TypeFor[Session]():
 			fill(field, from.Field(i))
 		case field.IsZero():
 			field.Set(from.Field(i))

@@ -32,6 +32,7 @@ type caller struct {
 	key      string // of its limits: issuer and client
 	marks    judge.Marks
 	bind     string // what its handles are bound to
+	session  string // names its login, where the client's entry bounds logins
 	glass    string // what its emergency grants are bound to; "": it can have none
 	refused  *failure
 }
@@ -64,6 +65,9 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	c.actor = consent.Actor{User: subject.FHIRUser, Organization: subject.Organization, Client: subject.Client, Machine: subject.Machine,
 		Roles: subject.Roles, Purpose: withoutBTG(subject.Purpose),
 		Residual: consent.ReadResidual(subject.PCF, s.bases, s.cfg.Consent.Zone)}
+	if client.Session != (config.Session{}) {
+		c.session = sessionKey(subject)
+	}
 	if s.mayBreakGlass(c) {
 		c.glass = glassBind(subject)
 	}

@@ -89,6 +89,8 @@ var codes = []fhir.Code{
 	{Code: "search.too-broad", Status: 422, Meaning: "Too little of what matches is visible to you. Narrow the search."},
 	{Code: "search.too-long", Status: 422, Meaning: "The search, or the server's link to its next page, is too long for a page link."},
 	{Code: "search.unsupported", Status: 400, Meaning: "The FHIR server behind the gateway does not support this search."},
+	{Code: "session.idle", Status: 401, Meaning: "The login was not used for longer than the client's sessions may be idle. Log in again."},
+	{Code: "session.old", Status: 401, Meaning: "The login is older than the client's sessions may be, or its time is not known. Log in again."},
 	{Code: "state.unavailable", Status: 503, Meaning: "The state store cannot be read or written, so the decision does not stand. Try again."},
 	{Code: "token.audience", Status: 401, Meaning: "The token is meant for another service."},
 	{Code: "token.binding", Status: 401, Meaning: "The token is bound to a key that was not proved, or is not bound where it must be."},

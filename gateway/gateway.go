@@ -16,6 +16,7 @@ import (
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/upstream"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 )
@@ -31,6 +32,7 @@ type Gateway struct {
 	reports *semaphore.Weighted // made at once
 	glass   *emergency.Book     // emergency grants
 	blocked patientBlocks
+	logins  *lru.Cache[string, *atomic.Int64] // see checkSession
 	notify  *notify.Sender
 }
 
@@ -70,7 +72,10 @@ func (x *exchange) admit(ctx context.Context) error {
 	if err := x.checkTransport(); err != nil {
 		return err
 	}
-	return x.authenticate(ctx)
+	if err := x.authenticate(ctx); err != nil {
+		return err
+	}
+	return x.checkSession()
 }
 
 // serve is one access: an HTTP request, or one entry of a batch. By the time

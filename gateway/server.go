@@ -22,6 +22,7 @@ import (
 	"gatehouse/gateway/limit"
 	"gatehouse/gateway/notify"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -74,6 +75,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	}
 	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
 		glass: emergency.NewBook()}
+	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone
 	g.notify = notify.New(log, g.metrics.alarm)
 	g.metrics.reviews(g.glass.Waiting)
 	p := &Process{Gateway: g, trail: o}
