@@ -18,11 +18,13 @@ type gatehouse struct {
 	port    int
 	base    string // public URL
 	admin   string
+	app     string // origin of a page in a browser
 	process *server
 }
 
-func newGatehouse(dir string, port, admin int) *gatehouse {
-	return &gatehouse{dir: dir, port: port, base: fmt.Sprintf("http://127.0.0.1:%d/fhir", port), admin: fmt.Sprintf("127.0.0.1:%d", admin)}
+func newGatehouse(dir string, port, admin, app int) *gatehouse {
+	return &gatehouse{dir: dir, port: port, base: fmt.Sprintf("http://127.0.0.1:%d/fhir", port),
+		admin: fmt.Sprintf("127.0.0.1:%d", admin), app: fmt.Sprintf("http://127.0.0.1:%d", app)}
 }
 
 func (g *gatehouse) binary() string { return filepath.Join(g.dir, "gatehouse") }
@@ -59,13 +61,19 @@ const stewards = `  steward:
       when: always
 `
 
+// testers are of the local issuer alone: what they may do is for their scopes to say.
+const testers = `package gatehouse
+
+permit contains "testers may do all" if "tester" in input.subject.roles
+`
+
 func (g *gatehouse) copyPolicies() error {
 	files, err := filepath.Glob("../../policies/*")
 	if err != nil || len(files) == 0 {
 		return errors.Join(errors.New("no policies to copy"), err)
 	}
 	for _, f := range files {
-		if strings.HasSuffix(f, ".go") {
+		if info, err := os.Stat(f); err == nil && info.IsDir() || strings.HasSuffix(f, ".go") {
 			continue
 		}
 		if err := copyFile(f, g.policy(filepath.Base(f))); err != nil {
@@ -76,7 +84,7 @@ func (g *gatehouse) copyPolicies() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.write("policies/agreements.yaml", agreements), g.write("policies/roles.yaml", string(roles)+stewards))
+	return errors.Join(g.write("policies/agreements.yaml", agreements), g.write("policies/testers.rego", testers), g.write("policies/roles.yaml", string(roles)+stewards))
 }
 
 func (g *gatehouse) policy(name string) string { return filepath.Join(g.dir, "policies", name) }
@@ -85,8 +93,8 @@ func (g *gatehouse) write(name, text string) error {
 	return os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o600)
 }
 
-// serve starts the gateway with a configuration of twenty lines.
-func (g *gatehouse) serve(upstream, issuer string) error {
+// serve starts the gateway with a configuration of thirty lines.
+func (g *gatehouse) serve(upstream, issuer, local, ledger string) error {
 	err := g.write("gatehouse.yaml", fmt.Sprintf(`listen: 127.0.0.1:%d
 admin: %s
 public_url: %[3]s
@@ -104,12 +112,17 @@ issuers:
       fhir_user: fhirUser
       purpose: purpose_of_use
       client: [client_id, azp]
+  - {issuer: %[6]s, audiences: ["%[3]s"], token_types: [at+jwt], insecure_http: true, claims: {roles: roles}}
+cors: {origins: ["%[7]s"]}
+operations: {allow: [$everything, $export, $lastn, $docref, $validate]}
+limits: {address: {rate: 2000/s, burst: 4000}}
 policy: {dir: policies}
 consent: {source: upstream, default: deny, max_staleness: 1s}
+state: {url: %[8]q}
 sealing: {key_file: keys/sealing.key}
 pseudonyms: {key_file: keys/pseudonyms.key}
 audit: {dir: var/audit, key_file: keys/audit.key}
-`, g.port, g.admin, g.base, upstream, issuer))
+`, g.port, g.admin, g.base, upstream, issuer, local, g.app, ledger))
 	if err != nil {
 		return err
 	}
@@ -142,7 +155,7 @@ func (g *gatehouse) clean() error {
 	if err != nil {
 		return err
 	}
-	for _, secret := range []string{family, "Patient/p", "Bearer ey", "eyJ", "-secret", "password"} {
+	for _, secret := range []string{family, "Patient/p", "Bearer ey", "eyJ", "-secret", "password", postgresPassword} {
 		if at := bytes.Index(log, []byte(secret)); at >= 0 {
 			return fmt.Errorf("the gateway's log holds %q: …%s…", secret, log[max(0, at-200):min(len(log), at+100)])
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"gatehouse/gateway/auth/authtest"
 )
 
 // The servers of this run, shared by all tests.
@@ -17,6 +19,9 @@ var (
 	hapi  *server
 	realm *keycloak
 	gate  *gatehouse
+	// local signs tokens with any scope, where Keycloak gives only what its realm has.
+	local  *authtest.Issuer
+	ledger *postgres
 )
 
 func TestMain(m *testing.M) {
@@ -47,14 +52,17 @@ func run(m *testing.M) (code int, err error) {
 }
 
 func startAll(cache, dir string) error {
-	ports, err := freePorts(4)
+	ports, err := freePorts(6)
 	if err != nil {
 		return err
 	}
+	if local, err = authtest.New(); err != nil {
+		return err
+	}
 	var all errgroup.Group
-	gate = newGatehouse(dir, ports[0], ports[1])
+	gate = newGatehouse(dir, ports[0], ports[1], ports[4])
 	all.Go(func() (err error) {
-		realm, err = startKeycloak(filepath.Join(cache, "keycloak"), dir, ports[2], gate.base)
+		realm, err = startKeycloak(filepath.Join(cache, "keycloak"), dir, ports[2], gate.base, gate.app)
 		return err
 	})
 	all.Go(func() error {
@@ -64,11 +72,15 @@ func startAll(cache, dir string) error {
 		}
 		return load(hapi.url)
 	})
+	all.Go(func() (err error) {
+		ledger, err = startPostgres(ports[5])
+		return err
+	})
 	all.Go(gate.build)
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	return gate.serve(hapi.url, realm.issuer)
+	return gate.serve(hapi.url, realm.issuer, local.URL, ledger.url)
 }
 
 func stopAll() error {
@@ -76,8 +88,14 @@ func stopAll() error {
 	if gate != nil && gate.process != nil {
 		errs = append(errs, gate.process.stop())
 	}
+	if local != nil {
+		local.Close()
+	}
 	if realm != nil {
 		errs = append(errs, realm.process.stop())
+	}
+	if ledger != nil {
+		errs = append(errs, ledger.close())
 	}
 	if hapi != nil {
 		errs = append(errs, hapi.stop())

@@ -29,14 +29,14 @@ type keycloak struct {
 	issuer  string
 }
 
-func startKeycloak(home, dir string, port int, audience string) (*keycloak, error) {
+func startKeycloak(home, dir string, port int, audience, app string) (*keycloak, error) {
 	k := &keycloak{url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	k.issuer = k.url + "/realms/hospital"
 	if err := copyFile("keycloak/realm.json", filepath.Join(home, "data", "import", "realm.json")); err != nil {
 		return nil, err
 	}
 	k.process = &server{name: "keycloak", dir: dir, url: k.url, probe: k.issuer + "/.well-known/openid-configuration",
-		env: []string{"GATEWAY_URL=" + audience, "KC_BOOTSTRAP_ADMIN_USERNAME=admin", "KC_BOOTSTRAP_ADMIN_PASSWORD=admin"},
+		env: []string{"GATEWAY_URL=" + audience, "APP_ORIGIN=" + app, "KC_BOOTSTRAP_ADMIN_USERNAME=admin", "KC_BOOTSTRAP_ADMIN_PASSWORD=admin"},
 		// kc.sh would start java as its child; this is what it runs.
 		command: []string{
 			"java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",

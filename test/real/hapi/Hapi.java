@@ -1,4 +1,6 @@
+import ca.uhn.fhir.batch2.api.IJobMaintenanceService;
 import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
+import ca.uhn.fhir.batch2.jobs.export.BulkDataExportProvider;
 import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
 import ca.uhn.fhir.jpa.api.config.ThreadPoolFactoryConfig;
@@ -57,6 +59,15 @@ public class Hapi {
     server.setStopAtShutdown(true);
     server.start();
     System.out.println("hapi listens on 127.0.0.1:" + connector.getLocalPort());
+    export(context.getBean(IJobMaintenanceService.class));
+  }
+
+  /** Takes export jobs on at once, where the scheduler would do it once a minute. */
+  private static void export(IJobMaintenanceService jobs) throws InterruptedException {
+    for (;;) {
+      jobs.runMaintenancePass();
+      Thread.sleep(500);
+    }
   }
 
   @Configuration
@@ -125,12 +136,14 @@ public class Hapi {
 
     @Bean
     RestfulServer restfulServer(FhirContext fhir, ResourceProviderFactory providers, JpaSystemProvider<?, ?> system, IFhirSystemDao<?, ?> dao,
-        JpaStorageSettings settings, ISearchParamRegistry parameters, IValidationSupport validation, DatabaseBackedPagingProvider paging) {
+        JpaStorageSettings settings, ISearchParamRegistry parameters, IValidationSupport validation, DatabaseBackedPagingProvider paging,
+        BulkDataExportProvider exports) {
       paging.setDefaultPageSize(20);
       paging.setMaximumPageSize(200);
       var server = new RestfulServer(fhir);
       server.registerProviders(providers.createProviders());
       server.registerProvider(system);
+      server.registerProvider(exports);
       server.setServerConformanceProvider(new JpaCapabilityStatementProvider(server, dao, settings, parameters, validation));
       server.setPagingProvider(paging);
       return server;
