@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Trial is a gateway without listeners, for scenarios: a Process that Open makes
+// Trial is a gateway without listeners, for scenarios: a Process that Start makes
 // serves by its ServeHTTP alone, as any other. It remembers no care relation, so
 // that what stands behind it may change from one request to the next.
 type Trial struct {
@@ -19,9 +19,9 @@ type Trial struct {
 	Now    func() time.Time // what the gateway takes for the time
 }
 
-// Open opens a process under a configuration whose upstream and issuers answer,
+// Start opens a process under a configuration whose upstream and issuers answer,
 // and waits until it can verify tokens. Close ends it.
-func (t *Trial) Open(cfg *config.Config) (*Process, error) {
+func (t *Trial) Start(cfg *config.Config) (*Process, error) {
 	log := zap.NewNop()
 	p, err := newProcess(cfg, log)
 	if err != nil {

@@ -180,7 +180,7 @@ func (w *world) process(at time.Time) (*gateway.Process, error) {
 	}
 	cfg.Audit.Dir, cfg.State.Dir = filepath.Join(dir, "audit"), filepath.Join(dir, "state")
 	trial := gateway.Trial{Policy: w.options.Coverage.Engine(), Now: func() time.Time { return at }}
-	p, err := trial.Open(&cfg)
+	p, err := trial.Start(&cfg)
 	if err == nil {
 		w.opened[at] = p
 	}
