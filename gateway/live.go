@@ -125,8 +125,7 @@ func (s *snapshot) buildPolicy(log *zap.Logger) error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	s.policy = e
-	s.labels, err = label.New(label.Tables{Labelling: e.Table("labelling"), CodeSystems: e.Table("code_systems"),
-		ImpliedLabels: e.Table("implied_labels"), Notices: e.Table("notices"), Wrong: e.Wrong, Named: e.Names}, s.cfg.Labels.Unlabelled)
+	s.labels, err = label.New(e, s.cfg.Labels.Unlabelled)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}

@@ -13,13 +13,12 @@ import (
 	"gatehouse/fhir"
 )
 
-// Tables are the four tables, as policy has read and checked them, and Wrong,
-// which says of a place in one of them what is wrong with it. Named reports
-// whether the policy's rules name a label: those know what to do with it.
-type Tables struct {
-	Labelling, CodeSystems, ImpliedLabels, Notices any
-	Wrong                                          func(table string, at []string, text string) error
-	Named                                          func(label string) bool
+// Source is the policy, which has read the tables labelling, code_systems,
+// implied_labels and notices and held them to their schemas.
+type Source interface {
+	Table(key string) any
+	Wrong(key string, at []string, text string) error // what is wrong at a place of a table
+	Names(label string) bool                          // a rule names it, and knows what to do with it
 }
 
 type row struct {
@@ -33,17 +32,20 @@ type row struct {
 
 // New makes the tables ready. unlabelled is the level of confidentiality of a
 // record that nothing says one of.
-func New(in Tables, unlabelled string) (*Table, error) {
+func New(in Source, unlabelled string) (*Table, error) {
 	t := &Table{systems: map[string]*codes{}, anywhere: newCodes(), types: map[string][]byType{}, implied: map[string][]string{},
-		known: fhir.KnownLabels(), named: in.Named, unlabelled: []string{unlabelled}, level: unlabelled}
+		known: fhir.KnownLabels(), named: in.Names, unlabelled: []string{unlabelled}, level: unlabelled}
 	var rows []row
 	var systems map[string][]string
 	var notices []struct {
 		Labels        []string
 		Refrain, Text string
 	}
-	for _, d := range []struct{ from, to any }{{in.Labelling, &rows}, {in.CodeSystems, &systems}, {in.ImpliedLabels, &t.implied}, {in.Notices, &notices}} {
-		if err := decode(d.from, d.to); err != nil {
+	for _, d := range []struct {
+		key string
+		to  any
+	}{{"labelling", &rows}, {"code_systems", &systems}, {"implied_labels", &t.implied}, {"notices", &notices}} {
+		if err := decode(in.Table(d.key), d.to); err != nil {
 			return nil, err
 		}
 	}

@@ -37,10 +37,18 @@ func compile(t testing.TB, text string) (*Table, error) {
 	if err := yaml.Unmarshal([]byte(text), &all); err != nil {
 		t.Fatal(err)
 	}
-	return New(Tables{all["labelling"], all["code_systems"], all["implied_labels"], all["notices"],
-		func(table string, at []string, text string) error {
-			return errors.New(table + " " + strings.Join(at, ".") + " " + text)
-		}, func(label string) bool { return label == "OURS" }}, "N")
+	return New(tables(all), "N")
+}
+
+// tables are those of a policy that names the label OURS.
+type tables map[string]any
+
+func (a tables) Table(key string) any { return a[key] }
+
+func (a tables) Names(label string) bool { return label == "OURS" }
+
+func (a tables) Wrong(key string, at []string, text string) error {
+	return errors.New(key + " " + strings.Join(at, ".") + " " + text)
 }
 
 func labelsOf(t testing.TB, made *Table, resource string) []string {

@@ -122,10 +122,10 @@ func notOneOf(k *wrong.Enum) string {
 		want = append(want, fmt.Sprint(w))
 	}
 	text := fmt.Sprintf("is %v: ", k.Got)
-	if near := nearest(fmt.Sprint(k.Got), want); near != "" {
+	if near := nearest(fmt.Sprint(k.Got), want); near != "" && len(near) > 2 { // any letter is near any other
 		return text + "did you mean " + near + "?"
 	}
-	if len(want) > 20 {
+	if slices.Contains(want, "Patient") {
 		return text + "write a FHIR resource type, or a group of type_groups"
 	}
 	return text + "write one of " + strings.Join(want, ", ")

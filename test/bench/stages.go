@@ -22,6 +22,7 @@ import (
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
+	"gatehouse/gateway/label"
 	"gatehouse/gateway/limit"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/relation"
@@ -98,6 +99,7 @@ func (b *bench) list() []stage {
 		{"policy with the resource unknown", func() error { b.evaluation(); return nil }},
 		{"policy, one resource", func() error { return b.decide() }},
 		{"facts of a resource", func() error { _, err := fhir.R4.ReadFacts(b.read, b.court.Bases); return err }},
+		{"facts and labels of a resource", func() error { _, err := fhir.R4.ReadLabelled(b.read, b.court.Bases, b.court.Labels); return err }},
 		{"names the upstream?", func() error { b.up.MayName(b.read); return nil }},
 		{"judge a read", func() error {
 			c := b.court
@@ -243,7 +245,11 @@ func (b *bench) buildCourt(h *house) error {
 	if err != nil {
 		return err
 	}
-	b.court = judge.Court{Version: fhir.R4, Bases: bases, Grants: scope.Parse(fhir.R4, b.subject.Scopes, "", bases), Letter: 'r', Action: "read", Blocked: func([]string) bool { return false }, Eval: b.evaluation(),
+	labels, err := label.New(b.engine, "N")
+	if err != nil {
+		return err
+	}
+	b.court = judge.Court{Version: fhir.R4, Bases: bases, Labels: labels, Marks: judge.Marks{Unlabelled: "N"}, Grants: scope.Parse(fhir.R4, b.subject.Scopes, "", bases), Letter: 'r', Action: "read", Blocked: func([]string) bool { return false }, Eval: b.evaluation(),
 		Consent: consent.New(config.Consent{Source: "upstream", Default: "deny", MaxStaleness: config.Duration(time.Hour)},
 			consent.Options{Source: agreed{}, Bases: bases, Now: time.Now}),
 		Actor: consent.Actor{User: b.subject.FHIRUser, Organization: b.subject.Organization, Client: b.subject.Client, Roles: b.subject.Roles, Purpose: b.subject.Purpose},
