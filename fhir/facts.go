@@ -25,10 +25,11 @@ type Facts struct {
 	// cannot be named (logical, contained, urn or foreign reference): such a
 	// resource is in no patient's compartment.
 	Unnamed bool
-	// By ReadLabelled alone: where labels stand in the bytes, meta.security or
-	// deeper, and whether one of v3-ActCode is not understood.
-	Marked, Inlaid, UnknownLabel bool
-	Notice                       string // that goes with the record, by its labels; by ReadLabelled alone
+	// By ReadLabelled alone: where meta.security stands in the bytes (two zeros:
+	// nowhere), whether labels stand deeper, and whether one of v3 is not understood.
+	Security             [2]int32
+	Inlaid, UnknownLabel bool
+	Notice               string // that goes with the record, by its labels; by ReadLabelled alone
 }
 
 // ReadFacts reads the facts of one resource in one pass over its bytes, which
@@ -133,10 +134,10 @@ const (
 	partRefType
 	partIdentifier
 	partSystem
-	partCode   // of a coding
-	partText   // a code or date
-	partMarked // meta.security, whatever stands in it
-	partNested // resources or items in it, which paths do not reach
+	partCode     // of a coding
+	partText     // a code or date
+	partSecurity // meta.security, whatever stands in it
+	partNested   // resources or items in it, which paths do not reach
 )
 
 // factPlan is the table of one type, ready to read by.
@@ -234,7 +235,7 @@ func (p *factPlan) labels(v Version, at map[string]int, add func(element int, of
 	for _, path := range nested {
 		add(0, partNested, path)
 	}
-	add(0, partMarked, "meta.security")
+	add(0, partSecurity, "meta.security")
 }
 
 // paths are those that reading the element of the row takes.

@@ -27,10 +27,11 @@ type factReader struct {
 	id      extent
 	ver     extent
 
-	labeller                      Labeller
-	found                         []string // labels that codes ask for
-	tree                          wire.Tree
-	marked, inlaid, deep, unknown bool
+	labeller              Labeller
+	found                 []string // labels that codes ask for
+	tree                  wire.Tree
+	security              [2]int32
+	inlaid, deep, unknown bool
 }
 
 // extent is a range of factReader.text.
@@ -54,7 +55,7 @@ func (r *factReader) release() {
 	clear(r.items) // they hold strings that would outlive the resource
 	r.items, r.text = r.items[:0], r.text[:0]
 	r.doc, r.base, r.plan, r.id, r.ver, r.given = nil, nil, nil, extent{}, extent{}, 0
-	r.labeller, r.found, r.tree.Doc, r.marked, r.inlaid, r.deep, r.unknown = nil, r.found[:0], nil, false, false, false, false
+	r.labeller, r.found, r.tree.Doc, r.security, r.inlaid, r.deep, r.unknown = nil, r.found[:0], nil, [2]int32{}, false, false, false
 	factReaders.Put(r)
 }
 
@@ -115,8 +116,8 @@ func (r *factReader) collect() error {
 		case partText:
 			err = r.code(h, p)
 			i++
-		case partMarked:
-			r.marked = true
+		case partSecurity:
+			r.security = [2]int32{h.Start, h.End}
 			i++
 		case partNested:
 			r.deep = true

@@ -80,7 +80,7 @@ func (r *factReader) label(f *Facts) error {
 		}
 		r.walk(0, "", "", 0)
 	}
-	f.Marked, f.Inlaid, f.UnknownLabel = r.marked, r.inlaid, r.unknown
+	f.Security, f.Inlaid, f.UnknownLabel = r.security, r.inlaid, r.unknown
 	for _, code := range r.found {
 		if !slices.Contains(f.Labels, code) {
 			f.Labels = append(slices.Clip(f.Labels), code)

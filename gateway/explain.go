@@ -70,7 +70,7 @@ type ExplainedFacts struct {
 	Encounter     string   `json:"encounter"`
 	Date          string   `json:"date"`
 	Unnamed       bool     `json:"unnamed_patient,omitempty"`
-	Marked        bool     `json:"-"`
+	Security      [2]int32 `json:"-"`
 	Inlaid        bool     `json:"-"`
 	UnknownLabel  bool     `json:"unknown_label,omitempty"`
 	Notice        string   `json:"notice,omitempty"`

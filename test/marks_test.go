@@ -252,3 +252,31 @@ func TestHiddenLabelsStay(t *testing.T) {
 		t.Errorf("sent %s", sent)
 	}
 }
+
+// What servers write into meta.security, well or badly, and what is left of it.
+func TestOddLabels(t *testing.T) {
+	h := openMarks(t)
+	for _, c := range []struct{ name, security, want string }{
+		{"as it is", `[{"system":"` + confidentiality + `","code":"N","display":"normal"}]`, `"security":[{"system":"` + confidentiality + `","code":"N","display":"normal"}]`},
+		{"two levels", `[{"system":"` + confidentiality + `","code":"N"},{"code":"R"}]`, `"security":[{"code":"R"}]`},
+		{"a name alone", `[{"display":"HIV"}]`, ""},
+		{"a name beside a level", `[ {"display":"HIV"}, {"code":"R"} ]`, `"security":[ {"code":"R"} ]`},
+		{"no list", `{"system":"` + actCode + `","code":"HIV","display":"HIV"}`, `"security":[{"system":"` + confidentiality + `","code":"R"}]`},
+		{"texts", `["HIV"]`, ""},
+		{"nothing", `null`, ""},
+		{"empty", `[]`, ""},
+		{"an own system", `[{"system":"http://hospital.example","code":"HIV"}]`, ""},
+		{"a name in another language", `[{"system":"` + confidentiality + `","code":"R","_display":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/translation","valueString":"HIV"}]}}]`, `"security":[{"system":"` + confidentiality + `","code":"R"}]`},
+		{"a form of the record", `[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"},{"system":"` + actCode + `","code":"HIV"}]`,
+			`"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"},{"system":"` + confidentiality + `","code":"R"}]`},
+		{"an obligation", `[{"system":"` + actCode + `","code":"DELAU"},{"system":"` + actCode + `","code":"HIV"}]`, `"security":[{"system":"` + actCode + `","code":"DELAU"},{"system":"` + confidentiality + `","code":"R"}]`},
+	} {
+		for _, at := range []string{`{"resourceType":"Observation","id":"o","meta":{"security":%},"status":"final"}`, `{"meta":{"versionId":"1","security":%},"id":"o","resourceType":"Observation"}`} {
+			h.ehr.on("GET /Observation/o", 200, strings.Replace(at, "%", c.security, 1))
+			got := h.get("/Observation/o", h.staff())
+			if got.status != 200 || strings.Contains(got.body, "HIV") || !strings.Contains(got.body, c.want) || c.want == "" && strings.Contains(got.body, `"code"`) || !json.Valid([]byte(got.body)) {
+				t.Errorf("%s: %d %s", c.name, got.status, got.body)
+			}
+		}
+	}
+}

@@ -84,7 +84,7 @@ func (c *Court) release(it *Item) error {
 			return err
 		}
 	}
-	if out, it.Unmarked, err = c.shown(out, f); err != nil {
+	if out, it.Unmarked, err = c.shown(it, out); err != nil {
 		return err
 	}
 	w, err := c.viewOf(it.Verdict.Decision.Obligations)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
@@ -60,19 +61,26 @@ func (c *Court) heed(v *Verdict, eval *policy.Evaluation) string {
 }
 
 // shown makes of a resource's labels what the client may see: its level as it
-// counts, and what its reader must or must not do. inner tells that labels were
-// taken out from inside, so that the resource is not what is stored.
-func (c *Court) shown(doc []byte, f *fhir.Facts) (out []byte, inner bool, err error) {
+// counts, and what its reader must or must not do. doc is the resource as it was
+// read, or with other URLs in it. inner tells that labels were taken out from
+// inside, so that the resource is not what is stored.
+func (c *Court) shown(it *Item, doc []byte) (out []byte, inner bool, err error) {
+	f := &it.Verdict.Facts
 	want := c.wanted(f)
-	if !f.Marked && !f.Inlaid && len(want) == 0 {
+	if !marked(f) && !f.Inlaid && len(want) == 0 {
 		return doc, false, nil
 	}
-	var t wire.Tree
-	if err := t.Parse(doc); err != nil {
+	s := sheets.Get().(*sheet)
+	defer sheets.Put(s)
+	s.all, s.want, s.given = c.Marks.Show == "all", want, c.Marks.Unlabelled
+	if whole := &doc[0] == &it.Resource[0]; whole && marked(f) && !f.Inlaid {
+		if out, ok := s.splice(doc, f); ok {
+			return out, false, nil
+		}
+	}
+	if err := s.open(doc); err != nil {
 		return nil, false, err
 	}
-	s := sheet{tree: &t, all: c.Marks.Show == "all", want: want, given: c.Marks.Unlabelled}
-	s.edits.Reset(&t)
 	if f.Inlaid && !s.all {
 		s.strip(0, "", "", 0)
 	}
@@ -85,13 +93,16 @@ func (c *Court) shown(doc []byte, f *fhir.Facts) (out []byte, inner bool, err er
 	return s.edits.Apply(nil), inner, nil
 }
 
+// marked tells whether the resource has labels of its own.
+func marked(f *fhir.Facts) bool { return f.Security[1] > 0 }
+
 // wanted are the labels that the resource is to show. Its level is none where
 // the configuration alone gives it.
 func (c *Court) wanted(f *fhir.Facts) []string {
 	var want []string
 	for _, l := range f.Labels {
 		level := fhir.Level(l) > 0
-		if level && !f.Marked && l == c.Marks.Unlabelled {
+		if level && !marked(f) && l == c.Marks.Unlabelled {
 			continue
 		}
 		if c.Marks.Show == "all" || level && c.Marks.Show != "none" || fhir.IsHandling(l) {
@@ -103,11 +114,64 @@ func (c *Court) wanted(f *fhir.Facts) []string {
 
 // sheet is the labels of one resource being rewritten.
 type sheet struct {
-	tree  *wire.Tree
+	tree  wire.Tree
 	edits wire.Edits
 	all   bool
 	want  []string
 	given string // a level that is kept where it stands, and not written
+}
+
+var sheets = sync.Pool{New: func() any { return new(sheet) }}
+
+func (s *sheet) open(doc []byte) error {
+	if err := s.tree.Parse(doc); err != nil {
+		return err
+	}
+	s.edits.Reset(&s.tree)
+	return nil
+}
+
+// splice rewrites the list of labels alone, where some of it stays: on a server
+// that labels everything this is each resource.
+func (s *sheet) splice(doc []byte, f *fhir.Facts) (out []byte, ok bool) {
+	start, end := f.Security[0], f.Security[1]
+	if doc[start] != '[' || s.open(doc[start:end]) != nil {
+		return nil, false
+	}
+	kept, add := s.list(0)
+	if kept == 0 && len(add) == 0 {
+		return nil, false
+	}
+	for _, raw := range add {
+		s.edits.AppendElement(0, raw)
+	}
+	if s.edits.Empty() {
+		return doc, true
+	}
+	return slices.Concat(doc[:start], s.edits.Apply(nil), doc[end:]), true
+}
+
+// list takes out of meta.security what is not to be seen, and gives how many stay
+// and what is to be added.
+func (s *sheet) list(list int) (kept int, add [][]byte) {
+	var space [4]string
+	have := space[:0]
+	if list >= 0 {
+		for i := range s.tree.Children(list) {
+			label, ok := s.keeps(i)
+			if !ok {
+				s.edits.Remove(i)
+				continue
+			}
+			have = append(have, label)
+		}
+	}
+	for _, l := range s.want {
+		if l != s.given && !slices.Contains(have, l) {
+			add = append(add, Coding(l))
+		}
+	}
+	return len(have), add
 }
 
 const (
@@ -118,7 +182,7 @@ const (
 
 // own rewrites the resource's own meta.security.
 func (s *sheet) own() {
-	t := s.tree
+	t := &s.tree
 	meta := t.Get(0, "meta")
 	if meta >= 0 && t.Nodes[meta].Kind != wire.Object {
 		s.edits.Remove(meta)
@@ -128,23 +192,7 @@ func (s *sheet) own() {
 	if meta >= 0 {
 		list = t.Get(meta, "security")
 	}
-	var have []string
-	if list >= 0 {
-		for i := range t.Children(list) {
-			label, ok := s.keeps(i)
-			if !ok {
-				s.edits.Remove(i)
-				continue
-			}
-			have = append(have, label)
-		}
-	}
-	var add [][]byte
-	for _, l := range s.want {
-		if l != s.given && !slices.Contains(have, l) {
-			add = append(add, Coding(l))
-		}
-	}
+	_, add := s.list(list)
 	switch {
 	case len(add) == 0:
 	case meta < 0:
@@ -184,7 +232,7 @@ func (s *sheet) keeps(coding int) (label string, ok bool) {
 }
 
 func (s *sheet) label(coding int) (label, system string) {
-	t := s.tree
+	t := &s.tree
 	if i := t.Get(coding, "system"); i >= 0 {
 		system = t.Text(i)
 	}
@@ -197,7 +245,7 @@ func (s *sheet) label(coding int) (label, system string) {
 // strip takes out the labels that stand inside the resource: on elements, and of
 // contained resources and entries all but what a reader must do.
 func (s *sheet) strip(node int, name, parent string, depth int) {
-	t := s.tree
+	t := &s.tree
 	switch t.Nodes[node].Kind {
 	case wire.Array:
 		for c := range t.Children(node) {
