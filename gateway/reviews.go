@@ -48,7 +48,7 @@ func (c *call) info(g *emergency.Grant, now time.Time) grantInfo {
 
 func (p *Process) listGrants(_ context.Context, c *call) (any, error) {
 	now, list := p.now(), []grantInfo{}
-	for _, g := range p.glass.Open(now) {
+	for _, g := range p.glass.Running(now) {
 		list = append(list, c.info(g, now))
 	}
 	return map[string]any{"grants": list}, nil

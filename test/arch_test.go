@@ -63,6 +63,7 @@ var jsonUsers = map[string]string{
 	"gateway/audit":         "writes AuditEvents",
 	"gateway/auth":          "reads tokens, keys and discovery, strictly",
 	"gateway/auth/authtest": "a test issuer",
+	"gateway/consent":       "reads the forms by which patients consent",
 	"gateway/demo":          "a toy store with made-up patients",
 	"gateway/emergency":     "reads and writes its own rows of the state store",
 	"gateway/notify":        "writes alerts",

@@ -34,7 +34,7 @@ func (b *Book) Learn(id string, value []byte, now time.Time) error {
 	delete(b.waiting, id)
 	b.forget(id, now)
 	if g != nil && g.ID == id {
-		if g.Open(now) {
+		if g.Running(now) {
 			b.open[g.Bind] = append(b.open[g.Bind], g)
 		}
 		if g.Reviewed == nil {
@@ -53,7 +53,7 @@ func (b *Book) Learn(id string, value []byte, now time.Time) error {
 // Lists are replaced: readers may hold the old ones.
 func (b *Book) forget(id string, now time.Time) {
 	for bind, list := range b.open {
-		kept := slices.DeleteFunc(slices.Clone(list), func(g *Grant) bool { return g.ID == id || !g.Open(now) })
+		kept := slices.DeleteFunc(slices.Clone(list), func(g *Grant) bool { return g.ID == id || !g.Running(now) })
 		if len(kept) == 0 {
 			delete(b.open, bind)
 			continue
@@ -70,7 +70,7 @@ func (b *Book) Of(bind string, now time.Time) []*Grant {
 	b.mu.RLock()
 	list := b.open[bind]
 	b.mu.RUnlock()
-	over := func(g *Grant) bool { return !g.Open(now) }
+	over := func(g *Grant) bool { return !g.Running(now) }
 	if slices.ContainsFunc(list, over) {
 		return slices.DeleteFunc(slices.Clone(list), over)
 	}
@@ -102,14 +102,14 @@ func (b *Book) Owes(p Person, now time.Time) bool {
 	return false
 }
 
-// Open lists every open grant, oldest first.
-func (b *Book) Open(now time.Time) []*Grant {
+// Running lists every open grant, oldest first.
+func (b *Book) Running(now time.Time) []*Grant {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	all := []*Grant{}
 	for _, list := range b.open {
 		for _, g := range list {
-			if g.Open(now) {
+			if g.Running(now) {
 				all = append(all, g)
 			}
 		}

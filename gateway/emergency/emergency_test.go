@@ -48,7 +48,7 @@ func TestBookOpensForWhomItIsBoundTo(t *testing.T) {
 	if got := b.Of("ann", start.Add(time.Minute)); len(got) != 0 {
 		t.Error("an ended grant opens")
 	}
-	if err := b.Learn("b", nil, start); err != nil || len(b.Open(start)) != 0 {
+	if err := b.Learn("b", nil, start); err != nil || len(b.Running(start)) != 0 {
 		t.Error("a removed grant opens")
 	}
 }
@@ -56,7 +56,7 @@ func TestBookOpensForWhomItIsBoundTo(t *testing.T) {
 func TestBookBelievesNoBrokenRow(t *testing.T) {
 	b := NewBook()
 	for _, value := range []string{``, `{}`, `{"id":"a","bind":"ann","patient":"Patient/1"}`, `not json`} {
-		if err := b.Learn("a", []byte(value), start); err == nil || len(b.Open(start)) != 0 {
+		if err := b.Learn("a", []byte(value), start); err == nil || len(b.Running(start)) != 0 {
 			t.Errorf("%s is believed: %v", value, err)
 		}
 	}
@@ -85,7 +85,7 @@ func TestReviews(t *testing.T) {
 		if !errors.Is(err, c.want) || (g.Reviewed != nil) != (c.want == nil) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if c.want == nil && (g.Open(start) || g.Overdue(start.Add(1000*time.Hour))) {
+		if c.want == nil && (g.Running(start) || g.Overdue(start.Add(1000*time.Hour))) {
 			t.Errorf("%s: it is still open, or due", c.name)
 		}
 	}

@@ -83,15 +83,15 @@ func Text(s string) (string, bool) {
 	return s, letters >= 2 // "..." is no reason
 }
 
-// Open tells whether the grant opens anything now.
-func (g *Grant) Open(now time.Time) bool { return g.Ended.IsZero() && now.Before(g.Until) }
+// Running tells whether the grant opens anything now.
+func (g *Grant) Running(now time.Time) bool { return g.Ended.IsZero() && now.Before(g.Until) }
 
 // Overdue tells whether its review should have been done by now.
 func (g *Grant) Overdue(now time.Time) bool { return g.Reviewed == nil && !now.Before(g.Due) }
 
 // End ends the grant; one that is over stays as it is.
 func (g *Grant) End(now time.Time) {
-	if g.Open(now) {
+	if g.Running(now) {
 		g.Ended = now
 	}
 }
