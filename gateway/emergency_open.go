@@ -26,7 +26,7 @@ const (
 func (x *exchange) emergencyAccess(ctx context.Context, below string) error {
 	x.record.Interaction = emergencyInteraction
 	x.record.Query = []byte(x.s.basePath + emergencyPath) // without a handle, which is a capability
-	if err := x.limitClient(nil); err != nil {
+	if err := x.limitClient(1); err != nil {
 		return err
 	}
 	switch handle, one := strings.CutPrefix(below, "/"); {

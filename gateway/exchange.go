@@ -295,8 +295,10 @@ func tooLong(limit int64) error {
 		text: fmt.Sprintf("The body is over %d bytes. Send less at once.", limit)}
 }
 
-func (x *exchange) limitClient(m *matter) error {
-	x.paid, x.dear = x.cost(m), 0
+// limitClient charges an access with the units of rate that it takes, of which
+// there is no less than one.
+func (x *exchange) limitClient(units int) error {
+	x.paid, x.dear = units, 0
 	retry, ok := x.g.limit.Client(x.caller.key, x.caller.client.Limits, x.paid)
 	if ok {
 		return nil

@@ -126,7 +126,7 @@ func (x *exchange) prepare(ctx context.Context, a *fhir.Access) (*matter, error)
 		return nil, err
 	}
 	x.names(m)
-	if err := x.limitClient(m); err != nil {
+	if err := x.limitClient(x.cost(m)); err != nil {
 		return nil, err
 	}
 	if err := x.checkScope(m); err != nil {

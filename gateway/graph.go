@@ -139,7 +139,7 @@ func (s *step) sentName() string {
 // conditionalReference resolves "Patient?identifier=…" to the one match that
 // the caller may see (FHIR-15). It is charged as the search that it is.
 func (x *exchange) conditionalReference(ctx context.Context, m *matter, text string) (fhir.Ref, error) {
-	if err := x.limitClient(m); err != nil {
+	if err := x.limitClient(x.cost(m)); err != nil {
 		return fhir.Ref{}, err
 	}
 	path, query, _ := strings.Cut(text, "?")

@@ -105,7 +105,7 @@ func (x *exchange) answerOwn(ctx context.Context, status int, v any, location st
 func (x *exchange) askedOwn(interaction string) error {
 	x.record.Interaction, x.record.Query = interaction, clientQuery(x.r, nil)
 	x.record.Decision.Revision = x.s.policy.Revision()
-	return x.limitClient(nil)
+	return x.limitClient(1)
 }
 
 func wrongMethod(allow, text string) *failure {
