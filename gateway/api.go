@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/gateway/audit"
@@ -26,6 +24,7 @@ func (p *Process) api(r *mux.Router) {
 	p.reviewRoutes(v1)
 	p.blockRoutes(v1)
 	p.policyRoutes(v1)
+	p.pseudonymRoutes(v1)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The admin API has no such path or method."}
 	}))
@@ -102,12 +101,8 @@ func (p *Process) adminAllowed(c *call, role string) error {
 	}
 	c.who = who
 	c.record.Caller = recordOf(who)
-	if who.Issuer == s.cfg.AdminAuth.Issuer {
-		for name, held := range s.cfg.AdminAuth.Roles {
-			if (role == "" || slices.Contains(strings.Fields(role), name)) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(held, r) }) {
-				return nil
-			}
-		}
+	if holds(s.cfg.AdminAuth, who, role) {
+		return nil
 	}
 	return &failure{status: http.StatusForbidden, code: "admin.role", text: "Your token does not hold the role that this needs."}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/gateway/auth"
 	"gatehouse/gateway/state"
 
 	"go.uber.org/zap"
@@ -30,14 +31,18 @@ func (g *Gateway) learnBlock(r state.Row) {
 		g.blocked.set(value, until, now)
 		return
 	}
+	if err := revoke(g.live.Load().auth, what, value, until); err != nil {
+		g.metrics.alarm("state.malformed")
+		g.log.Error("a block cannot be read", zap.Error(err))
+	}
+}
+
+func revoke(a *auth.Authenticator, what, value string, until time.Time) error {
 	kind := map[string]string{"client": "client", "user": "sub", "token": "jti"}[what]
 	if what == "user" && strings.Contains(value, "/") {
 		kind = "fhirUser"
 	}
-	if err := g.live.Load().auth.Revoke(kind, value, until); err != nil {
-		g.metrics.alarm("state.malformed")
-		g.log.Error("a block cannot be read", zap.Error(err))
-	}
+	return a.Revoke(kind, value, until)
 }
 
 // learnBlockEvent records what was decided, by whomever and wherever, once in

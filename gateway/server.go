@@ -82,6 +82,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.listen(emergencyKind, p.learnGrant)
 	p.stores.listen(blockKind, p.learnBlock)
 	p.stores.listen(blockEventKind, p.learnBlockEvent)
+	p.stores.listen(resolveKind, p.learnResolve)
 	return p, nil
 }
 

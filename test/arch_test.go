@@ -32,6 +32,7 @@ var parts = map[string][]string{
 	"limit":         nil,
 	"notify":        nil,
 	"policy":        {"auth", "scope"},
+	"reidentify":    nil,
 	"relation":      nil, // reads FHIR through a Source that gateway injects
 	"scope":         nil,
 	"seal":          nil,
@@ -67,6 +68,7 @@ var jsonUsers = map[string]string{
 	"gateway/demo":          "a toy store with made-up patients",
 	"gateway/emergency":     "reads and writes its own rows of the state store",
 	"gateway/notify":        "writes alerts",
+	"gateway/reidentify":    "reads and writes its own rows of the state store",
 	"gateway/label":         "reads tables",
 	"gateway/scenario":      "writes made-up records, reads the answers about them",
 	"gateway/policy":        "reads schemas and tables",

@@ -76,6 +76,7 @@ type (
 // Code systems of the export.
 const (
 	sysDCM         = "http://dicom.nema.org/resources/ontology/DCM"
+	sysLifecycle   = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 	sysEventType   = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 	sysInteraction = "http://hl7.org/fhir/restful-interaction"
 	sysEntityType  = "http://terminology.hl7.org/CodeSystem/audit-entity-type"

@@ -70,6 +70,9 @@ func (x *exporter) record(r *Record) error {
 				return err
 			}
 		}
+		if strings.HasPrefix(r.Code, Reidentify) {
+			return x.reidentify(r)
+		}
 		return x.write(r, x.notice(r))
 	case Throttle:
 		return x.write(r, x.throttle(r))

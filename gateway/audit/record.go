@@ -79,6 +79,13 @@ const (
 	BlockLifted = "block.lifted"
 )
 
+// Reidentify begins the codes of Notices about the way back from pseudonyms;
+// PseudonymNote is the note of each pseudonym that one is about.
+const (
+	Reidentify    = "pseudonym."
+	PseudonymNote = "pseudonym"
+)
+
 // Emergency access: the note that names the grant, and what stands among the
 // reasons that permitted an entry which was opened by it.
 const (

@@ -140,6 +140,9 @@ func (c *Codec) sync() error {
 // surrogates end with the process.
 func MemoryVault() Vault { return &fileVault{pending: map[string][]byte{}} }
 
+// ErrHeld is what OpenVault gives while another process has the vault open.
+var ErrHeld = errors.New("another process holds it")
+
 // OpenVault opens the vault file pseudonyms.db in the state directory dir.
 func OpenVault(dir string) (Vault, func() error, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -149,7 +152,7 @@ func OpenVault(dir string) (Vault, func() error, error) {
 	// A second process on the same file would wait for ever without a timeout.
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, nil, fmt.Errorf("open pseudonym vault %s: another process holds it: one gateway runs on one state.dir", path)
+		return nil, nil, fmt.Errorf("open pseudonym vault %s: %w: one gateway runs on one state.dir", path, ErrHeld)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open pseudonym vault %s: %w", path, err)

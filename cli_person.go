@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/config"
+	"gatehouse/gateway"
+	"gatehouse/gateway/reidentify"
+)
+
+// person says who runs a command that takes two people: whom a token names,
+// where admin_auth says whose tokens count, else the account of the system.
+type person struct{ tokenFile string }
+
+func (p *person) flag(c *cobra.Command) {
+	c.Flags().StringVar(&p.tokenFile, "token-file", "", "`FILE` with your access token: who you are, where the configuration has admin_auth")
+}
+
+func (p *person) who(ctx context.Context, cfg *config.Config, role string) (reidentify.Person, error) {
+	if p.tokenFile != "" {
+		token, err := config.ReadSecret(p.tokenFile)
+		if err != nil {
+			return reidentify.Person{}, fmt.Errorf("read token file %s: %w", p.tokenFile, err)
+		}
+		return gateway.PersonOf(ctx, cfg, token, role)
+	}
+	if cfg.AdminAuth != nil {
+		return reidentify.Person{}, fmt.Errorf("the configuration has admin_auth: say who you are by --token-file FILE, an access token of %s with the role %s", cfg.AdminAuth.Issuer, role)
+	}
+	u, err := user.Current()
+	if err != nil || u.Uid == "" {
+		return reidentify.Person{}, errors.New("the system does not say whose account this is")
+	}
+	// By number: the name may come from an environment that anyone can set.
+	return reidentify.Person{Issuer: "urn:gatehouse:account", Subject: "uid " + u.Uid, Name: u.Username}, nil
+}

@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"gatehouse/gateway/reidentify"
+	"gatehouse/gateway/state"
+
+	"go.uber.org/zap"
+)
+
+// learnResolve records the steps of a request, by whomever and wherever they
+// were taken, once in the trail of each gateway: how many it tells of already,
+// the state store says.
+func (p *Process) learnResolve(row state.Row) {
+	if row.Value == nil {
+		return
+	}
+	if err := p.recordSteps(row); err != nil {
+		p.metrics.alarm("state.unavailable")
+		p.log.Error("a step of a request to resolve pseudonyms could not be recorded", zap.Error(err))
+	}
+}
+
+func (p *Process) recordSteps(row state.Row) error {
+	r, err := reidentify.Decode(row.Value)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
+	defer cancel()
+	id := p.trail.Dir + "\x00" + r.ID
+	heard, err := p.stores.shared.Get(ctx, resolveHeardKind, id)
+	if err != nil && !errors.Is(err, state.ErrNone) {
+		return err
+	}
+	told, _ := strconv.Atoi(string(heard.Value)) // 0 where there is none
+	all := recordsOf(r)
+	if told >= len(all) {
+		return nil
+	}
+	for _, step := range all[told:] {
+		if f := p.recorded(step); f != nil {
+			return f
+		}
+	}
+	return p.stores.shared.Put(ctx, resolveHeardKind, id, []byte(strconv.Itoa(len(all))), row.Expires)
+}
