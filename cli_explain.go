@@ -183,6 +183,7 @@ func printRecord(out io.Writer, r *gateway.PastDecision) {
 			why = strings.Join(e.Permits, " ")
 		}
 		line(e.Effect, e.Resource+"  "+why+"  "+e.Decision)
+		printNear(out, e.Near)
 	}
 	line("policy", r.Policy)
 	line("note", r.Note)

@@ -80,6 +80,9 @@ type PastEntry struct {
 	Reason   string   `json:"reason,omitempty"`
 	Permits  []string `json:"permits"`
 	Forbids  []string `json:"forbids,omitempty"`
+	// What nearly permitted it, where nothing did and the trail kept enough to
+	// ask the same policy again.
+	Near []policy.Near `json:"near,omitempty"`
 }
 
 // Decided tells what the trail of a configuration has of a request, or of one
@@ -126,6 +129,7 @@ func (s *snapshot) decided(ctx context.Context, o audit.Options, id string) ([]*
 	for _, r := range records {
 		d := past(r, &number)
 		s.nearly(ctx, r, d)
+		s.nearlyEach(ctx, r, d)
 		if entry > 0 {
 			want := fmt.Sprintf("%s.%d", request, entry)
 			d.Entries = slices.DeleteFunc(d.Entries, func(e PastEntry) bool { return e.Decision != want })
@@ -174,6 +178,22 @@ func (s *snapshot) nearly(ctx context.Context, r *audit.Record, d *PastDecision)
 		Subject: &auth.Subject{Issuer: c.Issuer, ID: c.Subject, Client: c.Client, Roles: c.Roles, Organization: c.Organization, FHIRUser: c.User, Purpose: c.Purpose}}
 	if e, err := s.explain(ctx, q); err == nil && e.Code == r.Code {
 		d.Near = e.Near
+	}
+}
+
+// nearlyEach adds the same to entries that no rule permitted.
+func (s *snapshot) nearlyEach(ctx context.Context, r *audit.Record, d *PastDecision) {
+	if r.Decision.Revision != s.policy.Revision() {
+		return
+	}
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		if e.Reason != "policy.denied" || len(e.Permits)+len(e.Forbids) > 0 || len(r.Asked) == 0 || len(e.Basis) == 0 {
+			continue
+		}
+		if x, err := s.policy.ExplainPast(ctx, pastOf(s.cfg, r, e)); err == nil && x != nil && !x.Decision.Allow {
+			d.Entries[i].Near = x.Near
+		}
 	}
 }
 

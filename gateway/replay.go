@@ -126,10 +126,12 @@ func (p *replayer) record(r *audit.Record) error {
 }
 
 // past is a decision on an entry, or with a nil entry on the request alone.
-func (p *replayer) past(r *audit.Record, e *audit.Entry) *policy.Past {
+func (p *replayer) past(r *audit.Record, e *audit.Entry) *policy.Past { return pastOf(p.cfg, r, e) }
+
+func pastOf(cfg *config.Config, r *audit.Record, e *audit.Entry) *policy.Past {
 	c := &r.Caller
 	q := &policy.Past{Now: r.Time, Address: r.Address, Asked: r.Asked,
-		Client: policy.ClientInfo{ID: c.Client, Config: clientInfo(p.cfg.Client(c.Client))},
+		Client: policy.ClientInfo{ID: c.Client, Config: clientInfo(cfg.Client(c.Client))},
 		Subject: auth.Subject{Issuer: c.Issuer, ID: c.Subject, Client: c.Client, FHIRUser: c.User, Organization: c.Organization,
 			Roles: c.Roles, Purpose: c.Purpose}}
 	if e != nil {

@@ -50,6 +50,25 @@ func TestDecisionTellsWhatWasMissing(t *testing.T) {
 	}
 }
 
+// So does one record of several, where policy.replay has kept what rules read.
+func TestDecisionOnARecordTellsWhatWasMissing(t *testing.T) {
+	h := openHouse(t, adminAuth)
+	h.write("policy/policy.rego", "package gatehouse\n\npermit contains \"final\" if {\n\t\"staff\" in input.subject.roles\n\tinput.resource.status == \"final\"\n}\n")
+	if err := h.process.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	h.ehr.on("GET /Observation", 200, searchset("", obsA, strings.Replace(obsB, "final", "preliminary", 1)))
+	id := h.get("/Observation", h.staff()).header.Get("X-Request-Id")
+	found := decisions(t, h.call("GET", "/decisions/"+id, h.officer(), ""))
+	if len(found) != 1 || len(found[0].Entries) != 2 || len(found[0].Entries[1].Near) != 1 {
+		t.Fatalf("got %+v", found)
+	}
+	near := found[0].Entries[1].Near[0]
+	if near.Reason != "final" || len(near.Missing) != 1 || near.Missing[0].Words != "the record's status (preliminary) is not final" {
+		t.Errorf("got %+v", near)
+	}
+}
+
 func decisions(t *testing.T, a answer) []gateway.PastDecision {
 	t.Helper()
 	var got struct{ Decisions []gateway.PastDecision }

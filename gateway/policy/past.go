@@ -45,6 +45,16 @@ func (e *Engine) Rejudge(ctx context.Context, p *Past) (Rejudged, error) {
 	return e.judge(ctx, q, res, e.missing(&has, res != nil))
 }
 
+// ExplainPast explains what was decided before, where the record tells enough;
+// nil where it does not.
+func (e *Engine) ExplainPast(ctx context.Context, p *Past) (*Explanation, error) {
+	q, res, has, err := p.restore()
+	if err != nil || len(e.missing(&has, res != nil)) > 0 {
+		return nil, err
+	}
+	return e.For(ctx, q).Explain(ctx, res)
+}
+
 // Reconsider decides on what another policy has just decided on, whose
 // evaluation v is; with a nil resource on the request alone. What that policy had
 // no use for, the care relation, may be Missing.
