@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/config"
+	"gatehouse/gateway"
 	"gatehouse/gateway/policy"
 )
 
@@ -64,7 +65,7 @@ func policyNamed(name, file string) (policy.Options, error) {
 	if err := problems.Err(); err != nil {
 		return policy.Options{}, err
 	}
-	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}, nil
+	return gateway.LivePolicy(cfg)
 }
 
 var marks = map[string]string{policy.Added: "+", policy.Removed: "-", policy.Changed: "~"}

@@ -17,7 +17,7 @@ import (
 
 func policyCommands() *cobra.Command {
 	group := &cobra.Command{Use: "policy", Short: "Copy out and test the rules, and tell why they decided as they did"}
-	group.AddCommand(policyInit(), policyTest(), policyCoverage(), policyExplain(), policyDiff(), policyReplay(), policyShadowReport())
+	group.AddCommand(policyInit(), policyTest(), policyCoverage(), policyExplain(), policyDiff(), policyReplay(), policyShadowReport(), policyBuild())
 	return group
 }
 

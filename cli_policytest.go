@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/config"
+	"gatehouse/gateway"
 	"gatehouse/gateway/demo"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/scenario"
@@ -113,7 +114,7 @@ func (t *trial) policy(args []string) (policy.Options, error) {
 		if err := problems.Err(); err != nil {
 			return o, err
 		}
-		o = policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}
+		return gateway.LivePolicy(cfg)
 	case len(args) == 1:
 		o.Dir = args[0]
 	}

@@ -173,23 +173,6 @@ type ClientLimits struct {
 	Bytes Rate `yaml:"bytes"`
 }
 
-// Policy names the Rego that decides.
-type Policy struct {
-	// Replaces the shipped policies; left out: those.
-	Dir string `yaml:"dir" path:"directory"`
-	// Files (globs allowed) of YAML or JSON; each one's top keys stand under
-	// `data`. After Load: the files that the globs matched, sorted.
-	Data []string `yaml:"data"`
-	// A candidate: a directory of rules and tables, or of tables alone, which are
-	// laid over the shipped ones. It is asked after each answer what policy was
-	// asked; its word is counted and changes nothing.
-	Shadow string `yaml:"shadow" path:"directory"`
-	// What the audit trail keeps beside each decision, so that another policy can
-	// be asked the same later (policy replay): read, what the rules in force
-	// read; all, every fact, also those that only another policy may read; off.
-	Replay string `yaml:"replay" default:"read" oneof:"read all off"`
-}
-
 // View names one set of field rules: shipped (use) or a file, not both.
 type View struct {
 	// A shipped view.

@@ -25,6 +25,7 @@ func (l *loader) absolute(path string) string {
 //	certificates  PEM certificates
 //	file          any file that can be read
 //	directory     an existing directory
+//	exists        any file or directory
 //	made          a directory, or nothing yet
 //
 // The first three must be private; see private.
@@ -43,6 +44,8 @@ func (l *loader) checkPath(key, path, kind string) {
 		_, err = readBounded(path, maxFile)
 	case "directory":
 		_, err = os.ReadDir(path)
+	case "exists":
+		_, err = os.Stat(path)
 	case "made":
 		err = directoryOrNothing(path)
 	}

@@ -26,7 +26,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkClients(c)
 	l.checkLabels(c)
 	l.checkAssurance(c)
-	l.checkPolicyData(&c.Policy)
+	l.checkPolicy(&c.Policy)
 	l.checkOperations(c.Operations)
 	l.checkState(c.Limits.State)
 	l.checkStateURL(c.State.URL)

@@ -33,16 +33,18 @@ type readiness struct {
 	Insecure []string          `json:"insecure,omitempty"`
 	Reload   string            `json:"last_reload_refused,omitempty"`
 	Shadow   string            `json:"shadow_policy,omitempty"` // its revision, or why it did not load
+	Bundle   string            `json:"policy_bundle_problem,omitempty"`
 }
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := p.live.Load()
 	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), Problems: map[string]string{}}
-	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy(), "state": p.stores.hearing(time.Now())} {
+	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy(), "state": p.stores.hearing(time.Now()), "policy": s.stale(time.Now())} {
 		if err != nil {
 			r.Ready, r.Problems[name] = false, err.Error()
 		}
 	}
+	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
 	if w := s.shadow; w.loads() {
 		r.Shadow = w.revision
 	} else if w != nil {

@@ -12,6 +12,7 @@ import (
 	"gatehouse/config"
 	"gatehouse/fhir"
 	"gatehouse/gateway/limit"
+	"gatehouse/gateway/policy"
 	"gatehouse/gateway/view"
 )
 
@@ -23,14 +24,21 @@ func Check(path string, out io.Writer) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
-	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
+	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault(), offline: true}}
 	s.grammar.Version = configured(cfg)
 	_, limits := limit.New(cfg.Limits, time.Now)
+	absent := s.loadOffline()
+	if errors.Is(absent, errNoBundle) || errors.Is(absent, errNoChange) {
+		s.policy, _ = policy.Load(policy.Options{}) // to look at the rest by
+	}
 	err := errors.Join(limits, offered(cfg), s.consentsRead(), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))
 	if err != nil {
 		return err
 	}
 	var notes []string
+	if absent != nil {
+		notes = append(notes, absent.Error())
+	}
 	for _, option := range weakened(cfg) {
 		notes = append(notes, "weakens security: "+option)
 	}

@@ -54,6 +54,7 @@ var codes = []fhir.Code{
 	{Code: "patch.media-type", Status: 415, Meaning: "The patch is of a form that the gateway does not apply."},
 	{Code: "patch.reads", Status: 403, Meaning: "The patch tests, copies or moves what you may not read whole."},
 	{Code: "policy.denied", Status: 403, Meaning: "The rules of the organization do not let you do this, whatever the data."},
+	{Code: "policy.stale", Status: 503, Meaning: "The organization's rules have not been confirmed for too long, so nothing is decided by them. Try again later."},
 	{Code: "policy.step-up", Status: 401, Meaning: "A stronger or fresher login is needed; WWW-Authenticate names it (RFC 9470)."},
 	{Code: "policy.unavailable", Status: 503, Meaning: "The rules could not be evaluated. Try again."},
 	{Code: "pseudonym.own", Status: 403, Meaning: "Nobody approves a request of their own to resolve pseudonyms."},

@@ -117,7 +117,7 @@ func offline(path string) (*snapshot, error) {
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault()}}
+	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault(), offline: true}}
 	s.grammar.Version = configured(cfg)
 	var err error
 	s.publicURL = strings.TrimSuffix(cfg.Base.String(), "/")
@@ -127,6 +127,9 @@ func offline(path string) (*snapshot, error) {
 	s.grammar.Bases, s.grammar.Operations = s.bases, map[string]bool{}
 	for _, name := range cfg.Operations.Allow {
 		s.grammar.Operations[name] = true
+	}
+	if err := s.loadOffline(); err != nil {
+		return nil, err
 	}
 	return s, errors.Join(s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(zap.NewNop()))
 }

@@ -72,6 +72,9 @@ func (x *exchange) admit(ctx context.Context) error {
 	if err := x.checkTransport(); err != nil {
 		return err
 	}
+	if err := x.checkStale(); err != nil {
+		return err
+	}
 	if err := x.authenticate(ctx); err != nil {
 		return err
 	}

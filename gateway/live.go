@@ -119,7 +119,10 @@ func (s *snapshot) buildKeys(*zap.Logger) error {
 func (s *snapshot) buildPolicy(log *zap.Logger) error {
 	e, err := s.policy, error(nil)
 	if e == nil {
-		e, err = policy.Load(policyOptions(s.cfg))
+		var o policy.Options
+		if o, err = s.stores.policy(s.cfg); err == nil {
+			e, err = policy.Load(o)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -129,16 +132,11 @@ func (s *snapshot) buildPolicy(log *zap.Logger) error {
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	s.shadow = newShadow(s.cfg.Policy.Shadow, e, s.stores.metrics, log)
+	s.shadow = newShadow(s.cfg.Policy.Shadow, s.cfg.ACROrder, e, s.stores.metrics, log)
 	if keep := s.cfg.Policy.Replay; keep != "off" {
 		s.keeper = e.Keeper(keep == "all")
 	}
 	return nil
-}
-
-// policyOptions are the policy that a configuration names.
-func policyOptions(cfg *config.Config) policy.Options {
-	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}
 }
 
 func (s *snapshot) buildUpstream(log *zap.Logger) error {

@@ -24,6 +24,7 @@ type metrics struct {
 	glass    *prometheus.CounterVec
 	alerts   *prometheus.CounterVec
 	shadow   shadowMetrics
+	policy   *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -44,6 +45,8 @@ func newMetrics() *metrics {
 	m.glass = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_emergency_total", Help: "Emergency access, opened or refused."}, []string{"result"})
 	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alerts_total", Help: "Alerts to the channels of the configuration, by event."}, []string{"event"})
 	m.shadow.register(m.registry)
+	m.policy = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "gatehouse_policy_info", Help: "The policy in force, by its revision; 1."}, []string{"revision"})
+	m.registry.MustRegister(m.policy)
 	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -64,6 +67,11 @@ func (m *metrics) request(interaction string, status int, code string, took time
 	}
 	m.requests.WithLabelValues(interaction, strconv.Itoa(status), code).Inc()
 	m.seconds.WithLabelValues(interaction).Observe(took.Seconds())
+}
+
+func (m *metrics) decidesBy(revision string) {
+	m.policy.Reset()
+	m.policy.WithLabelValues(revision).Set(1)
 }
 
 func (m *metrics) alarm(what string) { m.alarms.WithLabelValues(what).Inc() }

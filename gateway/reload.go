@@ -56,6 +56,7 @@ func (p *Process) Reload() error {
 	p.metrics.reloaded(err == nil)
 	if err != nil {
 		change.refused(p, err)
+		p.stores.bundles.leave(err)
 		p.log.Error("reload refused; the old configuration stays", zap.Error(err))
 		p.lastReload.Store(&reloadResult{err: err, at: time.Now()})
 		return err
@@ -102,8 +103,17 @@ func (p *Process) reloadOnce(c *change) error {
 	}
 	p.limit.Configure(cfg.Limits)
 	p.live.Store(next)
+	p.inForce(next)
 	time.AfterFunc(drainTime, func() { p.retire(old) }) // requests of the old snapshot may still be running
 	return nil
+}
+
+// inForce notes which policy decides from now on.
+func (p *Process) inForce(s *snapshot) {
+	ctx, cancel := context.WithTimeout(context.Background(), stale)
+	defer cancel()
+	p.metrics.decidesBy(s.policy.Revision())
+	p.stores.bundleInForce(ctx, s.cfg, p.log)
 }
 
 // retire ends what a snapshot runs, with what its shadow has counted.

@@ -67,7 +67,11 @@ func ReplayPast(ctx context.Context, cfg *config.Config, o ReplayOptions) (*Repl
 	if err != nil {
 		return nil, err
 	}
-	live, err := policy.Load(policyOptions(cfg))
+	o2, err := LivePolicy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	live, err := policy.Load(o2)
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,9 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 		return err
 	}
 	p.stores.metrics = p.metrics
+	if err := p.stores.open(cfg); err != nil {
+		return err
+	}
 	s, err := build(cfg, nil, &p.stores, log)
 	if err != nil {
 		return err
@@ -121,7 +124,8 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 	}
 	s.start()
 	p.live.Store(s) // nothing is served yet
-	return p.stores.open(context.Background(), cfg)
+	p.inForce(s)
+	return p.stores.poll(context.Background())
 }
 
 // PublicAddr and AdminAddr are where the listeners are.
@@ -153,6 +157,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })
 	group.Go(func() error { return p.keepShadow(ctx) })
+	group.Go(func() error { return p.pollBundle(ctx) })
 	group.Go(func() error { return p.follow(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())

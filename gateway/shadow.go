@@ -49,7 +49,7 @@ const (
 
 // newShadow loads the candidate. One that does not load is told, and stops
 // nothing else from loading.
-func newShadow(dir string, live *policy.Engine, m *metrics, log *zap.Logger) *shadow {
+func newShadow(dir string, acrOrder []string, live *policy.Engine, m *metrics, log *zap.Logger) *shadow {
 	if dir == "" {
 		return nil
 	}
@@ -57,6 +57,7 @@ func newShadow(dir string, live *policy.Engine, m *metrics, log *zap.Logger) *sh
 	o, err := policy.Named(dir)
 	if err == nil {
 		var e *policy.Engine
+		o.ACROrder = acrOrder
 		if e, err = policy.Load(o); err == nil {
 			w.revision, w.tally = e.Revision(), newTally(e, live)
 			return w

@@ -65,6 +65,9 @@ type stores struct {
 	version   int64        // of shared, up to which the listeners know; polling guards it
 	polled    atomic.Int64 // Unix nanoseconds
 
+	offline bool // commands: nothing is asked of the network
+	bundles bundles
+
 	metrics *metrics // nil: nothing is counted
 }
 

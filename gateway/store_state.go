@@ -28,14 +28,11 @@ func OpenState(cfg *config.Config) (*state.Store, error) {
 	return state.Open(o)
 }
 
-// open opens the state store and reads all of it: who is blocked is refused from
-// the first request on.
-func (s *stores) open(ctx context.Context, cfg *config.Config) error {
-	var err error
-	if s.shared, err = OpenState(cfg); err != nil {
-		return err
-	}
-	return s.poll(ctx)
+// open opens the state store. What is in it is read by the first poll: who is
+// blocked is refused from the first request on.
+func (s *stores) open(cfg *config.Config) (err error) {
+	s.shared, err = OpenState(cfg)
+	return err
 }
 
 // listen has f called with every row of a kind, those there already included,

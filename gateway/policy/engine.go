@@ -21,12 +21,13 @@ import (
 
 // Options name the policy to load.
 type Options struct {
-	Dir     string            // of Rego and tables; "" is what ships with Gatehouse
-	Files   map[string][]byte // in place of Dir, by name: a policy that is held in memory
-	Name    string            // what Files are called in errors
-	Data    []string          // table files or patterns; each top key stands under `data`
-	Timeout time.Duration     // of one evaluation; default 1s
-	Steps   int               // of one evaluation; default 5 million
+	Dir      string            // of Rego and tables; "" is what ships with Gatehouse
+	Files    map[string][]byte // in place of Dir, by name: a policy that is held in memory
+	Name     string            // what Files are called in errors
+	Revision string            // that a publisher gave it; "" none: its files name it
+	Data     []string          // table files or patterns; each top key stands under `data`
+	Timeout  time.Duration     // of one evaluation; default 1s
+	Steps    int               // of one evaluation; default 5 million
 	// ACROrder are levels of assurance, weakest first: two that are obliged are
 	// then met by the stronger.
 	ACROrder []string
@@ -90,7 +91,7 @@ func Load(o Options) (*Engine, error) {
 	}
 	data := dataOf(tables)
 	e := &Engine{
-		revision: revisionOf(rules, shipped, own, standing),
+		revision: o.named(revisionOf(rules, shipped, own, standing)),
 		labels:   labels,
 		texts:    namesOf(compiler, tables),
 		obliged:  obligedNames(compiler, tables),
@@ -116,6 +117,15 @@ func Load(o Options) (*Engine, error) {
 
 // shipped tells that the rules are those inside this binary.
 func (o Options) shipped() bool { return o.Dir == "" && o.Files == nil }
+
+// named is the revision by which all speak of the policy: the publisher's word,
+// if any, and the hash of the files that it stands for.
+func (o Options) named(hash string) string {
+	if o.Revision == "" {
+		return hash
+	}
+	return o.Revision + "-" + hash
+}
 
 // dataOf is the document under `data`.
 func dataOf(tables map[string]table) map[string]any {
