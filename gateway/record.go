@@ -154,9 +154,6 @@ func (x *exchange) charge(entries, bytes int, patients []string) {
 // cost is the units of rate that an access takes, as far as policy can say
 // before its data: one, or what it obliges.
 func (x *exchange) cost(m *matter) int {
-	if m == nil || m.eval == nil {
-		return 1 // an endpoint of the gateway's own, which policy is not asked about
-	}
 	_, d := m.eval.Possible()
 	return max(1, d.Obligations.Cost)
 }
