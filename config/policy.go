@@ -9,10 +9,6 @@ type Policy struct {
 	Data []string `yaml:"data"`
 	// A signed OPA bundle instead of dir.
 	Bundle *PolicyBundle `yaml:"bundle"`
-	// required: what is loaded is the change that was activated last, which
-	// somebody other than its author has approved (gatehouse policy propose), and
-	// neither dir nor data; off: those.
-	ChangeControl string `yaml:"change_control" default:"off" oneof:"off required"`
 	// A candidate: a directory of rules and tables, or of tables alone, which are
 	// laid over the shipped ones. It is asked after each answer what policy was
 	// asked; its word is counted and changes nothing.
@@ -53,9 +49,6 @@ func (l *loader) checkPolicy(p *Policy) {
 	b := p.Bundle
 	if b == nil {
 		return
-	}
-	if p.ChangeControl == "required" {
-		l.report("policy.change_control", "contradicts policy.bundle, whose publisher approves; keep one of them")
 	}
 	if p.Dir != "" {
 		l.report("policy.bundle", "contradicts policy.dir; keep one of them")

@@ -12,15 +12,11 @@ import (
 	"gatehouse/gateway/state"
 )
 
-// This file says which policy a configuration names: a directory, a bundle, or
-// the change that was activated last.
+// This file says which policy a configuration names: a directory or a bundle.
 
 // policy is what a snapshot is built with.
 func (s *stores) policy(cfg *config.Config) (policy.Options, error) {
-	switch {
-	case cfg.Policy.ChangeControl == "required":
-		return s.changed(cfg)
-	case cfg.Policy.Bundle != nil:
+	if cfg.Policy.Bundle != nil {
 		b, err := s.bundle(cfg.Policy.Bundle)
 		if err != nil {
 			return policy.Options{}, err
@@ -33,11 +29,10 @@ func (s *stores) policy(cfg *config.Config) (policy.Options, error) {
 }
 
 // LivePolicy is the policy that the gateway of a configuration decides by,
-// without asking the network: the last good bundle, the active change. The
-// gateway may be running.
+// without asking the network: of bundles the last good one. The gateway may be
+// running.
 func LivePolicy(cfg *config.Config) (policy.Options, error) {
-	plain := cfg.Policy.ChangeControl != "required" && cfg.Policy.Bundle == nil
-	if plain {
+	if cfg.Policy.Bundle == nil {
 		return (&stores{}).policy(cfg)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.State.Dir, "state.db")); cfg.State.URL == "" && errors.Is(err, fs.ErrNotExist) {
