@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,25 @@ func TestExampleLoads(t *testing.T) {
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.what, tt.got, tt.want)
+		}
+	}
+}
+
+// A URL with a port needs no quotes wherever it stands.
+func TestColonsInText(t *testing.T) {
+	dir := folder(t)
+	text, err := os.ReadFile("minimal.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := loadText(t, dir, string(text)+"cors: {origins: [http://127.0.0.1:3000, \"https://b.example:1\", https://c.example]}\n")
+	want := []string{"http://127.0.0.1:3000", "https://b.example:1", "https://c.example"}
+	if !slices.Equal(c.CORS.Origins, want) {
+		t.Errorf("got %q", c.CORS.Origins)
+	}
+	for _, bad := range []string{"[{http://a: 1}]", "[{http://a:1}]", "[http://a: 1]", "[\"http://a\":1]", "{http://a:1}"} {
+		if _, problems := Load(write(t, dir, "gatehouse.yaml", string(text)+"cors: {origins: "+bad+"}\n")); problems.Err() == nil {
+			t.Errorf("%s is taken for text", bad)
 		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/agnivade/levenshtein"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // members yields the names and values of a mapping, reporting what is no
@@ -69,6 +71,9 @@ func (l *loader) mark(key string, n ast.Node) {
 // says so: a text that looks like a number must be quoted, since YAML would
 // change it (0123, 1.10, 1e3).
 func (l *loader) scalar(n ast.Node, key, want string) (string, bool) {
+	if text, ok := joined(n); ok {
+		return l.expand(text, key)
+	}
 	switch s := n.(type) {
 	case *ast.StringNode:
 		return l.expand(s.Value, key)
@@ -85,6 +90,28 @@ func (l *loader) scalar(n ast.Node, key, want string) (string, bool) {
 	}
 	l.report(key, "is %s; write %s, in quotes if this is meant", describe(n), want)
 	return "", false
+}
+
+// joined is text with a colon inside, as of [http://127.0.0.1:8080], that the
+// parser took apart: in a list within {} it takes any colon for a mapping's, where
+// YAML wants a space behind it.
+func joined(n ast.Node) (string, bool) {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) == 1 && !m.IsFlowStyle {
+		n = m.Values[0]
+	}
+	pair, ok := n.(*ast.MappingValueNode)
+	if !ok {
+		return "", false
+	}
+	key, value := pair.Key.GetToken(), pair.Value.GetToken()
+	if key.Type != token.StringType || value.Type != token.StringType && value.Type != token.IntegerType {
+		return "", false
+	}
+	at, next := key.Position, value.Position
+	if at.Line != next.Line || at.Column+utf8.RuneCountInString(key.Value)+1 != next.Column {
+		return "", false
+	}
+	return key.Value + ":" + value.Value, true
 }
 
 // literal is the text of an unquoted bool or number, or what a variable holds.
