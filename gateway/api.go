@@ -44,7 +44,7 @@ type call struct {
 func (p *Process) forRole(role string, h func(context.Context, *call) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{r: r, record: audit.Record{Request: requestID(), UserAgent: r.UserAgent(), Time: time.Now(), Address: remote(r).String(),
-			Method: r.Method, Interaction: adminInteraction, Query: []byte(r.URL.EscapedPath())}}
+			Method: r.Method, Interaction: audit.AdminInteraction, Query: []byte(r.URL.EscapedPath())}}
 		w.Header().Set("X-Request-Id", c.record.Request)
 		answer, err := p.adminCall(r.Context(), c, role, h)
 		c.record.Kind, c.record.Status, c.record.Code = audit.Outcome, http.StatusOK, "ok"
@@ -63,9 +63,6 @@ func (p *Process) forRole(role string, h func(context.Context, *call) (any, erro
 		writeJSON(w, http.StatusOK, answer)
 	})
 }
-
-// adminInteraction is what records say of calls to the admin API.
-const adminInteraction = "$gatehouse-admin"
 
 func (p *Process) adminCall(ctx context.Context, c *call, role string, h func(context.Context, *call) (any, error)) (any, error) {
 	if err := p.adminAllowed(c, role); err != nil {

@@ -17,17 +17,18 @@ import (
 // This file is {base}/_gatehouse/emergency: POST breaks the glass for one
 // patient, GET lists the caller's own open grants, DELETE …/{grant} ends one.
 
-const (
-	emergencyInteraction = "$gatehouse-emergency"
-	openGrants           = 10 // at once, of one caller
-)
+// openGrants bounds what one caller may have open at once.
+const openGrants = 10
 
 // emergencyAccess serves the endpoint; below is what follows its path.
-func (x *exchange) emergencyAccess(ctx context.Context, below string) error {
-	x.record.Interaction = emergencyInteraction
+func (x *exchange) emergencyAccess(ctx context.Context, below, query string) error {
+	x.record.Interaction = audit.EmergencyInteraction
 	x.record.Query = []byte(x.s.basePath + emergencyPath) // without a handle, which is a capability
 	if err := x.limitClient(1); err != nil {
 		return err
+	}
+	if query != "" {
+		return badOpening("Send what you have to say in the body, and no parameters.")
 	}
 	switch handle, one := strings.CutPrefix(below, "/"); {
 	case below == "" && x.r.Method == http.MethodPost:

@@ -191,6 +191,10 @@ func (x *exchange) court(m *matter) *judge.Court {
 	return c
 }
 
+// blocking tells whether some patient is blocked, so that no search is certain to
+// find nothing of theirs.
+func (x *exchange) blocking() bool { return x.g != nil && x.g.blocked.n.Load() > 0 }
+
 // blocked tells whether nobody may see anything of one of the patients. A
 // question of `policy explain` is put to no running gateway.
 func (x *exchange) blocked(patients []string) bool {

@@ -24,7 +24,7 @@ func (x *exchange) ownEndpoint(ctx context.Context) (done bool, err error) {
 	case accessesPath:
 		return true, x.accessesOf(ctx, below, query)
 	case emergencyPath:
-		return true, x.emergencyAccess(ctx, below)
+		return true, x.emergencyAccess(ctx, below, query)
 	}
 	return false, nil
 }
@@ -72,7 +72,7 @@ func (x *exchange) patientInCharge(named string) (string, error) {
 			text: "This is for patients themselves: the token's patient and its user must be the same. A portal needs a role that the configuration names."}
 	case patient == "":
 		return "", &failure{status: http.StatusBadRequest, code: "consent.form", text: "Name the patient as Patient/1."}
-	case s.Patient != "" && patient != s.Patient: // what is not there and what may not be seen are one (E-02)
+	case x.blocked([]string{patient}), s.Patient != "" && patient != s.Patient: // what is not there and what may not be seen are one (E-02)
 		return "", absent(nil)
 	}
 	x.record.Type, x.record.Patients = "Patient", []string{patient}

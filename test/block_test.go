@@ -73,6 +73,10 @@ func TestBlocks(t *testing.T) {
 // grant, in no search, and the answer is that of what is not there.
 func TestBlockedPatient(t *testing.T) {
 	h := openHouse(t, adminAuth, "emergency: {roles: [staff]}")
+	h.write("policy/policy.rego", strings.Split(usualPolicy, "forbid")[0])
+	if err := h.process.Reload(); err != nil {
+		t.Fatal(err)
+	}
 	h.ehr.on("GET /Observation/a", 200, obsA)
 	h.ehr.on("GET /Observation/b", 200, obsB)
 	h.ehr.on("GET /Observation", 200, searchset("", obsA, obsB))
@@ -81,10 +85,21 @@ func TestBlockedPatient(t *testing.T) {
 	if got := h.breakGlass(staff, collapsed); got.status != 201 {
 		t.Fatalf("got %d %s", got.status, got.body)
 	}
+	h.ehr.on("GET /Observation?_summary=count", 200, `{"resourceType":"Bundle","type":"searchset","total":2}`)
+	bob := h.token(map[string]any{"sub": "bob", "fhirUser": "Practitioner/8", "roles": []string{"staff"}})
+	if got := h.get("/Observation?_summary=count", bob); got.status != 200 {
+		t.Fatalf("a count before: %d %s", got.status, got.body)
+	}
 	if got := h.call("POST", "/blocks", h.operator(), `{"what": "patient", "value": "A", "reason": "identity under dispute"}`); got.status != 200 {
 		t.Fatalf("got %d %s", got.status, got.body)
 	}
 	own := h.patient("A", "patient/*.rs")
+	if got := h.get("/Observation?_summary=count", bob); got.status == 200 {
+		t.Errorf("a count tells of the patient: %s", got.body)
+	}
+	if got := h.get("/_gatehouse/accesses", own); got.status != 404 {
+		t.Errorf("the patient's accesses: %d %s", got.status, got.body)
+	}
 	absent := h.get("/Observation/none", staff)
 	for _, token := range []string{staff, own} {
 		got := h.get("/Observation/a", token)

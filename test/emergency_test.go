@@ -134,6 +134,9 @@ func TestEmergencyIsRefused(t *testing.T) {
 			t.Errorf("%s: it opened the record", c.name)
 		}
 	}
+	if got := h.do("POST", "/_gatehouse/emergency?minutes=600", h.ann(nil), collapsed); got.status != 400 {
+		t.Errorf("parameters: got %d", got.status)
+	}
 	if got := h.breakGlass("", collapsed); got.status != 401 {
 		t.Errorf("no token: got %d", got.status)
 	}

@@ -138,6 +138,9 @@ func (a *Access) words(r *Record, patient string) string {
 			who += ", " + detail
 		}
 	}
+	if beside := besideFHIR[a.Did]; beside != "" && a.Outcome == "given" {
+		return who + beside + "."
+	}
 	did := " asked for " + a.Did + " and was refused: "
 	if a.Outcome == "given" {
 		did = fmt.Sprintf(" (%s) got %s: ", a.Did, dataOf(r, patient))
@@ -149,5 +152,11 @@ func (a *Access) words(r *Record, patient string) string {
 	if a.Consent != "" {
 		s += "; consent: " + a.Consent
 	}
-	return strings.TrimSuffix(strings.TrimSpace(s), ":") + "."
+	return strings.TrimRight(strings.TrimSpace(s), ":.") + "."
+}
+
+// besideFHIR says what was done at endpoints that give no data.
+var besideFHIR = map[string]string{
+	EmergencyInteraction: " opened, listed or ended emergency access to the record",
+	AdminInteraction:     " saw or decided something about it as an officer of the gateway",
 }

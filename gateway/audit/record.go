@@ -86,6 +86,12 @@ const (
 	PseudonymNote = "pseudonym"
 )
 
+// The interactions of records about the gateway's own endpoints.
+const (
+	EmergencyInteraction = "$gatehouse-emergency"
+	AdminInteraction     = "$gatehouse-admin"
+)
+
 // Emergency access: the note that names the grant, and what stands among the
 // reasons that permitted an entry which was opened by it.
 const (
