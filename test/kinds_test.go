@@ -131,7 +131,7 @@ func TestClaims(t *testing.T) {
 	key := h.issuer.SigningKey()
 	base := `"iss":"` + h.issuer.URL + `","aud":"http://gw.example.org/fhir","sub":"u","client_id":"app","iat":%NOW%,"exp":%END%,"scope":"patient/*.rs"`
 	var now struct{ IAT, Exp json.Number }
-	payload, _ := jose.ParseSigned(h.staff(), []jose.SignatureAlgorithm{jose.ES256})
+	payload, _ := jose.ParseSignedCompact(h.staff(), []jose.SignatureAlgorithm{jose.ES256})
 	if err := json.Unmarshal(payload.UnsafePayloadWithoutVerification(), &now); err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func (f *form) members(p *provision, node int) {
 		also = onlyFive
 	}
 	for i := f.t.First(node); i < int(f.t.Nodes[node].Next); i = int(f.t.Nodes[i].Next) {
-		if name := string(f.t.Name(i)); !understood[name] && !also[name] {
+		if name := f.t.Name(i); !understood[string(name)] && !also[string(name)] {
 			p.unclear = true
 			f.note("unknown-element")
 		}

@@ -129,7 +129,7 @@ func checkTables(c *opa.Compiler, tables map[string]table) Problems {
 // is not defined is not false but nothing, so that no forbid would hold by it,
 // and every `not` would.
 func checkRule(ps *Problems, c *opa.Compiler, ref opa.Ref) {
-	if len(c.GetRulesDynamic(ref)) > 0 {
+	if len(c.GetRulesDynamicWithOpts(ref, opa.RulesOptions{})) > 0 {
 		return
 	}
 	pkg, known := opa.Ref(nil), []string{}

@@ -129,9 +129,7 @@ func (w *walk) solve(body ast.Body, start env) []env {
 			whole = append(whole, ast.Equality.Expr(ast.NewTerm(v), value))
 		}
 	}
-	for _, x := range body {
-		whole = append(whole, x)
-	}
+	whole = append(whole, body...)
 	for i, x := range whole {
 		if x.Index != i {
 			x = x.Copy()
