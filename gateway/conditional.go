@@ -67,6 +67,9 @@ func (x *exchange) inner(ctx context.Context, a *fhir.Access) (*matter, error) {
 	if err := x.firewall(m); err != nil {
 		return nil, err
 	}
+	if err := x.hidesLabels(a); err != nil {
+		return nil, err
+	}
 	if err := x.checkScope(m); err != nil {
 		return nil, err
 	}

@@ -233,7 +233,7 @@ func (w *draftWalk) reference(node int) error {
 	}
 	if path, own := w.x.s.bases.Relative(text); own {
 		text = path
-	} else if strings.Contains(text, "://") {
+	} else if foreign(text) {
 		return nil // another server's: data, never followed (FHIR-23)
 	}
 	ref, version, ok := w.x.s.bases.ParseRef(text)
@@ -266,4 +266,14 @@ func (w *draftWalk) reference(node int) error {
 func (w *draftWalk) agrees(node int, typ string) bool {
 	i := w.tree.Get(node, "type")
 	return i < 0 || w.tree.Text(i) == typ
+}
+
+// foreign tells whether a reference is an absolute URL. A scheme stands in front:
+// "://" further on is in the value of a criterion, and what is searched for is
+// resolved by the gateway, never by the upstream (W-18).
+func foreign(s string) bool {
+	scheme, rest, ok := strings.Cut(s, "://")
+	return ok && scheme != "" && !strings.Contains(rest, "?") && !strings.ContainsFunc(scheme, func(r rune) bool {
+		return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
+	})
 }

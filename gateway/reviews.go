@@ -55,6 +55,9 @@ func (p *Process) listGrants(_ context.Context, c *call) (any, error) {
 }
 
 func (p *Process) endGrant(ctx context.Context, c *call) (any, error) {
+	if c.who.Machine {
+		return nil, notPerson
+	}
 	now := p.now()
 	g, err := p.changeGrant(ctx, &p.stores, mux.Vars(c.r)["id"], func(g *emergency.Grant) error { g.End(now); return nil })
 	if err != nil {

@@ -85,6 +85,8 @@ func (r *Reader) accessesIn(number uint64, last bool, patient string, before int
 			return false
 		case rec.Kind != Outcome && rec.Kind != Part, !slices.Contains(patientsOf(rec), patient):
 			return true
+		case onlyHidden(rec, patient):
+			return true
 		}
 		if len(ring) == count {
 			ring[0] = nil
@@ -103,6 +105,16 @@ func (r *Reader) accessesIn(number uint64, last bool, patient string, before int
 	return found, ring[0].Index, nil
 }
 
+// onlyHidden tells whether a patient asked for what is kept from the patient: to
+// list that would say that it exists, and why, where the answer was that of what
+// does not.
+func onlyHidden(r *Record, patient string) bool {
+	if r.Caller.User != patient || len(r.Entries) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(r.Entries, func(e Entry) bool { return e.Effect != Withheld })
+}
+
 func accessOf(r *Record, patient string) Access {
 	c := &r.Caller
 	a := Access{When: r.Time.UTC().Truncate(time.Second), Who: cmp.Or(c.Name, c.User, c.Subject, c.Client, "nobody who was verified"),
@@ -115,7 +127,7 @@ func accessOf(r *Record, patient string) Access {
 	}
 	permits, forbids := decidedFor(r, patient)
 	if a.Why = permits; r.Kind == Outcome {
-		if outcome, _ := outcomeOf(r, patient); outcome != outcomeGood {
+		if outcome, _ := outcomeOf(r, patient); outcome != outcomeGood && !(r.Caller.User == patient && r.Status < 400) {
 			a.Outcome = "refused"
 			code := r.Code
 			if r.Status < 400 || code == "resource.not-found" { // the answer hides what the entry tells

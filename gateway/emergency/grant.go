@@ -37,8 +37,11 @@ type Person struct {
 	Roles   []string `json:"roles,omitempty"`
 }
 
-// Same tells whether two are one person, whatever application they use.
-func (p Person) Same(o Person) bool { return p.Issuer == o.Issuer && p.Subject == o.Subject }
+// Same tells whether two are one person, whatever application they use,
+// and whatever login, where both name the same practitioner.
+func (p Person) Same(o Person) bool {
+	return p.Issuer == o.Issuer && p.Subject == o.Subject || p.User != "" && p.User == o.User
+}
 
 // Review is what a privacy officer made of a grant.
 type Review struct {
