@@ -24,7 +24,7 @@ what it would newly allow and newly deny, by rule, client, role and type, and wi
 whose requests; and how many decisions could not be replayed, and why. Scopes and
 consents stay as they were. The report names no patient.
 
-The trail keeps, encrypted and erasable like the rest of a record, what the policy
+The trail keeps, encrypted like the rest of a record, what the policy
 in force read of each record (policy.replay: read), or all that a rule may read
 (all). A decision that depends on what was not kept counts as not replayed.
 

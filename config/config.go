@@ -193,7 +193,7 @@ type Audit struct {
 	SigningKeyFile string `yaml:"signing_key_file" path:"key"`
 	// What becomes of a request that cannot be recorded.
 	OnFailure string `yaml:"on_failure" default:"refuse" oneof:"refuse"`
-	// How long records are kept.
+	// How long records are to be kept; this version deletes none.
 	Retention Duration `yaml:"retention" default:"6y"`
 	// Where records are copied to; this version has none to offer.
 	Sinks []any `yaml:"sinks"`
@@ -211,7 +211,7 @@ type Limits struct {
 	Address AddressLimits `yaml:"address"`
 	// Request body.
 	Body Size `yaml:"body" default:"16MiB"`
-	// Where counters live: memory, or redis://[user:password@]host:port[/db]
+	// Where counters live: memory; refused by this version: redis://[user:password@]host:port[/db]
 	// (rediss:// with TLS) for several replicas.
 	State string `yaml:"state" default:"memory"`
 	// Entries of one batch or transaction.
