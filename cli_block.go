@@ -20,7 +20,8 @@ func blockCommand() *cobra.Command {
 		Short: "Keep out a client, a user or a token, or everybody from a patient's record",
 		Long: `Refuses, within two seconds and on every replica, the tokens of a client (its
 OAuth id), of a user (sub, or fhirUser as Practitioner/7) or with an id (jti); or
-lets nobody see anything of a patient, as if it were not there. Until it is
+lets nobody see anything of a patient, as if it were not there. Replicas share
+blocks where they share a state store (state.url). A block stands until it is
 lifted by unblock, or as long as --for or --until say.
 
 The gateway records it in the audit trail, with --reason. Only for a patient
@@ -78,7 +79,7 @@ func listBlocks() *cobra.Command {
 				out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(out, "WHAT\tVALUE\tSINCE\tUNTIL\tBY\tREASON")
 				for _, b := range blocks {
-					end := "lifted"
+					end := "unblock"
 					if !b.Until.IsZero() {
 						end = b.Until.Format(time.RFC3339)
 					}
