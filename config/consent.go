@@ -33,8 +33,9 @@ type Consent struct {
 	// that they name: a portal, a representative's desk. Left out: nobody but
 	// patients themselves.
 	PortalRoles []string `yaml:"portal_roles"`
-	// OAuth clients with which consents are given and revoked; left out: any
-	// that a patient uses, also one that was only to read.
+	// OAuth clients with which consents are given and revoked, whatever their
+	// scopes; left out: those whose token has a scope that names Consent, such
+	// as patient/Consent.cu (c to give, u to revoke). patient/*.cruds is none.
 	Clients []string `yaml:"clients"`
 	// Zone of dates without one, for instance Europe/Berlin: a consent until
 	// 2026-05-01 ends there with that day.

@@ -23,7 +23,7 @@ var codes = []fhir.Code{
 	{Code: "admin.role", Status: 403, Meaning: "The token does not hold the admin role that this needs."},
 	{Code: "audit.unavailable", Status: 503, Meaning: "The access could not be recorded, so it was not given. After a write the status is 500: the change was made and its outcome could not be recorded."},
 	{Code: "batch.too-long", Status: 413, Meaning: "The answer to an entry is too long for a batch; ask for it by itself."},
-	{Code: "consent.client", Status: 403, Meaning: "Consents are given and revoked with another application: the configuration names which."},
+	{Code: "consent.client", Status: 403, Meaning: "Consents are given and revoked with another application: one that the configuration names, or whose token has a scope such as patient/Consent.cu."},
 	{Code: "consent.form", Status: 400, Meaning: "The form of a consent cannot be read, or names no patient; the text says what to write."},
 	{Code: "consent.off", Status: 403, Meaning: "Consents are not consulted here, so none can be given."},
 	{Code: "consent.right", Status: 403, Meaning: "The endpoints of patients are for patients themselves, and for the roles of portals that the configuration names."},

@@ -77,10 +77,11 @@ func consentsDown(err error) error {
 }
 
 // mayChangeConsents: an app with which a patient only reads is not one that
-// gives consents, where the configuration says which are.
-func (x *exchange) mayChangeConsents() error {
+// gives consents. The configuration says which are, or else the token's scopes:
+// letter is c to give one and u to revoke one.
+func (x *exchange) mayChangeConsents(letter byte) error {
 	apps := x.s.cfg.Consent.Clients
-	if len(apps) > 0 && !slices.Contains(apps, x.caller.subject.Client) {
+	if may := slices.Contains(apps, x.caller.subject.Client) || len(apps) == 0 && x.caller.grants.Gives(letter); !may {
 		return &failure{status: http.StatusForbidden, code: "consent.client", text: "Consents are given and revoked with another application than this one."}
 	}
 	if v := x.s.grammar.Version; v != fhir.R4 && v != fhir.R4B {
@@ -90,7 +91,7 @@ func (x *exchange) mayChangeConsents() error {
 }
 
 func (x *exchange) giveConsent(ctx context.Context, named string) error {
-	if err := x.mayChangeConsents(); err != nil {
+	if err := x.mayChangeConsents('c'); err != nil {
 		return err
 	}
 	body, err := x.body()
@@ -173,7 +174,7 @@ func (x *exchange) writeConsent(ctx context.Context, patient string, r upstream.
 }
 
 func (x *exchange) revokeConsent(ctx context.Context, named, id string) error {
-	if err := x.mayChangeConsents(); err != nil {
+	if err := x.mayChangeConsents('u'); err != nil {
 		return err
 	}
 	patient, err := x.patientInCharge(named)

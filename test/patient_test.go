@@ -203,6 +203,42 @@ func TestPatientEndpointsRefuse(t *testing.T) {
 	}
 }
 
+// An app that only reads gives nobody else a right and takes none away: without
+// consent.clients a scope must name Consent (C-10, DESIGN §6).
+func TestPatientAppThatOnlyReads(t *testing.T) {
+	h := openHouse(t, "consent: {source: upstream, default: permit, max_staleness: 1h, portal_roles: [portal]}")
+	h.registry(consentOf("c0", "P", "permit", ""))
+	portal := func(scope string) string {
+		return h.token(map[string]any{"roles": []string{"portal"}, "patient": "P", "scope": scope})
+	}
+	for _, c := range []struct {
+		name, token  string
+		give, revoke int
+	}{
+		{"read-only", h.patient("P", "patient/*.rs"), 403, 403},
+		{"read-only, old form", h.patient("P", "patient/*.read"), 403, 403},
+		{"reads Consents", h.patient("P", "patient/*.rs patient/Consent.rs"), 403, 403},
+		{"writes records", h.patient("P", "patient/*.cruds"), 403, 403},
+		{"writes all, old form", h.patient("P", "patient/*.write"), 403, 403},
+		{"some Consents alone", h.patient("P", "patient/Consent.cu?status=active"), 403, 403},
+		{"no scope at all", h.patient("P", ""), 403, 403},
+		{"a portal's reader", portal("user/*.rs"), 403, 403},
+		{"gives", h.patient("P", "patient/*.rs patient/Consent.c"), 201, 403},
+		{"a portal", portal("user/Consent.cruds"), 201, 200},
+		{"old form", h.patient("P", "patient/Consent.write"), 201, 404}, // the portal has revoked it
+		{"revokes", h.patient("P", "patient/Consent.u"), 403, 404},
+	} {
+		given := h.do("POST", "/_gatehouse/consents", c.token, `{"decision":"permit","who":"anyone","what":"everything"}`)
+		revoked := h.do("DELETE", "/_gatehouse/consents/c0", c.token, "")
+		if given.status != c.give || revoked.status != c.revoke {
+			t.Errorf("%s: give %d, revoke %d, want %d and %d", c.name, given.status, revoked.status, c.give, c.revoke)
+		}
+		if c.give == 403 && given.code() != "consent.client" {
+			t.Errorf("%s: got %s", c.name, given.code())
+		}
+	}
+}
+
 // EU-01: the patient is told who used, or wanted, which data and why, in pages,
 // and nobody is told of others.
 func TestAccessesOfPatient(t *testing.T) {

@@ -85,7 +85,7 @@ var revoking = []act{
 		{says: "200: the clinician's patients by id, and the link to her next page, kept in N", target: "/Patient?_sort=_id&_count=4", keep: "N", find: `http[^"]*/_page/[^"]*`},
 	}},
 	{name: "revoking-patient", claims: map[string]any{"sub": "u-2024", "client_id": "patient-app", "patient": "p024", "fhirUser": "Patient/p024",
-		"scope": "openid fhirUser launch/patient patient/*.rs"},
+		"scope": "openid fhirUser launch/patient patient/*.rs patient/Consent.cu"},
 		lines: []line{
 			{says: "200: a patient who would be on that page reads what was consented to", target: "/_gatehouse/consents", has: []string{"consent-24", "Anyone may see everything"}},
 			{says: "200: and takes it back", target: "/_gatehouse/consents/consent-24", delete: true, has: []string{"inactive"}},

@@ -17,6 +17,7 @@ type Grants struct {
 	patient string // launch patient, "Patient/1" or ""
 	grants  []grant
 	scopes  []Explanation
+	giving  letters // of the scopes that name Consent, whatever they open of FHIR
 }
 
 // Unbound are the grants of a caller whose issuer puts no scopes in tokens:
@@ -74,6 +75,7 @@ func Parse(v fhir.Version, scopes []string, patient string, bases *fhir.BaseSet)
 			e.Reason = err.Error()
 		} else {
 			e.describe(one)
+			g.giving |= one.gives(g.patient)
 			if e.Reason = g.useless(&one); e.Reason == "" {
 				e.Grants = true
 				g.grants = append(g.grants, one)
@@ -90,6 +92,8 @@ func (g *Grants) useless(one *grant) string {
 	switch {
 	case one.context == "patient" && g.patient == "":
 		return "the token names no patient"
+	case one.typ != "*" && g.cut(one, one.typ) == 0 && one.gives(g.patient) != 0:
+		return "it opens giving and revoking consents at _gatehouse/consents, and nothing of FHIR"
 	case one.typ != "*" && g.cut(one, one.typ) == 0:
 		return "such a scope is never granted for this type"
 	}
@@ -100,6 +104,22 @@ func (g *Grants) useless(one *grant) string {
 // at all; single resources are for Judge to open.
 func (g *Grants) Allows(typ string, letter byte) bool {
 	return g != nil && (g.unbound || g.any(typ, lettersOf(letter)))
+}
+
+// Gives reports whether a scope names Consent with the letter c or u, by which a
+// patient's app may give (c) or revoke (u) consents at the gateway's own endpoint.
+// No wildcard does, nor a token without scopes: whoever lets an app write records
+// has not let it decide who sees them (DESIGN §6, C-10).
+func (g *Grants) Gives(letter byte) bool {
+	return g != nil && g.giving&lettersOf(letter) != 0
+}
+
+// gives is what a scope opens at the endpoint of consents.
+func (one *grant) gives(patient string) letters {
+	if one.typ != "Consent" || one.matcher != nil || one.context == "patient" && patient == "" {
+		return 0
+	}
+	return one.letters & (create | update)
 }
 
 // any reports whether some grant has one of the letters on typ.
