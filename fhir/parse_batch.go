@@ -127,7 +127,7 @@ func (p *parser) entryRequest(t *wire.Tree, i int) (Request, *parser, *Error) {
 
 // entryURL cuts an entry's url, relative to the base or absolute below it.
 func (p *parser) entryURL(url string) (path, query string, err *Error) {
-	if strings.Contains(url, "://") {
+	if path, _, _ := strings.Cut(url, "?"); strings.Contains(path, "://") { // further on it is in the value of a criterion
 		rest, ok := p.o.Bases.Relative(url)
 		if !ok {
 			return "", "", refuse(codeEntry, "request.url names another server; write it relative to the base, as in Patient/1.")

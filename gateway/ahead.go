@@ -52,5 +52,5 @@ func (x *exchange) allVisible(ctx context.Context, m *matter) bool {
 	if len(m.access.Results.Include)+len(m.access.Results.RevInclude) > 0 {
 		return false
 	}
-	return x.exact(ctx, m, func(typ, _ string) bool { return m.eval.Certain(ctx, typ) })
+	return x.exact(ctx, m, func(typ, _ string) bool { return m.eval.Certain(ctx, typ) }) && !x.refrains(ctx, m.asked.Type)
 }

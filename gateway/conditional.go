@@ -76,6 +76,9 @@ func (x *exchange) inner(ctx context.Context, a *fhir.Access) (*matter, error) {
 	if err := x.checkPolicy(m); err != nil {
 		return nil, err
 	}
+	if err := x.checkAssurance(m); err != nil {
+		return nil, err
+	}
 	x.narrow(ctx, m)
 	return m, nil
 }

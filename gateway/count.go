@@ -87,45 +87,81 @@ func uncountable(text string) *failure {
 // countOf asks the upstream. Its rows are judged like any others: where all of
 // them came, they are the count, whatever the upstream did with the criteria.
 // Where there are more, its own count is believed only if nothing that came is
-// hidden and it shows that it heeds the narrowing (P-12, P-13).
+// hidden, it shows that it heeds the narrowing (P-12, P-13), and no labels may
+// withhold what did not come; else those are counted one by one too.
 func (x *exchange) countOf(ctx context.Context, m *matter) (int, error) {
 	size, alone := windowEntries, *upstreamForm(m.access)
 	alone.Results = fhir.Results{Count: &size, Total: "accurate"}
 	c := *m
 	c.access, c.view, c.at = &alone, nil, place{} // no row of it is shown
 	c.printed = alone.Target()
-	r, err := x.pageAt(ctx, &c, place{Target: c.printed})
-	if err != nil || r == nil {
+	p, err := x.countPage(ctx, &c, c.printed)
+	switch {
+	case err != nil || p == nil:
 		return 0, err
+	case !p.more && (p.rows > 0 || p.total == 0):
+		return p.visible, nil
+	case !p.said || p.rows == 0 || p.total < p.rows || p.visible < p.rows || !x.heeded(ctx, m, p.self):
+		return 0, uncountable("The FHIR server behind the gateway does not show that it counts only what is yours. Leave out _total and _summary=count, or narrow the search.")
+	case !x.refrains(ctx, m.asked.Type):
+		return p.total, nil
+	}
+	return x.countOn(ctx, &c, p)
+}
+
+// countOn counts the pages after the first one too.
+func (x *exchange) countOn(ctx context.Context, m *matter, p *counted) (int, error) {
+	n := p.visible
+	for range maxRefill - 1 {
+		if p.next == "" {
+			break
+		}
+		var err error
+		if p, err = x.countPage(ctx, m, p.next); err != nil || p == nil {
+			return n, err
+		}
+		if n += p.visible; !p.more {
+			return n, nil
+		}
+	}
+	return 0, uncountable("A count of so many could tell of resources that their labels keep from you. Leave out _total and _summary=count, or narrow the search.")
+}
+
+// counted is what a page of a search adds to its count, and what it says.
+type counted struct {
+	rows, visible, total int
+	said, more           bool // a total; that there is another page
+	next, self           string
+}
+
+func (x *exchange) countPage(ctx context.Context, m *matter, target string) (*counted, error) {
+	r, err := x.pageAt(ctx, m, place{Target: target})
+	if err != nil || r == nil {
+		return nil, err
 	}
 	defer r.Recycle()
-	rows, visible := 0, 0
+	var p counted
 	for last := false; !last; {
 		w, err := r.Next(ctx)
 		if err != nil {
-			return 0, badUpstream(err)
+			return nil, badUpstream(err)
 		}
-		x.watchNarrowing(&c, w)
+		x.watchNarrowing(m, w)
 		for _, it := range w.Items {
 			if it.Mode != "match" {
 				continue
 			}
-			if rows++; it.Verdict.Allow {
-				visible++
+			if p.rows++; it.Verdict.Allow {
+				p.visible++
 			} else {
 				x.withheld(it)
 			}
 		}
 		last = w.Last
 	}
-	total, said := r.Total()
-	if r.Link("next") == "" && (rows > 0 || total == 0) {
-		return visible, nil
-	}
-	if !said || rows == 0 || total < rows || visible < rows || !x.heeded(ctx, m, r.Link("self")) {
-		return 0, uncountable("The FHIR server behind the gateway does not show that it counts only what is yours. Leave out _total and _summary=count, or narrow the search.")
-	}
-	return total, nil
+	p.total, p.said = r.Total()
+	p.more, p.next, p.self = r.Link("next") != "", x.nextTarget(r), r.Link("self")
+	return &p, nil
 }
 
 // heeded tells whether the upstream did what the search was narrowed by: its

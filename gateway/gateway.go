@@ -23,17 +23,18 @@ import (
 
 // Gateway serves FHIR under the snapshot of its configuration that is live.
 type Gateway struct {
-	live    atomic.Pointer[snapshot]
-	audit   *audit.Log
-	metrics *metrics
-	log     *zap.Logger
-	limit   *limit.Limiter
-	bodies  *semaphore.Weighted // of bodyBytes
-	reports *semaphore.Weighted // made at once
-	glass   *emergency.Book     // emergency grants
-	blocked patientBlocks
-	logins  *lru.Cache[string, *atomic.Int64] // see checkSession
-	notify  *notify.Sender
+	live      atomic.Pointer[snapshot]
+	audit     *audit.Log
+	metrics   *metrics
+	log       *zap.Logger
+	limit     *limit.Limiter
+	bodies    *semaphore.Weighted // of bodyBytes
+	reports   *semaphore.Weighted // made at once
+	glass     *emergency.Book     // emergency grants
+	blocked   patientBlocks
+	refrained refrained                         // types, of which labels have withheld a record
+	logins    *lru.Cache[string, *atomic.Int64] // see checkSession
+	notify    *notify.Sender
 }
 
 // ServeHTTP is one HTTP request: admit the caller, serve what it asks, and

@@ -90,7 +90,7 @@ func (x *exchange) certain(ctx context.Context, m *matter, c *fhir.Param) (bool,
 				text: "A chain leads to resources that you see in another form. Search those by themselves."}
 		}
 		_, belongs := m.access.Version.Compartment("Patient", typ)
-		all = all && in.eval.Certain(ctx, typ) && !x.blocking() && (x.s.consent == nil || !belongs)
+		all = all && in.eval.Certain(ctx, typ) && !x.blocking() && (x.s.consent == nil || !belongs) && !x.refrains(ctx, typ)
 	}
 	return all, nil
 }

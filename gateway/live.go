@@ -57,6 +57,7 @@ type snapshot struct {
 	metadata  metadata
 	searches  searchable
 	heeded    heeded
+	refrained refrained           // what the upstream said; see refrains
 	previous  *auth.Authenticator // while building
 	stores    *stores
 	now       func() time.Time

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,13 @@ func TestHops(t *testing.T) {
 		t.Errorf("got %s", got.body)
 	}
 	trusted := h.token(map[string]any{"roles": []string{"staff", "trusted"}})
+	h.ehr.handle("GET /Observation", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Query().Get("_security"), "HUAPRV,") {
+			t.Errorf("asked %s", r.URL)
+		}
+		reply(w, 200, strings.Replace(searchset(""), `"total":99,`, `"total":0,`, 1)) // no labels that withhold
+	})
+	h.get("/Patient?_has:Observation:patient:code=HIV", trusted) // it is asked once a minute
 	h.attack(t, []attack{{id: "nothing hidden", target: "/Patient?_has:Observation:patient:code=HIV", token: trusted, status: 200, ids: []string{"Patient/A"},
 		calls: []string{"GET /Patient?_has:Observation:patient:code=HIV"}, released: []string{"Patient/A"}}})
 }

@@ -60,6 +60,24 @@ func (c *Court) heed(v *Verdict, eval *policy.Evaluation) string {
 	return ""
 }
 
+// Refraining are the labels for which heed may withhold a record from whoever is
+// shown labels so.
+func Refraining(m Marks) []string {
+	list := []string{"HUAPRV", "NOAUTH", "NODSCLCD", "NODSCLCDS"}
+	for _, l := range []string{"MASK", "REDACT", "PSEUD", "DEID", "ANONY"} {
+		if m.Views[l] == "" {
+			list = append(list, l)
+		}
+	}
+	if !m.Encrypted {
+		list = append(list, "ENCRYPT", "ENCRYPTT")
+	}
+	if m.Patient {
+		list = append(list, "NOPAT")
+	}
+	return list
+}
+
 // shown makes of a resource's labels what the client may see: its level as it
 // counts, and what its reader must or must not do. doc is the resource as it was
 // read, or with other URLs in it. inner tells that labels were taken out from
