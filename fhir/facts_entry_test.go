@@ -15,11 +15,12 @@ func readEntry(resource, expect string, base *BaseSet) (Facts, error) {
 	entry := []byte(`{"fullUrl":"urn:x","resource":` + resource + `,"search":{"mode":"match"}}`)
 	p := R4.NewEntryPlan(expect, "resource", "search.mode")
 	b := wire.NewBundle(strings.NewReader(`{"resourceType":"Bundle","entry":[`+string(entry)+`]}`), wire.Limits{})
-	got, hits, err := b.NextHits(p.Plan, nil)
+	got, err := b.NextEntry(p.Plan)
 	if err != nil {
 		return Facts{}, err
 	}
-	return p.ReadFacts(got, hits, hits[0].Start, hits[0].End, base, nil)
+	hits := got.Hits(nil)
+	return p.ReadFacts(got.Raw, hits, hits[0].Start, hits[0].End, base, nil)
 }
 
 var entryResources = []string{observation,

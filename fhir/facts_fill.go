@@ -36,19 +36,32 @@ func (r *factReader) facts() (Facts, error) {
 		r.given |= e.gives
 		values += bits.OnesCount16(e.gives & listFacts)
 	}
-	all := make([]string, 0, values)
 	self := ""
 	if f.ID != "" {
 		self = text[int(r.id.start)-len(f.Type)-1 : r.id.end]
 	}
-	all, f.Patients = r.list(all, factPatients, self)
-	all, f.Practitioners = r.list(all, factPractitioners, self)
-	all, f.Labels = r.list(all, factLabels, self)
-	all, f.Categories = r.list(all, factCategories, self)
-	_, f.Codes = r.list(all, factCodes, self)
-	f.Organization, f.Author, f.Encounter = r.first(factOrganization, self), r.first(factAuthor, self), r.first(factEncounter, self)
-	f.Status, f.Date = r.first(factStatus, self), r.first(factDate, self)
+	r.fill(&f, ^uint16(0), make([]string, 0, values), self)
 	return f, r.label(&f)
+}
+
+// fill sets some of the facts (bits) by the items; all has room for their lists.
+func (r *factReader) fill(f *Facts, some uint16, all []string, self string) {
+	for _, l := range [...]struct {
+		fact fact
+		to   *[]string
+	}{{factPatients, &f.Patients}, {factPractitioners, &f.Practitioners}, {factLabels, &f.Labels}, {factCategories, &f.Categories}, {factCodes, &f.Codes}} {
+		if some&(1<<l.fact) != 0 {
+			all, *l.to = r.list(all, l.fact, self)
+		}
+	}
+	for _, o := range [...]struct {
+		fact fact
+		to   *string
+	}{{factOrganization, &f.Organization}, {factAuthor, &f.Author}, {factEncounter, &f.Encounter}, {factStatus, &f.Status}, {factDate, &f.Date}} {
+		if some&(1<<o.fact) != 0 {
+			*o.to = r.first(o.fact, self)
+		}
+	}
 }
 
 // list appends the values of one fact to all, each once, and gives them.

@@ -45,6 +45,7 @@ type item struct {
 	text       extent
 	typ        extent // Reference.type
 	code       int32  // where in text a coding's bare code begins
+	at         int32  // where in the resource the one scalar lies that it is made of; 0: of several
 	value      string // what becomes of it
 	ref        Ref
 }
@@ -160,7 +161,7 @@ func (r *factReader) code(h wire.Hit, p factPath) error {
 	start := int32(len(r.text))
 	r.text = append(r.text, '|')
 	value, err := r.copy(h)
-	r.items = append(r.items, item{element: p.element, text: extent{start, value.end}, code: value.start})
+	r.items = append(r.items, item{element: p.element, text: extent{start, value.end}, code: value.start, at: h.Start})
 	return err
 }
 
@@ -219,6 +220,7 @@ func (r *factReader) reference(i int) (int, error) {
 		switch r.plan.paths[r.hits[i].Path].part {
 		case partReference:
 			it.text, err = r.copy(r.hits[i])
+			it.at = r.hits[i].Start
 		case partRefType:
 			it.typ, err = r.copy(r.hits[i])
 		case partIdentifier:

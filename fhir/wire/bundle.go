@@ -34,6 +34,8 @@ type Bundle struct {
 	entries bool // reading inside entry
 	seen    bool // entry has been met
 	err     error
+	entry   Entry // the last
+	molds   molds
 }
 
 // NewBundle reads a Bundle from r.
@@ -52,7 +54,8 @@ func (b *Bundle) Reset(r io.Reader, l Limits) {
 	if l.Head == 0 {
 		l.Head = 64 << 10
 	}
-	*b = Bundle{in: input{r: r, buf: b.in.buf[:0], total: l.Total}, limits: l}
+	*b = Bundle{in: input{r: r, buf: b.in.buf[:0], total: l.Total}, limits: l, entry: b.entry, molds: b.molds}
+	b.molds.reset()
 }
 
 // Next is the next element of entry, checked like Plan.Skim does with no
@@ -60,35 +63,43 @@ func (b *Bundle) Reset(r io.Reader, l Limits) {
 // document has been read and was well formed, an *Error if it was not or if it
 // broke a limit, or else the reader's. An error stays.
 func (b *Bundle) Next() ([]byte, error) {
-	entry, _, err := b.NextHits(nothing, nil)
-	return entry, err
+	e, err := b.NextEntry(nothing)
+	if err != nil {
+		return nil, err
+	}
+	return e.Raw, nil
 }
 
 var nothing = NewPlan()
 
-// NextHits is Next and, in the same pass, a Skim of the entry with p.
-func (b *Bundle) NextHits(p *Plan, hits []Hit) ([]byte, []Hit, error) {
+// NextEntry is Next and, in the same pass, a Skim of the entry with p, but where
+// the entry fits a mold: its hits are then those of the plan that this was made with.
+func (b *Bundle) NextEntry(p *Plan) (*Entry, error) {
 	if b.err != nil {
-		return nil, hits, b.err
+		return nil, b.err
 	}
 	if b.err = b.seek(); b.err != nil {
-		return nil, hits, b.err
+		return nil, b.err
 	}
-	found := len(hits)
-	start, end, err := b.in.read(b.limits.Entry, func(doc []byte, i int) (int, fault) {
+	e := &b.entry
+	start, end, err := b.in.read(b.limits.Entry, func(doc []byte, i int) (end int, f fault) {
 		if doc[i] != '{' {
 			return i, badEntry
 		}
-		s := skim{doc: doc[i:], hits: hits[:found]}
-		n, f := s.value(0, 2, p.root, 0)
-		hits = s.hits
-		return i + n, f
+		if e.Mold, e.Changed, end = b.molds.find(doc, i, e.Changed); e.Mold != nil {
+			return end, none
+		}
+		s := skim{doc: doc[i:], hits: e.hits[:0]}
+		end, f = s.value(0, 2, p.root, 0)
+		e.hits = s.hits
+		return i + end, f
 	})
 	if err != nil {
 		b.err = err
-		return nil, hits[:found], err
+		return nil, err
 	}
-	return b.in.buf[start:end], hits, nil
+	e.Raw = b.in.buf[start:end]
+	return e, nil
 }
 
 // Member is a member of the envelope, without its entries, as far as it has

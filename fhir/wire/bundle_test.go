@@ -224,24 +224,25 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestNextHits: hits are offsets into the entry, whatever was read before it.
-func TestNextHits(t *testing.T) {
+// TestNextEntry: hits are offsets into the entry, whatever was read before it and
+// whatever mold it fits.
+func TestNextEntry(t *testing.T) {
 	p := NewPlan("resource.id", "search.mode")
 	b := NewBundle(iotest.OneByteReader(bytes.NewReader(page(20))), Limits{})
-	var hits []Hit
 	for n := 0; ; n++ {
-		entry, got, err := b.NextHits(p, hits[:0])
+		entry, err := b.NextEntry(p)
 		if err == io.EOF && n == 20 {
 			break
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := p.Skim(entry, nil)
+		got := entry.Hits(nil)
+		want, err := p.Skim(entry.Raw, nil)
 		if err != nil || !slices.Equal(got, want) || len(got) != 2 {
 			t.Fatalf("entry %d: got %v, want %v", n, got, want)
 		}
-		hits = got
+		b.Learn()
 	}
 }
 

@@ -31,6 +31,7 @@ type Item struct {
 	Modified string
 	ViewErr  error // permitted, but its view failed: an OperationOutcome stands for it
 	Beyond   bool  // on another page of the client's, where its verdict counts
+	nameless bool  // known not to name the upstream
 }
 
 // One judges the answer to a read. want is what was asked for: an upstream that
@@ -79,7 +80,7 @@ func (c *Court) release(it *Item) error {
 	f := &it.Verdict.Facts
 	it.PublicID = f.ID
 	var err error
-	if c.Mapper.MayName(out) {
+	if !it.nameless && c.Mapper.MayName(out) {
 		if out, err = c.rewrite(out); err != nil {
 			return err
 		}

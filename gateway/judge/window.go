@@ -94,8 +94,7 @@ func (r *Reading) fill() error {
 	w.begin()
 	defer w.settle()
 	for {
-		raw, hits, err := r.bundle.NextHits(r.plan.Plan, w.hits[:0])
-		w.hits = hits
+		entry, err := r.bundle.NextEntry(r.plan.Plan)
 		if ended(err) {
 			r.done = true
 			return nil
@@ -105,7 +104,7 @@ func (r *Reading) fill() error {
 		}
 		w.items = append(w.items, Item{})
 		it := &w.items[len(w.items)-1]
-		if err := r.read(it, raw, hits); err != nil {
+		if err := r.read(it, entry); err != nil {
 			return fmt.Errorf("entry: %w", err)
 		}
 		switch n := len(w.ends); {
@@ -121,11 +120,33 @@ func (r *Reading) fill() error {
 }
 
 // read takes what is known of an entry.
-func (r *Reading) read(it *Item, raw []byte, hits []wire.Hit) error {
-	var resource wire.Hit
+func (r *Reading) read(it *Item, e *wire.Entry) error {
+	if e.Mold != nil {
+		if f, ok := e.Mold.Memo.(*form); ok && f.read(it, e, r.court.Mapper) {
+			return nil
+		}
+	}
+	r.window.hits = e.Hits(r.window.hits[:0])
+	resource, err := r.members(it, e.Raw, r.window.hits)
+	if err != nil || it.Mode == "outcome" || it.Resource == nil {
+		return err
+	}
+	c := r.court
+	if it.Verdict.Facts, err = r.plan.ReadFacts(e.Raw, r.window.hits, resource.Start, resource.End, c.Bases, c.Labels); err != nil {
+		it.Verdict = Verdict{Reason: "resource.malformed"}
+	}
+	if typ := it.Verdict.Facts.Type; typ != r.expected {
+		r.expected, r.plan = typ, planFor(c.Version, typ) // entries of a type stand together
+	} else if m := r.bundle.Learn(); m != nil {
+		m.Memo = &form{first: *it, facts: r.plan.Form(m, resource.Start, resource.End, c.Bases, c.Labels), names: c.Mapper.MayName(it.Resource)}
+	}
+	return nil
+}
+
+// members takes those of the entry itself, and gives where its resource lies.
+func (r *Reading) members(it *Item, raw []byte, hits []wire.Hit) (resource wire.Hit, err error) {
 	for _, h := range hits {
 		v := raw[h.Start:h.End]
-		var err error
 		switch h.Path {
 		case 0:
 			it.Resource, resource = v, h
@@ -141,20 +162,37 @@ func (r *Reading) read(it *Item, raw []byte, hits []wire.Hit) error {
 			it.Modified, err = text(v)
 		}
 		if err != nil {
-			return err
+			return resource, err
 		}
 	}
-	if it.Mode == "outcome" || it.Resource == nil {
-		return nil
+	return resource, nil
+}
+
+// form is what entries that fit a mold have in common with the first of them.
+type form struct {
+	first Item           // its own members
+	facts *fhir.FactForm // nil: these are read anew
+	names bool           // its resource may name the upstream
+}
+
+// read takes what is known of an entry that fits, by what has changed; false where
+// that is to be found in full.
+func (f *form) read(it *Item, e *wire.Entry, m Mapper) bool {
+	if f.facts == nil {
+		return false
 	}
-	var err error
-	if it.Verdict.Facts, err = r.plan.ReadFacts(raw, hits, resource.Start, resource.End, r.court.Bases, r.court.Labels); err != nil {
-		it.Verdict = Verdict{Reason: "resource.malformed"}
+	facts, ok := f.facts.Read(e)
+	if !ok {
+		return false
 	}
-	if typ := it.Verdict.Facts.Type; typ != r.expected {
-		r.expected, r.plan = typ, planFor(r.court.Version, typ) // entries of a type stand together
+	start, end := f.facts.Resource(e)
+	it.Resource, it.Verdict.Facts = e.Raw[start:end], facts
+	it.Mode, it.Method, it.URL, it.Status, it.Modified = f.first.Mode, f.first.Method, f.first.URL, f.first.Status, f.first.Modified
+	it.nameless = !f.names
+	for _, c := range e.Changed {
+		it.nameless = it.nameless && (c.Start < start || c.Start >= end || !m.MayName(e.Raw[c.Start:c.End]))
 	}
-	return nil
+	return true
 }
 
 // text is a JSON string; those that come with every entry cost nothing.
