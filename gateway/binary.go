@@ -46,24 +46,64 @@ func (x *exchange) even(ctx context.Context, id string) {
 	}
 }
 
-// documentOf finds the facts of a DocumentReference that names a Binary.
+// documentOf finds the facts of the DocumentReferences that name a Binary, taken
+// together: like a resource of two patients, one that is part of two records needs
+// both (B-06). So all of them are looked for, and one that the caller may not see
+// hides the Binary: else an own one beside it would open it.
 func (x *exchange) documentOf(ctx context.Context, id string) *fhir.Facts {
 	x.looked = true
-	var found *fhir.Facts
-	self := fhir.Ref{Type: "Binary", ID: id}
-	named := fhir.Param{Name: "location", Type: "uri", Values: []string{self.String(), strings.TrimSuffix(x.s.cfg.Upstream.URL, "/") + "/" + self.String()}}
-	err := x.over(ctx, &hopped{}, "DocumentReference", []fhir.Param{named}, func(it *judge.Item) error {
-		if found == nil && x.attaches(it.Resource, self) { // the upstream's word for it is not enough
-			f := it.Verdict.Facts
-			found = &f
-		}
-		return nil
-	})
+	self, count := fhir.Ref{Type: "Binary", ID: id}, windowEntries
+	named := fhir.Param{Name: "location", Type: "uri", Values: []string{self.String(), strings.TrimSuffix(x.s.cfg.Upstream.URL, "/") + "/" + self.String(), x.s.publicURL + "/" + self.String()}}
+	m, err := x.onto(ctx, &fhir.Access{Interaction: fhir.SearchType, Type: "DocumentReference", Criteria: []fhir.Param{named},
+		Version: x.s.grammar.Version, Results: fhir.Results{Count: &count}})
 	if err != nil {
 		x.alarm("binary.referrer")
 		return nil
 	}
+	m.access = m.asked // not narrowed: those of others count
+	m.printed = m.access.Target()
+	var found *fhir.Facts
+	hidden := false
+	target := m.printed
+	for range maxRefill {
+		target, err = x.overPage(ctx, m, target, func(it *judge.Item) error {
+			switch holds, err := x.attaches(it.Resource, self); { // the upstream's word for it is not enough
+			case err != nil || holds && !it.Verdict.Allow:
+				hidden = true
+			case holds:
+				found = together(found, &it.Verdict.Facts)
+			}
+			return nil
+		})
+		if err != nil || target == "" || hidden {
+			break
+		}
+	}
+	if err != nil || target != "" && !hidden {
+		x.alarm("binary.referrer")
+		return nil
+	}
+	if hidden {
+		return nil
+	}
 	return found
+}
+
+// together are whose several resources are, and the labels of all.
+func together(a, b *fhir.Facts) *fhir.Facts {
+	if a == nil {
+		f := *b
+		return &f
+	}
+	a.Patients, a.Labels = union(a.Patients, b.Patients), union(a.Labels, b.Labels)
+	a.Unnamed = a.Unnamed || b.Unnamed
+	return a
+}
+
+func union(a, b []string) []string {
+	a = append(slices.Clone(a), b...)
+	slices.Sort(a)
+	return slices.Compact(a)
 }
 
 func (x *exchange) reference(doc []byte, h wire.Hit) (fhir.Ref, bool) {
@@ -76,17 +116,15 @@ func (x *exchange) reference(doc []byte, h wire.Hit) (fhir.Ref, bool) {
 }
 
 // attaches tells whether a DocumentReference holds a Binary.
-func (x *exchange) attaches(document []byte, binary fhir.Ref) bool {
+func (x *exchange) attaches(document []byte, binary fhir.Ref) (bool, error) {
 	hits, err := attachmentPlan.Skim(document, nil)
 	if err != nil {
-		return false
+		return false, err
 	}
-	for _, h := range hits {
-		if ref, ok := x.reference(document, h); ok && ref == binary {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(hits, func(h wire.Hit) bool {
+		ref, ok := x.reference(document, h)
+		return ok && ref == binary
+	}), nil
 }
 
 // visibleFacts are those of a resource that the caller may see, else nil.

@@ -71,6 +71,7 @@ var codes = []fhir.Code{
 	{Code: "request.target", Status: 400, Meaning: "The request line holds more than a path and a query."},
 	{Code: "request.too-long", Status: 413, Meaning: "The body is longer than the gateway takes."},
 	{Code: "request.upgrade", Status: 400, Meaning: "The connection cannot be upgraded to another protocol."},
+	{Code: "resource.attachment", Status: 422, Meaning: "An attachment names a Binary that is not there, or that you may not read. Create it in the same transaction, or just before."},
 	{Code: "resource.contained", Status: 422, Meaning: "The body contains a Patient, or a resource about another patient than its container is about."},
 	{Code: "resource.element", Status: 400, Meaning: "A member of the body differs from a FHIR element in case alone, or is a list where FHIR has one value or the other way round."},
 	{Code: "resource.id", Status: 400, Meaning: "The body's id is not the id in the URL."},

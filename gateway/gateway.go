@@ -34,6 +34,7 @@ type Gateway struct {
 	blocked   patientBlocks
 	refrained refrained                         // types, of which labels have withheld a record
 	logins    *lru.Cache[string, *atomic.Int64] // see checkSession
+	binaries  *lru.Cache[string, made]          // by id; see judgeAttached
 	notify    *notify.Sender
 }
 

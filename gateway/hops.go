@@ -233,14 +233,21 @@ func (x *exchange) over(ctx context.Context, h *hopped, typ string, criteria []f
 	}
 	m.printed = m.access.Target()
 	target := m.printed
+	visible := func(it *judge.Item) error {
+		if !it.Verdict.Allow {
+			return nil
+		}
+		return each(it)
+	}
 	for range maxRefill {
-		if target, err = x.overPage(ctx, m, target, each); err != nil || target == "" {
+		if target, err = x.overPage(ctx, m, target, visible); err != nil || target == "" {
 			return err
 		}
 	}
 	return tooBroad()
 }
 
+// overPage hands each match of a page to each, visible or not.
 func (x *exchange) overPage(ctx context.Context, m *matter, target string, each func(*judge.Item) error) (next string, err error) {
 	r := m.request(target)
 	r.ID = x.id
@@ -266,7 +273,7 @@ func (x *exchange) overPage(ctx context.Context, m *matter, target string, each 
 		}
 		last = w.Last
 		for _, it := range w.Items {
-			if it.Verdict.Allow && it.Mode == "match" {
+			if it.Mode == "match" {
 				if err := each(it); err != nil {
 					return "", err
 				}

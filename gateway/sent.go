@@ -85,6 +85,9 @@ func (x *exchange) location(s *step, where string) string {
 		x.alarm("upstream.foreign-location")
 		return ""
 	}
+	if ref.Type == "Binary" && s.before == nil {
+		x.g.binaries.Add(ref.ID, made{x.maker(), x.start})
+	}
 	if s.method == http.MethodPost {
 		f := &s.after.Verdict.Facts
 		if f.ID = ref.ID; f.Type == "Patient" {

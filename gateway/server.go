@@ -75,6 +75,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	}
 	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
 		glass: emergency.NewBook()}
+	g.binaries, _ = lru.New[string, made](madeKept)
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone
 	g.notify = notify.New(log, g.metrics.alarm)
 	g.metrics.reviews(g.glass.Waiting)

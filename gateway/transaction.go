@@ -53,6 +53,11 @@ func (x *exchange) judgeGraph(ctx context.Context, a *fhir.Access) (graph, error
 			refused = err
 		}
 	}
+	for _, s := range steps {
+		if refused == nil {
+			refused = x.judgeAttached(ctx, s, steps) // what the others create is known by now
+		}
+	}
 	if refused != nil {
 		return nil, refused
 	}

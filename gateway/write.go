@@ -55,6 +55,9 @@ func (x *exchange) write(ctx context.Context, m *matter, out output) error {
 	if err := x.judgeStep(ctx, s, nil); err != nil {
 		return err
 	}
+	if err := x.judgeAttached(ctx, s, nil); err != nil {
+		return err
+	}
 	if s.existed != nil { // a match that the caller may see: nothing is created
 		return x.wrote(ctx, s, out, head{status: http.StatusOK, location: x.locate(s.existed)})
 	}
