@@ -58,59 +58,8 @@ func (t *trail) open() (dir string, key []byte, err error) {
 
 func auditCommands() *cobra.Command {
 	group := &cobra.Command{Use: "audit", Short: "Verify, export and read the audit log, also while the gateway runs"}
-	group.AddCommand(auditVerify(), auditExport(), auditReport())
+	group.AddCommand(auditVerify(), auditExport(), auditReport(), auditIndex())
 	return group
-}
-
-func auditExport() *cobra.Command {
-	var t trail
-	return t.flags(&cobra.Command{
-		Use:   "export",
-		Short: "Write the log as FHIR AuditEvents",
-		Long: `Writes the log to stdout as IHE BALP AuditEvents (FHIR R4), one a line: for each
-request one per patient. This is patient data. How many records it was made from,
-and of what time, goes to stderr. A log that lost a record fails where it did: the
-events of what came before are written, and the exit code is 1.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir, key, err := t.open()
-			if err != nil {
-				return err
-			}
-			span, err := audit.Export(dir, key, c.OutOrStdout())
-			fmt.Fprintf(c.ErrOrStderr(), "Made from %s.\n", span)
-			return err
-		},
-	}, "audit key `FILE`, with --dir")
-}
-
-func auditReport() *cobra.Command {
-	var t trail
-	var patient string
-	c := t.flags(&cobra.Command{
-		Use:   "report",
-		Short: "Tell who looked at a patient's record",
-		Long: `Writes who looked at or changed what of a patient, or was refused it, one access a
-line, times in UTC; and under them how many records it was made from. A change of
-which no outcome was recorded is there as one that may have been made. A log that
-lost a record fails where it did, with what came before and exit code 1.
-
-A request refused before its caller was known (401) names no patient here: whether
-its path holds an id or a pseudonym nobody can tell. Nor does one that a view
-refused, or one whose pseudonym stands for nobody. What was asked is in the export.`,
-		Example: "  gatehouse audit report -c gatehouse.yaml --patient Patient/1",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir, key, err := t.open()
-			if err != nil {
-				return err
-			}
-			return audit.ReportPatient(dir, key, patient, c.OutOrStdout())
-		},
-	}, "audit key `FILE`, with --dir")
-	c.Flags().StringVar(&patient, "patient", "", "whose record, as `Patient/ID`")
-	c.MarkFlagRequired("patient") //nolint:errcheck // the flag is there
-	return c
 }
 
 func auditVerify() *cobra.Command {

@@ -17,6 +17,9 @@ import (
 // where admin_auth says whose tokens count, else the account of the system.
 type person struct{ tokenFile string }
 
+// accountIssuer stands for the system as the one that knows its accounts.
+const accountIssuer = "urn:gatehouse:account"
+
 func (p *person) flag(c *cobra.Command) {
 	c.Flags().StringVar(&p.tokenFile, "token-file", "", "`FILE` with your access token: who you are, where the configuration has admin_auth")
 }
@@ -37,5 +40,5 @@ func (p *person) who(ctx context.Context, cfg *config.Config, role string) (reid
 		return reidentify.Person{}, errors.New("the system does not say whose account this is")
 	}
 	// By number: the name may come from an environment that anyone can set.
-	return reidentify.Person{Issuer: "urn:gatehouse:account", Subject: "uid " + u.Uid, Name: u.Username}, nil
+	return reidentify.Person{Issuer: accountIssuer, Subject: "uid " + u.Uid, Name: u.Username}, nil
 }

@@ -84,6 +84,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.listen(blockKind, p.learnBlock)
 	p.stores.listen(blockEventKind, p.learnBlockEvent)
 	p.stores.listen(resolveKind, p.learnResolve)
+	p.stores.listen(readingKind, p.learnReading)
 	return p, nil
 }
 
@@ -160,6 +161,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return p.keepShadow(ctx) })
 	group.Go(func() error { return p.pollBundle(ctx) })
 	group.Go(func() error { return p.follow(ctx) })
+	group.Go(func() error { return p.keepIndex(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())
 }

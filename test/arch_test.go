@@ -21,6 +21,9 @@ const module = "gatehouse/"
 // Everything else that they share lies below them, in fhir and config.
 var parts = map[string][]string{
 	"audit":         nil,
+	"audit/index":   {"audit"},
+	"audit/paper":   {"audit"},
+	"audit/watch":   {"audit"},
 	"auth":          nil,
 	"auth/authtest": nil, // an identity provider for tests and the demo
 	"consent":       nil, // reads FHIR through a Source that gateway injects

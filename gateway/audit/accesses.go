@@ -121,7 +121,7 @@ func accessOf(r *Record, patient string) Access {
 		Organization: c.Organization, Roles: c.Roles, Application: c.Client, Did: r.Interaction, Outcome: "given", Data: map[string]int{},
 		Purpose: c.Purpose, Consent: consentOf(r, patient), Request: r.Request}
 	for i := range r.Entries {
-		if e := &r.Entries[i]; slices.Contains(e.Patients, patient) && e.Effect != Withheld {
+		if e := &r.Entries[i]; concerns(e, patient) && e.Effect != Withheld {
 			a.Data[e.Type]++
 		}
 	}
@@ -140,9 +140,10 @@ func accessOf(r *Record, patient string) Access {
 	return a
 }
 
-func (a *Access) words(r *Record, patient string) string {
+// whom says who it was; "You" to the patient.
+func (a *Access) whom(r *Record, patient string) string {
 	who := a.Who
-	if r.Caller.User == patient {
+	if r.Caller.User == patient && patient != "" {
 		who = "You"
 	}
 	for _, detail := range []string{strings.Join(a.Roles, ", "), a.Organization} {
@@ -150,6 +151,11 @@ func (a *Access) words(r *Record, patient string) string {
 			who += ", " + detail
 		}
 	}
+	return who
+}
+
+func (a *Access) words(r *Record, patient string) string {
+	who := a.whom(r, patient)
 	if beside := besideFHIR[a.Did]; beside != "" && a.Outcome == "given" {
 		return who + beside + "."
 	}
@@ -171,4 +177,5 @@ func (a *Access) words(r *Record, patient string) string {
 var besideFHIR = map[string]string{
 	EmergencyInteraction: " opened, listed or ended emergency access to the record",
 	AdminInteraction:     " saw or decided something about it as an officer of the gateway",
+	ReadingInteraction:   " read in the audit trail who used it, as an officer",
 }

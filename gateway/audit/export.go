@@ -21,12 +21,13 @@ func Export(dir string, key []byte, w io.Writer) (Span, error) {
 	if err != nil {
 		return Span{}, err
 	}
-	origin, err := originOf(dir)
+	origin, err := OriginOf(dir)
 	if err != nil {
 		return Span{}, err
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
-	x := &exporter{origin: origin, out: json.NewEncoder(out), intents: make(map[string]*Record)}
+	lines := json.NewEncoder(out)
+	x := &exporter{origin: origin, put: func(e *auditEvent) error { return lines.Encode(e) }, intents: make(map[string]*Record)}
 	span, err := r.Whole(x.record)
 	if err == nil { // of a damaged log nobody knows what has not ended
 		err = x.abandoned()
@@ -37,8 +38,8 @@ func Export(dir string, key []byte, w io.Writer) (Span, error) {
 	return span, nil
 }
 
-// originOf is the name that the log gives itself.
-func originOf(dir string) (string, error) {
+// OriginOf is the name that the log gives itself.
+func OriginOf(dir string) (string, error) {
 	b, err := readCheckpoint(dir)
 	if err != nil {
 		return "", err
@@ -53,7 +54,7 @@ func originOf(dir string) (string, error) {
 // exporter turns records into events.
 type exporter struct {
 	origin  string
-	out     *json.Encoder
+	put     func(*auditEvent) error
 	intents map[string]*Record // of requests that have not ended
 	n       int                // events of the record at hand
 }
@@ -157,7 +158,7 @@ func (x *exporter) write(r *Record, e *auditEvent) error {
 		Type:     []coding{{sysSource, "4", "Application Server"}},
 	}
 	x.n++
-	return x.out.Encode(e)
+	return x.put(e)
 }
 
 // patientsOf lists everyone whom a record is about, once.

@@ -90,6 +90,7 @@ const (
 const (
 	EmergencyInteraction = "$gatehouse-emergency"
 	AdminInteraction     = "$gatehouse-admin"
+	ReadingInteraction   = "$gatehouse-audit" // the trail itself was read
 )
 
 // Emergency access: the note that names the grant, and what stands among the

@@ -7,64 +7,102 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
-
-	"gatehouse/fhir"
 )
 
-// errPatient refuses a name that no record could hold: a report about nobody
-// must not read like one about somebody whom nobody saw.
+// errPatient refuses a name that no record could hold.
 var errPatient = errors.New("write Patient/p012: the resource type, a slash and the id")
 
-// ReportPatient writes, in words and one access a line, who looked at or changed
-// what of a patient ("Patient/1"), or was refused it: when, who, in which role,
-// what kind of data, through which view, why or why not, and what consent said;
-// and under them what the report was made from. Of a damaged log it reports what
-// came before the damage, and fails.
+// ReportPatient writes the text form of the report on a patient ("Patient/1") in
+// the log in dir.
 func ReportPatient(dir string, key []byte, patient string, w io.Writer) error {
-	if id, ok := strings.CutPrefix(patient, "Patient/"); !ok || !fhir.ValidID(id) {
-		return errPatient
-	}
 	r, err := OpenReader(dir, key)
 	if err != nil {
 		return err
 	}
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	t := &report{patient: patient, out: out, intents: make(map[string]*Record)}
-	span, err := r.Whole(func(rec *Record) error { t.record(rec); return nil })
-	if t.unended(); t.lines > 0 {
-		err = errors.Join(err, out.Flush())
-	} else if err == nil {
-		_, err = fmt.Fprintf(w, "no record names %s among %s\n", patient, span)
+	return Tell(r, Question{Patient: cmp.Or(patient, "nobody")}, NewText(w, Question{Patient: patient}))
+}
+
+// Line is one access as a report tells it: of a question about one patient, as
+// far as it concerns that patient.
+type Line struct {
+	Access
+	Index    int64    `json:"record"`
+	Patients []string `json:"patients"`
+	View     string   `json:"view,omitempty"`
+	Address  string   `json:"address,omitempty"`
+	Record   *Record  `json:"-"` // with what its intent told
+
+	did, why string // as the text form has them
+}
+
+// The outcomes of a Line.
+const (
+	Given        = "given"
+	Refused      = "refused"
+	Failed       = "failed"
+	OutcomeMaybe = "unknown, may have been made" // a change of whose end nothing was recorded
+)
+
+// Summary is what a report was made from.
+type Summary struct {
+	Question Question
+	Span     Span
+	How      string // how the records were found; "" where all were read
+	Lines    int
+	Left     map[string]int // lines that the form leaves out, by why; see Disclosures
+	Err      error          // where the log is damaged: what follows is not in the report
+}
+
+// Form writes a report.
+type Form interface {
+	Line(*Line) error
+	End(*Summary) error
+}
+
+// Tell answers a question, one access a line in the order of the log: who looked
+// at or changed what of whom, or was refused it. A change that was begun and of
+// whose end nothing was recorded is told as one that may have been made. Of a
+// damaged log it tells what came before the damage, and fails.
+func Tell(src Source, q Question, form Form) error {
+	if err := q.Check(); err != nil {
 		return err
 	}
-	_, failed := fmt.Fprintf(w, "\nMade from %s.\n", span)
-	return errors.Join(err, failed)
+	t := &teller{q: q, form: form, intents: make(map[string]*Record)}
+	s := &Summary{Question: q}
+	s.Span, s.How, s.Err = src.Find(q, t.record)
+	if s.Err == nil || t.failed == nil {
+		t.unended()
+	}
+	if t.failed != nil {
+		return t.failed
+	}
+	s.Lines = t.lines
+	return errors.Join(s.Err, form.End(s))
 }
 
-// report is one run of ReportPatient.
-type report struct {
-	patient string
-	out     io.Writer
+// teller is one run of Tell.
+type teller struct {
+	q       Question
+	form    Form
 	lines   int
-	intents map[string]*Record // about the patient, of requests that have not ended
+	failed  error              // of the form
+	intents map[string]*Record // that may be part of the answer, of requests that have not ended
 }
 
-func (t *report) record(r *Record) {
+func (t *teller) record(r *Record) error {
 	switch r.Kind {
 	case Intent:
-		if t.about(r) {
+		if t.q.asked(r) && t.q.names(r) {
 			t.intents[r.Request] = r
 		}
-		return
+		return nil
 	case Notice:
 		if r.Code == "audit.opened" { // whatever had not ended then never will
 			t.unended()
 		}
-		return
+		return t.failed
 	case Throttle:
-		return
+		return nil
 	}
 	if intent := t.intents[r.Request]; intent != nil {
 		if r = joined(r, intent); len(r.Entries) == 0 {
@@ -74,16 +112,15 @@ func (t *report) record(r *Record) {
 			delete(t.intents, r.Request)
 		}
 	}
-	if t.about(r) {
+	if t.q.asked(r) && t.q.names(r) {
 		t.line(r)
 	}
+	return t.failed
 }
-
-func (t *report) about(r *Record) bool { return slices.Contains(patientsOf(r), t.patient) }
 
 // unended reports the intents that no outcome followed: what they were about to
 // do may have been done.
-func (t *report) unended() {
+func (t *teller) unended() {
 	var left []*Record
 	for _, r := range t.intents {
 		left = append(left, r)
@@ -95,16 +132,32 @@ func (t *report) unended() {
 	}
 }
 
-func (t *report) line(r *Record) {
-	if t.lines++; t.lines == 1 {
-		fmt.Fprintln(t.out, "WHEN (UTC)\tWHO\tROLE\tORGANIZATION\tDID\tDATA\tVIEW\tWHY\tCONSENT\tREQUEST")
+func (t *teller) line(r *Record) {
+	if t.failed != nil || t.q.Denied && !denied(r, t.q.Patient) {
+		return
 	}
-	c := &r.Caller
-	fmt.Fprintf(t.out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-		r.Time.UTC().Format(time.DateTime),
-		cmp.Or(c.Name, c.User, c.Subject, c.Client, "unknown")+" with "+cmp.Or(c.Client, "no client"),
-		strings.Join(c.Roles, ", "), c.Organization,
-		r.Interaction+endOf(r, t.patient), dataOf(r, t.patient), r.View, whyOf(r, t.patient), consentOf(r, t.patient), r.Request)
+	t.lines++
+	t.failed = t.form.Line(lineOf(r, t.q.Patient))
+}
+
+// lineOf tells one record, as far as it is about a patient; "": all of it.
+func lineOf(r *Record, patient string) *Line {
+	l := &Line{Access: accessOf(r, patient), Index: r.Index, View: r.View, Address: r.Address, Record: r,
+		did: r.Interaction + endOf(r, patient), why: whyOf(r, patient)}
+	if l.Patients = patientsOf(r); patient != "" {
+		l.Patients = []string{patient}
+	}
+	switch {
+	case unknown(r):
+		l.Outcome = OutcomeMaybe
+		l.Words = l.whom(r, patient) + " may have made a change (" + r.Interaction + ") to " + dataOf(r, patient) + ": how it ended was not recorded."
+	case r.Status >= 500:
+		l.Outcome = Failed
+	case denied(r, patient) && l.Outcome == Given:
+		l.Outcome = Refused
+		l.Words = l.words(r, patient)
+	}
+	return l
 }
 
 // mayBeMade are the codes of failures after which a change may stand upstream.
@@ -115,8 +168,16 @@ func unknown(r *Record) bool {
 	return r.Kind == Intent || r.Status == 500 && mayBeMade[r.Code]
 }
 
+// toldOutcome is outcomeOf, where "" is everybody.
+func toldOutcome(r *Record, patient string) (outcome, desc string) {
+	if outcome, desc = outcomeOf(r, patient); outcome == outcomeGood && patient == "" && denied(r, "") {
+		return outcomeMinor, strings.TrimSpace("withheld " + withheldFor(r, ""))
+	}
+	return outcome, desc
+}
+
 func endOf(r *Record, patient string) string {
-	outcome, desc := outcomeOf(r, patient)
+	outcome, desc := toldOutcome(r, patient)
 	switch {
 	case unknown(r):
 		return ", outcome unknown: may have been made"
@@ -133,7 +194,7 @@ func endOf(r *Record, patient string) string {
 func whyOf(r *Record, patient string) string {
 	permits, forbids := decidedFor(r, patient)
 	purpose, reasons := strings.Join(r.Caller.Purpose, ", "), permits
-	if outcome, _ := outcomeOf(r, patient); !unknown(r) && outcome != outcomeGood {
+	if outcome, _ := toldOutcome(r, patient); !unknown(r) && outcome != outcomeGood {
 		code := r.Code
 		if r.Status < 400 || code == "resource.not-found" { // the answer hides what the entry tells
 			code = cmp.Or(withheldFor(r, patient), code)
@@ -146,7 +207,7 @@ func whyOf(r *Record, patient string) string {
 // withheldFor is why something of the patient was withheld, "" if nothing was.
 func withheldFor(r *Record, patient string) string {
 	for i := range r.Entries {
-		if e := &r.Entries[i]; e.Effect == Withheld && slices.Contains(e.Patients, patient) {
+		if e := &r.Entries[i]; e.Effect == Withheld && concerns(e, patient) {
 			return e.Reason
 		}
 	}
@@ -193,7 +254,7 @@ func refusalWords(code string) string {
 func dataOf(r *Record, patient string) string {
 	counts := make(map[string]int)
 	for i := range r.Entries {
-		if e := &r.Entries[i]; slices.Contains(e.Patients, patient) && e.Effect != Withheld {
+		if e := &r.Entries[i]; concerns(e, patient) && e.Effect != Withheld {
 			counts[e.Type]++
 		}
 	}
@@ -210,7 +271,7 @@ func dataOf(r *Record, patient string) string {
 
 func consentOf(r *Record, patient string) string {
 	for _, c := range r.Consents {
-		if c.Patient == patient {
+		if c.Patient == patient || patient == "" {
 			return strings.TrimSpace(c.Decision + " " + c.Source)
 		}
 	}

@@ -19,7 +19,8 @@ func (s Span) String() string {
 	return fmt.Sprintf("%d records from %s to %s UTC", s.Records, s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
 }
 
-func (s *Span) add(r *Record) {
+// Add counts a record.
+func (s *Span) Add(r *Record) {
 	if s.Records++; s.Records == 1 || r.Time.Before(s.First) {
 		s.First = r.Time
 	}
@@ -35,7 +36,7 @@ func (s *Span) add(r *Record) {
 // than the checkpoint signs are damage too.
 func (r *Reader) Whole(f func(*Record) error) (Span, error) {
 	var span Span
-	signed, err := signedSize(r.dir) // before the data is read: it only grows
+	signed, err := r.Signed() // before the data is read: it only grows
 	if err != nil {
 		return span, err
 	}
@@ -44,20 +45,29 @@ func (r *Reader) Whole(f func(*Record) error) (Span, error) {
 			err = fmt.Errorf("record %d comes in its place", rec.Index)
 		}
 		if err != nil {
-			return span, span.damaged(err)
+			return span, span.Damaged(err)
 		}
 		if err := f(rec); err != nil {
 			return span, err
 		}
-		span.add(rec)
+		span.Add(rec)
 	}
-	if span.Records < signed {
-		return span, span.damaged(fmt.Errorf("the checkpoint signs %d records", signed))
-	}
-	return span, nil
+	return span, span.Reaches(signed)
 }
 
-func (s Span) damaged(err error) error {
+// Reaches fails where the span ends before what the checkpoint signs.
+func (s Span) Reaches(signed int64) error {
+	if s.Records < signed {
+		return s.Damaged(fmt.Errorf("the checkpoint signs %d records", signed))
+	}
+	return nil
+}
+
+// Signed is how many records the log's own checkpoint signs.
+func (r *Reader) Signed() (int64, error) { return signedSize(r.dir) }
+
+// Damaged is what a reader fails with that came as far as the span.
+func (s Span) Damaged(err error) error {
 	if s.Records == 0 {
 		return fmt.Errorf("the log is damaged, or its key is another one, from its first record on; run audit verify: %w", err)
 	}

@@ -1,0 +1,259 @@
+package index
+
+import (
+	"container/heap"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+
+	"gatehouse/gateway/audit"
+)
+
+// Find gives f the records that may answer the question: those that the index
+// names, and all that are younger than it (audit.Source).
+func (x *Index) Find(q audit.Question, f func(*audit.Record) error) (audit.Span, string, error) {
+	ctx := context.Background()
+	tx, err := x.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of the index throughout
+	if err != nil {
+		return audit.Span{}, "", fmt.Errorf("audit index: %w", err)
+	}
+	defer tx.Rollback()
+	s := &search{ctx: ctx, x: x, tx: tx, picker: x.log.Picker(), give: f}
+	defer s.picker.Close()
+	if s.signed, err = x.log.Signed(); err != nil { // before the data is read: it only grows
+		return audit.Span{}, "", err
+	}
+	if s.head, err = readHead(ctx, tx); err != nil {
+		return audit.Span{}, "", fmt.Errorf("audit index: %w", err)
+	}
+	span := audit.Span{Records: s.head.next.Index}
+	if span.Records > 0 {
+		span.First, span.Last = time.Unix(0, s.head.first).UTC(), time.Unix(0, s.head.end).UTC()
+	}
+	if err := s.indexed(q); err != nil {
+		if s.failed {
+			return span, "", err
+		}
+		return span, "", fmt.Errorf("the log is damaged, or the index is of another one; see audit verify, and report with --scan: %w", err)
+	}
+	return s.young(span)
+}
+
+// search is one run of Find.
+type search struct {
+	ctx     context.Context
+	x       *Index
+	tx      *sql.Tx
+	head    head
+	blocks  []block
+	picker  *audit.Picker
+	give    func(*audit.Record) error
+	pending indexes // what belongs to intents that were found
+	signed  int64
+	failed  bool // give did
+	read    int  // records that were opened
+	gone    int  // records whose segment has expired
+}
+
+// indexed gives what the index names.
+func (s *search) indexed(q audit.Question) error {
+	low, high, err := s.period(q)
+	if err != nil || len(s.blocks) == 0 {
+		return err
+	}
+	kind, value := chosen(q)
+	if kind == "" {
+		return s.all(low, high)
+	}
+	rows, err := s.tx.QueryContext(s.ctx, `SELECT idx FROM posting WHERE tag = ? AND idx >= ? AND idx < ?
+		UNION SELECT idx FROM posting WHERE tag = ? AND idx >= ? AND idx < ? ORDER BY idx`,
+		s.x.tag(kind, value), low, high, s.x.tag(byOpening, ""), low, high)
+	if err != nil {
+		return fmt.Errorf("audit index: %w", err)
+	}
+	defer rows.Close()
+	done := int64(-1)
+	for rows.Next() {
+		var index int64
+		if err := rows.Scan(&index); err != nil {
+			return fmt.Errorf("audit index: %w", err)
+		}
+		if done, err = s.upTo(index, done); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("audit index: %w", err)
+	}
+	_, err = s.upTo(s.head.next.Index, done)
+	return err
+}
+
+// chosen is what of a question the fewest records have.
+func chosen(q audit.Question) (kind, value string) {
+	switch {
+	case q.Patient != "":
+		return byPatient, q.Patient
+	case q.User != "":
+		return byUser, q.User
+	case q.Client != "":
+		return byClient, q.Client
+	case q.Denied:
+		return byDenial, ""
+	}
+	return "", ""
+}
+
+// upTo gives the records that are pending before an index, and that one.
+func (s *search) upTo(index, done int64) (int64, error) {
+	for len(s.pending) > 0 && s.pending[0] < index {
+		next := heap.Pop(&s.pending).(int64)
+		if next == done {
+			continue
+		}
+		done = next
+		if err := s.one(next); err != nil {
+			return done, err
+		}
+	}
+	if index == done || index >= s.head.next.Index {
+		return done, nil
+	}
+	return index, s.one(index)
+}
+
+// one gives one record, and puts down what its request did later.
+func (s *search) one(index int64) error {
+	at := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].at.Index > index }) - 1
+	if at < 0 {
+		return fmt.Errorf("audit index: record %d has no place", index)
+	}
+	r, err := s.picker.Pick(s.blocks[at].at, index)
+	if errors.Is(err, audit.ErrExpired) {
+		s.gone++
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.Kind == audit.Intent {
+		if err := s.follow(r); err != nil {
+			return err
+		}
+	}
+	return s.hand(r)
+}
+
+func (s *search) hand(r *audit.Record) error {
+	s.read++
+	err := s.give(r)
+	s.failed = err != nil
+	return err
+}
+
+// follow finds the other records of an intent's request: one that failed may
+// name no patient itself.
+func (s *search) follow(r *audit.Record) error {
+	rows, err := s.tx.QueryContext(s.ctx, `SELECT idx FROM posting WHERE tag = ? AND idx > ? AND idx < ?`, s.x.tag(byRequest, r.Request), r.Index, s.head.next.Index)
+	if err != nil {
+		return fmt.Errorf("audit index: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var index int64
+		if err := rows.Scan(&index); err != nil {
+			return fmt.Errorf("audit index: %w", err)
+		}
+		heap.Push(&s.pending, index)
+	}
+	return rows.Err()
+}
+
+// period reads the places, and gives the bounds of the indexes within which all
+// records of the period lie.
+func (s *search) period(q audit.Question) (low, high int64, err error) {
+	rows, err := s.tx.QueryContext(s.ctx, `SELECT idx, segment, offset, since, until FROM place ORDER BY idx`)
+	if err != nil {
+		return 0, 0, fmt.Errorf("audit index: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b block
+		if err := rows.Scan(&b.at.Index, &b.at.Segment, &b.at.Offset, &b.since, &b.until); err != nil {
+			return 0, 0, fmt.Errorf("audit index: %w", err)
+		}
+		s.blocks = append(s.blocks, b)
+	}
+	low, high = s.head.next.Index, 0
+	for i, b := range s.blocks {
+		if q.Since.IsZero() || b.until >= q.Since.UnixNano() {
+			low = min(low, b.at.Index)
+		}
+		if q.Until.IsZero() || b.since < q.Until.UnixNano() {
+			if high = s.head.next.Index; i+1 < len(s.blocks) {
+				high = s.blocks[i+1].at.Index
+			}
+		}
+	}
+	return low, high, rows.Err()
+}
+
+// all gives every record of a stretch.
+func (s *search) all(low, high int64) error {
+	at := max(0, sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].at.Index > low })-1)
+	err := s.x.log.After(s.blocks[at].at, func(b audit.Batch) error {
+		for _, r := range b.Records {
+			if r.Index >= high {
+				return errEnough
+			}
+			if err := s.hand(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// young gives every record that the index does not hold yet.
+func (s *search) young(span audit.Span) (audit.Span, string, error) {
+	err := s.x.log.After(s.head.next, func(b audit.Batch) error {
+		for _, r := range b.Records {
+			if err := s.hand(r); err != nil {
+				return err
+			}
+			span.Add(r)
+		}
+		return nil
+	})
+	if err == nil {
+		err = span.Reaches(s.signed)
+	} else if !s.failed {
+		err = span.Damaged(err)
+	}
+	how := fmt.Sprintf("by the index: %d of them were read", s.read)
+	if s.gone > 0 {
+		how += fmt.Sprintf(", %d have expired", s.gone)
+	}
+	return span, how, err
+}
+
+// indexes is a heap.
+type indexes []int64
+
+func (h indexes) Len() int           { return len(h) }
+func (h indexes) Less(i, j int) bool { return h[i] < h[j] }
+func (h indexes) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *indexes) Push(v any)        { *h = append(*h, v.(int64)) }
+func (h *indexes) Pop() any {
+	last := len(*h) - 1
+	v := (*h)[last]
+	*h = (*h)[:last]
+	return v
+}
