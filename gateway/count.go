@@ -22,7 +22,7 @@ func asksCount(a *fhir.Access) bool {
 // asked that: for resources of a type, and of a patient where scope narrows to one.
 func (x *exchange) exact(ctx context.Context, m *matter, certain func(typ, patient string) bool) bool {
 	a := m.asked
-	if m.plain != nil || x.blocking() || a.Type == "" || a.Type == "Binary" || bundleType(a) != "searchset" || a.Interaction == fhir.Operation || !x.caller.grants.NarrowsExactly(a) {
+	if m.plain != nil || len(m.shown) > 0 || x.blocking() || a.Type == "" || a.Type == "Binary" || bundleType(a) != "searchset" || a.Interaction == fhir.Operation || !x.caller.grants.NarrowsExactly(a) {
 		return false
 	}
 	patient := x.caller.grants.NarrowsTo(a)

@@ -100,13 +100,14 @@ func (b *bundle) opening(next place, links string) string {
 
 // total counts what was released, where that is the whole result, or what was
 // counted. Whether it is told depends on nothing that is hidden: neither on rows
-// withheld here nor on pages that were passed over (Q-05).
+// withheld here nor on pages that were passed over (Q-05). What was asked of the
+// upstream wider than by the client is never counted.
 func (b *bundle) total(next place) string {
 	n, r := b.matches, b.m.access.Results
 	switch whole := next == (place{}) && b.m.at == (place{}); {
 	case b.m.count != nil && (!whole || r.Summary == "count"):
 		n = *b.m.count
-	case !whole, r.Total == "none":
+	case !whole, r.Total == "none", len(b.m.shown) > 0:
 		return ""
 	}
 	return `,"total":` + strconv.Itoa(n)

@@ -22,11 +22,12 @@ type matter struct {
 	granted []*policy.Evaluation // under each of the caller's that may apply
 	view    *view.View
 	domain  string
-	empty   bool    // a criterion that nothing can match: answered without the upstream
-	self    string  // what the client asked, where access no longer tells it
-	at      place   // of the page that is asked for
-	hopped  *hopped // what its chains came to, nil before the first
-	count   *int    // of all that matches, where it is told beside or instead of them
+	empty   bool         // a criterion that nothing can match: answered without the upstream
+	self    string       // what the client asked, where access no longer tells it
+	shown   []fhir.Param // criteria that a match must meet as its view shows it; wider upstream
+	at      place        // of the page that is asked for
+	hopped  *hopped      // what its chains came to, nil before the first
+	count   *int         // of all that matches, where it is told beside or instead of them
 	// printed is the search as it goes upstream, unless an upstream's page link
 	// is followed instead.
 	printed string
@@ -157,7 +158,7 @@ func (x *exchange) firewall(m *matter) error {
 			text: "What you see is a changed form of the record, and cannot be written back."}
 	}
 	m.self = m.asked.Target() // before the pseudonyms in it are opened
-	outcome, refused := m.view.Inbound(m.access, view.Context{Domain: m.domain})
+	outcome, shown, refused := m.view.Inbound(m.access, view.Context{Domain: m.domain})
 	switch {
 	case refused != nil:
 		return refused
@@ -165,6 +166,7 @@ func (x *exchange) firewall(m *matter) error {
 		return absent(nil)
 	}
 	m.empty = outcome == view.Nothing
+	m.shown = shown
 	return nil
 }
 
@@ -174,7 +176,7 @@ func (x *exchange) court(m *matter) *judge.Court {
 		Version: x.s.grammar.Version, Bases: x.s.bases, Labels: x.s.labels, Marks: x.caller.marks, Grants: x.caller.grants,
 		Letter: letter(m.access), Action: action(m.access), Eval: m.eval, Plain: m.plain, Granted: m.granted, Consent: x.s.consent, Relation: x.s.relation, RelationOnlyPermits: x.s.policy.RelationOnlyPermits(),
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
-		Alarm: x.alarm, Assured: x.assured, Blocked: x.blocked, Tag: x.versionTag(m),
+		Alarm: x.alarm, Assured: x.assured, Blocked: x.blocked, Tag: x.versionTag(m), Shown: m.shown,
 	}
 	switch {
 	case m.access.Operation == "$lastn":

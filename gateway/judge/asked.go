@@ -1,6 +1,13 @@
 package judge
 
-import "slices"
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"gatehouse/fhir/search"
+	"gatehouse/fhir/wire"
+)
 
 // asksHidden tells whether a search asked about what a view hides or changes
 // that policy obliges for this resource alone. The firewall could not refuse
@@ -27,4 +34,33 @@ func (c *Court) asksHidden(it *Item) bool {
 		}
 	}
 	return false
+}
+
+// errUnmatched is a resource that meets a criterion as it is, and not as the
+// caller sees it.
+var errUnmatched = errors.New("no match as it is shown")
+
+// meetsAsShown holds what a view has made of a resource against the criteria
+// that only this can be held against: shifted dates, for one. By what the
+// resource was, a search would find out how far they are shifted.
+func (c *Court) meetsAsShown(typ string, shown []byte) error {
+	if c.asShown == nil {
+		m, err := search.Compile(c.Version, typ, c.Shown, c.Bases)
+		if err != nil {
+			return fmt.Errorf("criteria on what is shown: %w", err)
+		}
+		c.asShown = m
+	}
+	var t wire.Tree
+	if err := t.Parse(shown); err != nil {
+		return fmt.Errorf("criteria on what is shown: %w", err)
+	}
+	meets, err := c.asShown.Match(&t)
+	if err != nil {
+		return fmt.Errorf("criteria on what is shown: %w", err)
+	}
+	if !meets {
+		return errUnmatched
+	}
+	return nil
 }

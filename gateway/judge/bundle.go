@@ -186,6 +186,10 @@ func (c *Court) releaseOne(it *Item) {
 	if err == nil {
 		return
 	}
+	if errors.Is(err, errUnmatched) {
+		it.Verdict.Allow, it.Verdict.Reason = false, "view.unmatched"
+		return
+	}
 	c.Alarm("view.failed")
 	it.Released, it.ViewErr = nil, err
 	it.Verdict.Allow, it.Verdict.Reason = false, "view.failed"

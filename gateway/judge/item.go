@@ -110,6 +110,11 @@ func (c *Court) release(it *Item) error {
 			return err
 		}
 	}
+	if len(c.Shown) > 0 && it.Mode == "match" {
+		if err := c.meetsAsShown(f.Type, out); err != nil {
+			return err
+		}
+	}
 	if c.Project != nil {
 		if out, err = c.Project.apply(c.Version, out); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"errors"
 
 	"gatehouse/fhir"
+	"gatehouse/fhir/search"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/policy"
@@ -53,6 +54,7 @@ type Court struct {
 	RelationOnlyPermits bool
 	Asked               *fhir.Access // what is searched for, as the client put it; nil outside searches
 	View                *view.View   // the caller's own; nil: resources as they are
+	Shown               []fhir.Param // criteria that a match meets as it is shown, or it is none
 	Domain              string
 	Base                string // public base URL
 	// ViewNamed finds a view that policy obliges.
@@ -69,6 +71,8 @@ type Court struct {
 	// Binary is a part of, nil where there is none; nil: it is not looked for.
 	Referrer func(ctx context.Context, id string, binary []byte) *fhir.Facts
 	Alarm    func(what string) // something is wrong with the upstream or the policy
+
+	asShown *search.Matcher // of Shown, once compiled
 
 	room []byte // where views write; grows, and is used again for the next window
 }

@@ -117,9 +117,18 @@ func (r *run) offset(m *method) (days int, ok bool) {
 	if patient == "" || m.days < 1 {
 		return 0, false
 	}
-	sum, err := r.view.codec.remembered(r.ctx.Domain, "dateShift", patient)
+	days, err := r.view.daysOf(r.ctx.Domain, patient, m)
 	if err != nil {
 		return 0, r.fail("shift date", err)
+	}
+	r.here.offset, r.here.known = days, true
+	return days, true
+}
+
+func (w *View) daysOf(domain, patient string, m *method) (int, error) {
+	sum, err := w.codec.remembered(domain, "dateShift", patient)
+	if err != nil {
+		return 0, err
 	}
 	unit := 1
 	if m.weekday {
@@ -131,6 +140,5 @@ func (r *run) offset(m *method) (days int, ok bool) {
 	if n >= 0 {
 		n++
 	}
-	r.here.offset, r.here.known = n*unit, true
-	return n * unit, true
+	return n * unit, nil
 }

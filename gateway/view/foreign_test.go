@@ -31,17 +31,17 @@ func TestForeignInbound(t *testing.T) {
 		"Patient?gender=male": Proceed, "Observation?code=http://loinc.org|1-8&status=final": Proceed, "Patient?_sort=gender": Proceed,
 		"Patient/p1": Absent, "Patient/p1/_history/1": Absent, "Patient/p1/Observation": Absent, "Patient/p1/$everything": Absent,
 	} {
-		if got, err := w.Inbound(parseURL(t, url), study); err != nil || got != want {
+		if got, _, err := w.Inbound(parseURL(t, url), study); err != nil || got != want {
 			t.Errorf("%s: got %v %v, want %v", url, got, err, want)
 		}
 	}
 	for _, url := range []string{"Patient?name=Adams", "Patient?family:exact=Adams", "Patient?_id=p1", "Observation?subject=Patient/p1", "Observation?patient.name=Adams",
 		"Patient?_has:Observation:patient:code=x", "Patient?_sort=family", "Observation?_include=Observation:subject", "Observation?code:text=x", "Patient?phonetic=Adams"} {
-		if _, err := w.Inbound(parseURL(t, url), study); err == nil || err.Code != "view.parameter-hidden" {
+		if _, _, err := w.Inbound(parseURL(t, url), study); err == nil || err.Code != "view.parameter-hidden" {
 			t.Errorf("%s: got %v", url, err)
 		}
 	}
-	if _, err := w.Inbound(&fhir.Access{Interaction: fhir.Update, Type: "Patient", ID: "p1"}, study); err == nil || err.Code != "view.read-only" {
+	if _, _, err := w.Inbound(&fhir.Access{Interaction: fhir.Update, Type: "Patient", ID: "p1"}, study); err == nil || err.Code != "view.read-only" {
 		t.Errorf("update: got %v", err)
 	}
 }
@@ -60,7 +60,7 @@ func TestForeignOverlay(t *testing.T) {
 				t.Errorf("%s is left in %s", gone, got)
 			}
 		}
-		if _, err := w.Inbound(parseURL(t, "Patient?family=Adams"), study); err == nil {
+		if _, _, err := w.Inbound(parseURL(t, "Patient?family=Adams"), study); err == nil {
 			t.Error("searched for a hidden name")
 		}
 	}

@@ -22,11 +22,20 @@ const (
 // and includes that touch hidden or changed elements. Real ids match nothing.
 // Entries of a batch are each given to it on their own. Context needs Domain
 // alone. It must be called once per access: what it has opened is no pseudonym.
-func (w *View) Inbound(a *fhir.Access, c Context) (Outcome, *fhir.Error) {
-	if err := w.readOnly(a); err != nil {
+// shown are criteria that went upstream widened: what comes back must be held
+// against them in the form that the view gives it.
+func (w *View) Inbound(a *fhir.Access, c Context) (outcome Outcome, shown []fhir.Param, err *fhir.Error) {
+	in := &inbound{view: w, domain: c.Domain}
+	if outcome, err = in.access(a); err != nil {
+		return Absent, nil, err
+	}
+	return outcome, in.shown, nil
+}
+
+func (in *inbound) access(a *fhir.Access) (Outcome, *fhir.Error) {
+	if err := in.view.readOnly(a); err != nil {
 		return Absent, err
 	}
-	in := &inbound{view: w, domain: c.Domain}
 	if !in.path(a) {
 		return Absent, nil
 	}
@@ -35,6 +44,9 @@ func (w *View) Inbound(a *fhir.Access, c Context) (Outcome, *fhir.Error) {
 	}
 	outcome := Proceed
 	for i := range a.Criteria {
+		if in.dated(a, &a.Criteria[i]) {
+			continue
+		}
 		matches, err := in.criterion(a, &a.Criteria[i])
 		if err != nil {
 			return Absent, err
@@ -43,8 +55,11 @@ func (w *View) Inbound(a *fhir.Access, c Context) (Outcome, *fhir.Error) {
 			outcome = Nothing
 		}
 	}
+	if err := in.widen(a); err != nil {
+		return Absent, err
+	}
 	for _, f := range a.Filters {
-		sub, err := w.Inbound(f, c)
+		sub, err := (&inbound{view: in.view, domain: in.domain, filter: true}).access(f)
 		if err != nil {
 			return Absent, err
 		}
@@ -64,6 +79,8 @@ func (w *View) Shows(typ, code string) bool {
 type inbound struct {
 	view   *View
 	domain string
+	filter bool         // of an export, whose files are not held against what is shown
+	shown  []fhir.Param // see Inbound
 }
 
 func refuse(code, text string) *fhir.Error { return &fhir.Error{Status: 400, Code: code, Text: text} }
@@ -136,10 +153,6 @@ func (in *inbound) results(a *fhir.Access) *fhir.Error {
 				return hidden("_since or _at")
 			}
 		}
-	}
-	// Projected by the upstream, a resource lacks what its view is decided by.
-	if len(a.Results.Elements) > 0 || a.Results.Summary != "" && a.Results.Summary != "false" && a.Results.Summary != "count" {
-		return hidden("_elements or _summary")
 	}
 	return nil
 }
