@@ -9,18 +9,18 @@ import (
 )
 
 // FactForm gives the facts of entries that fit a mold. What they have in common
-// with the one that the mold was made of was read when that was.
+// with the one that the mold was made of was read when that was. It is used by one
+// goroutine at a time.
 type FactForm struct {
-	version    Version
-	base       *BaseSet
 	plan       *factPlan
 	start, end int32 // of the resource in the mold
 	facts      Facts
-	given      uint16
 	items      []item
 	text       string // that their extents are of
 	self       string // "Type/id"
 	roles      []role // by scalar
+
+	r factReader // for an entry: its items are those above, but while one differs
 }
 
 // role is what a change of a scalar means: from 0 on, that this item changes.
@@ -48,7 +48,7 @@ func (p *EntryPlan) Form(m *wire.Mold, start, end int32, base *BaseSet, by Label
 	if r.collect() != nil {
 		return nil
 	}
-	f := &FactForm{version: p.version, base: base, plan: p.facts, start: start, end: end}
+	f := &FactForm{plan: p.facts, start: start, end: end}
 	var err error
 	if f.facts, err = r.facts(); err != nil || f.facts.Unnamed || r.deep || slices.Contains(f.facts.Labels, "PROCESSINLINELABEL") {
 		return nil
@@ -58,7 +58,8 @@ func (p *EntryPlan) Form(m *wire.Mold, start, end int32, base *BaseSet, by Label
 			return nil // it counts what it contains
 		}
 	}
-	f.given, f.items, f.text = r.given, slices.Clone(r.items), string(r.text)
+	f.items, f.text = slices.Clone(r.items), string(r.text)
+	f.r = factReader{version: p.version, base: base, plan: p.facts, given: r.given, items: slices.Clone(r.items)}
 	if r.id.end > 0 {
 		f.self = f.text[int(r.id.start)-len(f.facts.Type)-1 : r.id.end]
 	}
@@ -101,25 +102,30 @@ func (f *FactForm) Resource(e *wire.Entry) (start, end int32) { return e.At(f.st
 
 // Read is EntryPlan.ReadFacts for an entry that fits; false where that is to be
 // asked.
-func (f *FactForm) Read(e *wire.Entry) (Facts, bool) {
-	r := factReaders.Get().(*factReader)
-	defer r.release()
-	r.version, r.doc, r.base, r.plan, r.given = f.version, e.Raw, f.base, f.plan, f.given
-	for i := range e.Changed {
-		if !f.take(r, &e.Changed[i]) {
-			return Facts{}, false
-		}
-	}
-	facts := f.facts
+func (f *FactForm) Read(e *wire.Entry, facts *Facts) (ok bool) {
+	r := &f.r
+	r.doc, r.text, r.id, r.ver = e.Raw, r.text[:0], extent{}, extent{}
+	*facts = f.facts
 	if s := &facts.Security; s[1] > 0 {
 		start := e.At(f.start)
 		s[0], s[1] = e.At(s[0]+f.start)-start, e.At(s[1]+f.start)-start
 	}
-	return facts, len(r.text) == 0 || f.put(r, e, &facts)
+	ok = true
+	for i := range e.Changed {
+		ok = ok && f.take(&e.Changed[i])
+	}
+	ok = ok && (len(r.text) == 0 || f.put(e, facts))
+	for i := range e.Changed {
+		if is := f.roles[e.Changed[i].Scalar]; is >= 0 {
+			r.items[is] = f.items[is]
+		}
+	}
+	return ok
 }
 
 // take copies what a change says for the facts.
-func (f *FactForm) take(r *factReader, c *wire.Change) (ok bool) {
+func (f *FactForm) take(c *wire.Change) (ok bool) {
+	r := &f.r
 	if hasInlineLabel(r.doc[c.Start:c.End]) {
 		return false
 	}
@@ -129,9 +135,6 @@ func (f *FactForm) take(r *factReader, c *wire.Change) (ok bool) {
 	}
 	if is == roleAll {
 		return false
-	}
-	if len(r.items) == 0 {
-		r.items = append(r.items, f.items...)
 	}
 	if c.End-c.Start <= int32(len(`""`)) {
 		return false // an empty text, or none
@@ -158,7 +161,8 @@ func (f *FactForm) take(r *factReader, c *wire.Change) (ok bool) {
 }
 
 // put sets the facts that changes are about.
-func (f *FactForm) put(r *factReader, e *wire.Entry, facts *Facts) (ok bool) {
+func (f *FactForm) put(e *wire.Entry, facts *Facts) (ok bool) {
+	r := &f.r
 	text, self, some := string(r.text), f.self, uint16(0)
 	if r.id.end > 0 {
 		facts.ID, self = text[r.id.start:r.id.end], text[int(r.id.start)-len(facts.Type)-1:r.id.end]

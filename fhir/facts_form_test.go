@@ -46,7 +46,7 @@ func holdForm(t *testing.T, base *BaseSet, first, second string) (read bool) {
 		p = R4.NewEntryPlan(facts.Type, "resource", "search.mode")
 		formPlans[facts.Type] = p
 	}
-	b := wire.NewBundle(strings.NewReader(`{"resourceType":"Bundle","entry":[`+entry(first, "urn:x")+","+entry(second, "urn:longer")+`]}`), wire.Limits{})
+	b := wire.NewBundle(strings.NewReader(`{"resourceType":"Bundle","entry":[`+entry(first, "urn:x")+","+entry(second, "urn:longer")+","+entry(first, "urn:y")+`]}`), wire.Limits{})
 	e, err := b.NextEntry(p.Plan)
 	if err != nil {
 		return false
@@ -57,8 +57,8 @@ func holdForm(t *testing.T, base *BaseSet, first, second string) (read bool) {
 	if e, err = b.NextEntry(p.Plan); err != nil || e.Mold == nil || f == nil {
 		return false
 	}
-	got, ok := f.Read(e)
-	if !ok {
+	var got Facts
+	if !f.Read(e, &got) {
 		return false
 	}
 	want, err := R4.ReadLabelled([]byte(second), base, marker{})
@@ -67,6 +67,10 @@ func holdForm(t *testing.T, base *BaseSet, first, second string) (read bool) {
 	}
 	if start, end := f.Resource(e); string(e.Raw[start:end]) != second {
 		t.Errorf("%s\nread as a form of %s: the resource is %s", second, first, e.Raw[start:end])
+	}
+	var again Facts
+	if e, err = b.NextEntry(p.Plan); err != nil || !f.Read(e, &again) || !reflect.DeepEqual(again, facts) {
+		t.Errorf("%s\nafter %s: got %+v, want %+v, %v", first, second, again, facts, err)
 	}
 	return true
 }

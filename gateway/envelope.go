@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"gatehouse/fhir"
@@ -27,6 +28,7 @@ type bundle struct {
 	matches int               // released, includes apart
 	once    map[fhir.Ref]bool // what was included before, where a page is made of several
 	buf     *bytes.Buffer
+	base    string    // how each fullUrl begins, quoted
 	mark    watermark // of what was released
 
 	uncharged int      // released, and not yet taken off the caller's limits
@@ -190,14 +192,25 @@ func (b *bundle) comma() {
 // entry writes an entry anew: of the upstream's own nothing but the resource,
 // the search mode and a history's times are taken over.
 func (b *bundle) entry(it *judge.Item) {
-	name := it.Verdict.Facts.Type + "/" + it.PublicID
-	b.buf.Grow(len(it.Released) + len(b.x.s.publicURL) + 2*len(name) + 64)
+	typ, id := it.Verdict.Facts.Type, it.PublicID
+	b.buf.Grow(len(it.Released) + len(b.x.s.publicURL) + 2*(len(typ)+len(id)) + 64)
 	b.buf.WriteString(`{"fullUrl":`)
-	b.buf.Write(wire.Quote(b.buf.AvailableBuffer(), b.x.s.publicURL+"/"+name))
+	if b.base == "" {
+		b.base = strings.TrimSuffix(string(wire.Quote(nil, b.x.s.publicURL)), `"`)
+	}
+	if b.buf.WriteString(b.base); fhir.ValidID(id) {
+		b.buf.WriteByte('/')
+		b.buf.WriteString(typ)
+		b.buf.WriteByte('/')
+		b.buf.WriteString(id)
+		b.buf.WriteByte('"')
+	} else {
+		b.buf.Write(wire.Quote(b.buf.AvailableBuffer(), "/"+typ+"/"+id)[1:])
+	}
 	b.buf.WriteString(`,"resource":`)
 	b.buf.Write(it.Released)
 	if b.kind == "history" {
-		b.history(it, name)
+		b.history(it, typ+"/"+id)
 	} else {
 		b.buf.WriteString(`,"search":{"mode":"`)
 		b.buf.WriteString(it.Mode)

@@ -34,10 +34,11 @@ type exchange struct {
 	notices   map[string]map[string]bool // patients by the channel that policy notifies of them
 	room      int64                      // of the gateway's bodyBytes, given back at the end
 	record    audit.Record
-	known     map[audit.Consent]bool // consents of record, where they are many
-	kept      kept                   // what policy read, for record
-	samples   []sample               // for the shadow policy, once all is answered
-	unsampled int                    // beside those
+	known     map[string]int // place among the consents of record, by patient, where they are many
+	releases  int            // resources that the metrics do not count yet
+	kept      kept           // what policy read, for record
+	samples   []sample       // for the shadow policy, once all is answered
+	unsampled int            // beside those
 	failed    *failure
 	sent      bool // a change has been sent
 	looked    bool // for what a Binary is a part of
@@ -97,6 +98,7 @@ func (x *exchange) finish() {
 	if x.failed != nil {
 		code = x.failed.code
 	}
+	x.g.metrics.released.Add(float64(x.releases))
 	x.g.metrics.request(x.record.Interaction, status, code, x.took())
 	x.logLine(status, code)
 	x.sendNotices()

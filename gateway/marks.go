@@ -77,9 +77,15 @@ func (x *exchange) asksLabel(p *fhir.Param) bool {
 type watermark struct {
 	level   string
 	notices []string
+	labels  []string // of what was added last
+	notice  string
 }
 
 func (w *watermark) add(f *fhir.Facts) {
+	if f.Notice == w.notice && slices.Equal(f.Labels, w.labels) {
+		return // entries of a page are labelled alike
+	}
+	w.labels, w.notice = f.Labels, f.Notice
 	if level := fhir.Confidentiality(f.Labels); fhir.Level(level) > fhir.Level(w.level) {
 		w.level = level
 	}

@@ -43,7 +43,7 @@ func (x *exchange) decided(d policy.Decision) {
 // released and withheld note one resource.
 func (x *exchange) released(it *judge.Item) {
 	x.dear = max(x.dear, it.Verdict.Decision.Obligations.Cost)
-	x.g.metrics.released.Inc()
+	x.releases++
 	x.note(it, audit.Released)
 }
 
@@ -84,25 +84,27 @@ func (x *exchange) underGrant(id string) {
 	}
 }
 
+// consented notes what a patient's consents said, once where they said the same.
 func (x *exchange) consented(c audit.Consent) {
 	const few = 8
-	if len(x.record.Consents) < few {
-		if slices.Contains(x.record.Consents, c) {
-			return
+	all := x.record.Consents
+	if len(all) < few {
+		if !slices.Contains(all, c) {
+			x.record.Consents = append(all, c)
 		}
-	} else {
-		if x.known == nil { // a window may be of two hundred patients
-			x.known = make(map[audit.Consent]bool)
-			for _, one := range x.record.Consents {
-				x.known[one] = true
-			}
-		}
-		if x.known[c] {
-			return
-		}
-		x.known[c] = true
+		return
 	}
-	x.record.Consents = append(x.record.Consents, c)
+	if x.known == nil { // a window may be of two hundred patients
+		x.known = make(map[string]int, cap(x.record.Entries))
+		for i := range all {
+			x.known[all[i].Patient] = i
+		}
+	}
+	if at, ok := x.known[c.Patient]; ok && (all[at] == c || slices.Contains(all, c)) {
+		return
+	}
+	x.known[c.Patient] = len(all)
+	x.record.Consents = append(all, c)
 }
 
 // roomFor makes room for the resources of a window.

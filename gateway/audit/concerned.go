@@ -8,6 +8,7 @@ type concerned struct {
 	patients []*patientKey
 	names    []string
 	index    map[string]int // name → place in patients; used beyond a few
+	next     int            // where the patient may stand that is looked for next
 	groups   [][]int        // patients of entries that are about several
 
 	place     []int // part of each entry: a patient, then a group; -1: about nobody
@@ -36,6 +37,7 @@ func (c *concerned) gather(k *keyring, r *Record) error {
 	c.patients, c.names, c.groups = c.patients[:0], c.names[:0], c.groups[:0]
 	c.place, c.consentOf = c.place[:0], c.consentOf[:0]
 	clear(c.index)
+	c.next = 0
 	if r.Type == "Patient" && r.ID != "" {
 		if _, err := c.patient(k, "Patient/"+r.ID); err != nil {
 			return err
@@ -85,14 +87,21 @@ func (c *concerned) patient(k *keyring, name string) (int, error) {
 // capped bounds what a hostile id may cost the key cache; no FHIR id comes near.
 func capped(name string) string { return name[:min(len(name), 256)] }
 
+// find is quick where patients come in the order of the time before.
 func (c *concerned) find(name string) int {
-	if len(c.names) <= 4 {
-		return slices.Index(c.names, name)
+	for range 2 {
+		if c.next < len(c.names) && c.names[c.next] == name {
+			c.next++
+			return c.next - 1
+		}
+		c.next = 0
 	}
-	if i, ok := c.index[name]; ok {
-		return i
+	i, ok := c.index[name]
+	if !ok {
+		return -1
 	}
-	return -1
+	c.next = i + 1
+	return i
 }
 
 func (c *concerned) placeOf(patients []string) int {

@@ -13,15 +13,18 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Set are the consents of the patients of one window.
+// Set are the consents of the patients of one window. It is used by one goroutine.
 type Set struct {
 	engine *Engine
 	now    time.Time
 	looked map[string]*lookedUp // nil where nothing had to be looked up
 
-	few   [4]heldBy // a read has one patient, as a rule: no map then
+	first heldBy // a read has one patient, as a rule: no list then
 	count int
-	many  map[string][]*consent
+	rest  []heldBy
+	index map[string]int // in rest
+	next  int            // in rest, where the patient may stand that is asked for next
+	room  int            // for this many patients
 }
 
 type heldBy struct {
@@ -30,41 +33,47 @@ type heldBy struct {
 }
 
 func (s *Set) consents(patient string) []*consent {
-	for i := range s.few[:s.count] {
-		if s.few[i].patient == patient {
-			return s.few[i].consents
-		}
-	}
-	return s.many[patient]
+	held, _ := s.find(patient)
+	return held
 }
 
-func (s *Set) has(patient string) bool {
-	for i := range s.few[:s.count] {
-		if s.few[i].patient == patient {
-			return true
-		}
+// find is quick where patients are asked for in the order of the time before.
+func (s *Set) find(patient string) ([]*consent, bool) {
+	if s.count > 0 && s.first.patient == patient {
+		return s.first.consents, true
 	}
-	_, ok := s.many[patient]
-	return ok
+	for range 2 {
+		if s.next < len(s.rest) && s.rest[s.next].patient == patient {
+			s.next++
+			return s.rest[s.next-1].consents, true
+		}
+		s.next = 0
+	}
+	i, ok := s.index[patient]
+	if !ok {
+		return nil, false
+	}
+	s.next = i + 1
+	return s.rest[i].consents, true
 }
 
 func (s *Set) put(patient string, list []*consent) {
-	if s.count < len(s.few) {
-		s.few[s.count] = heldBy{patient, list}
-		s.count++
+	if s.count++; s.count == 1 {
+		s.first = heldBy{patient, list}
 		return
 	}
-	if s.many == nil {
-		s.many = map[string][]*consent{}
+	if s.index == nil {
+		s.index, s.rest = make(map[string]int, s.room), make([]heldBy, 0, s.room)
 	}
-	s.many[patient] = list
+	s.index[patient] = len(s.rest)
+	s.rest = append(s.rest, heldBy{patient, list})
 }
 
 // Load returns the consents of patients for what one caller asks, asking the
 // source once for all that are not remembered or are older than max_staleness.
 // An error means that consent is not known: whoever asked must refuse.
 func (e *Engine) Load(ctx context.Context, a *Actor, patients []string) (Set, error) {
-	s := Set{engine: e, now: e.now()}
+	s := Set{engine: e, now: e.now(), room: len(patients)}
 	missing, epoch := e.recall(&s, patients)
 	if len(missing) > 0 {
 		found, err := e.source.Consents(ctx, missing)
@@ -83,7 +92,10 @@ func (e *Engine) recall(s *Set, patients []string) (missing []string, epoch uint
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i, p := range patients {
-		if i > 0 && p == patients[i-1] || s.has(p) || slices.Contains(missing, p) {
+		if i > 0 && p == patients[i-1] {
+			continue
+		}
+		if _, known := s.find(p); known || slices.Contains(missing, p) {
 			continue
 		}
 		if list, ok := e.known.get(p, s.now, e.maxStale); ok {

@@ -10,7 +10,8 @@ import (
 // its patient where there is one, else under none, so that no rule that looks
 // only whether a grant is open opens somebody else's record (C-13). It gives the
 // evaluation that decided.
-func (c *Court) decide(ctx context.Context, v *Verdict, res *policy.Resource) *policy.Evaluation {
+func (c *Court) decide(ctx context.Context, v *Verdict, around *surroundings) *policy.Evaluation {
+	res, memo := &around.resource, around.memo
 	plain := c.Eval
 	if c.Plain != nil {
 		plain = c.Plain
@@ -35,7 +36,7 @@ func (c *Court) decide(ctx context.Context, v *Verdict, res *policy.Resource) *p
 		}
 		return e
 	}
-	v.Decision = plain.Decide(ctx, res)
+	v.Decision = plain.DecideLike(ctx, res, memo)
 	return plain
 }
 

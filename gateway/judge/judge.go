@@ -102,7 +102,7 @@ func (c *Court) Read(resource []byte) (Verdict, error) {
 // lookup of consents and one of care relations for all that scope lets pass,
 // then policy. It fills in the verdicts.
 func (c *Court) Weigh(ctx context.Context, items []*Item) {
-	var patients []string
+	patients := make([]string, 0, len(items))
 	for _, it := range items {
 		if it.Verdict.Reason != "" {
 			continue
@@ -122,6 +122,9 @@ func (c *Court) Weigh(ctx context.Context, items []*Item) {
 		patients = append(patients, it.Verdict.Facts.Patients...)
 	}
 	around := c.lookUp(ctx, patients)
+	if len(items) > 1 {
+		around.memo = new(policy.Memo)
+	}
 	for _, it := range items {
 		if it.Verdict.Reason == "" {
 			c.weigh(ctx, it, &around)
@@ -178,6 +181,7 @@ type surroundings struct {
 	last     *relation.Care // put into policy's terms as:
 	relation *policy.Relation
 	resource policy.Resource // the one under judgement
+	memo     *policy.Memo // nil: there is but one
 }
 
 func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {
@@ -225,7 +229,7 @@ func (c *Court) weigh(ctx context.Context, it *Item, around *surroundings) {
 		return
 	}
 	around.ask(it)
-	eval := c.decide(ctx, v, &around.resource)
+	eval := c.decide(ctx, v, around)
 	v.Eval, v.Relation = eval, around.resource.Relation
 	switch {
 	case v.Decision.Err != nil:

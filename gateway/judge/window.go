@@ -126,6 +126,7 @@ func (r *Reading) read(it *Item, e *wire.Entry) error {
 			return nil
 		}
 	}
+	it.Verdict.Facts = fhir.Facts{}
 	r.window.hits = e.Hits(r.window.hits[:0])
 	resource, err := r.members(it, e.Raw, r.window.hits)
 	if err != nil || it.Mode == "outcome" || it.Resource == nil {
@@ -178,15 +179,11 @@ type form struct {
 // read takes what is known of an entry that fits, by what has changed; false where
 // that is to be found in full.
 func (f *form) read(it *Item, e *wire.Entry, m Mapper) bool {
-	if f.facts == nil {
-		return false
-	}
-	facts, ok := f.facts.Read(e)
-	if !ok {
+	if f.facts == nil || !f.facts.Read(e, &it.Verdict.Facts) {
 		return false
 	}
 	start, end := f.facts.Resource(e)
-	it.Resource, it.Verdict.Facts = e.Raw[start:end], facts
+	it.Resource = e.Raw[start:end]
 	it.Mode, it.Method, it.URL, it.Status, it.Modified = f.first.Mode, f.first.Method, f.first.URL, f.first.Status, f.first.Modified
 	it.nameless = !f.names
 	for _, c := range e.Changed {

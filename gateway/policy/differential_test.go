@@ -107,12 +107,60 @@ func differ(t *testing.T, name string, e *Engine) {
 		if !same(got, want) {
 			t.Fatalf("%s: compiled %+v, OPA %+v\nrequest %+v %+v\nfacts %+v\n%+v", name, got, want, r, r.Subject, res.Facts, res)
 		}
+		holdMemo(t, name, v, res)
 		possible, outlook := v.Possible()
 		typed := r.Action != "operation" && r.Type == res.Facts.Type
 		if !possible && want.Allow && (r.Type == "" || typed) {
 			t.Fatalf("%s: said impossible (%+v), OPA %+v", name, outlook, want)
 		}
 	})
+}
+
+// holdMemo decides on neighbours, which share most of what rules read, with the
+// memory of those before.
+func holdMemo(t *rapid.T, name string, v *Evaluation, first *Resource) {
+	memo, others := &Memo{}, []*Resource{first, first}
+	for range 4 {
+		other, like := drawResource(t), *first
+		facts := *first.Facts
+		like.Facts = &facts
+		switch rapid.IntRange(0, 13).Draw(t, "what differs") {
+		case 0:
+			facts.Type = other.Facts.Type
+		case 1:
+			facts.ID = other.Facts.ID
+		case 2:
+			facts.Patients = other.Facts.Patients
+		case 3:
+			facts.Organization = other.Facts.Organization
+		case 4:
+			facts.Practitioners = other.Facts.Practitioners
+		case 5:
+			facts.Labels = other.Facts.Labels
+		case 6:
+			facts.Codes = other.Facts.Codes
+		case 7:
+			facts.Categories = other.Facts.Categories
+		case 8:
+			facts.Status = other.Facts.Status
+		case 9:
+			facts.Author = other.Facts.Author
+		case 10:
+			facts.Date = other.Facts.Date
+		case 11:
+			facts.Unnamed = other.Facts.Unnamed
+		case 12:
+			like.Consent = other.Consent
+		case 13:
+			like.Relation = other.Relation
+		}
+		others = append(others, &like)
+	}
+	for _, res := range others {
+		if got, want := v.DecideLike(background, res, memo), v.Decide(background, res); !same(got, want) {
+			t.Fatalf("%s: like those before %+v, alone %+v\nfacts %+v\n%+v", name, got, want, res.Facts, res)
+		}
+	}
 }
 
 func TestCompiledDecidesAsOPA(t *testing.T) {

@@ -94,13 +94,18 @@ func (v *Evaluation) PossibleFor(ctx context.Context, typ string) (bool, Decisio
 // Decide judges one resource. The decision may be shared: it is not to be
 // changed.
 func (v *Evaluation) Decide(ctx context.Context, res *Resource) Decision {
+	return v.DecideLike(ctx, res, nil)
+}
+
+// DecideLike is Decide with a memory of what was decided before, nil for none.
+func (v *Evaluation) DecideLike(ctx context.Context, res *Resource, m *Memo) Decision {
 	if v.outlook.Err != nil {
 		return Decision{Err: v.outlook.Err}
 	}
 	if err := res.check(); err != nil {
 		return Decision{Err: err}
 	}
-	d := v.byRules(ctx, res)
+	d := v.byRules(ctx, res, m)
 	if v.engine.watch != nil {
 		v.engine.watch(v, res, d)
 	}
@@ -112,15 +117,24 @@ func (v *Evaluation) Decide(ctx context.Context, res *Resource) Decision {
 
 const consentDenies = "The patient's consent does not allow this."
 
-func (v *Evaluation) byRules(ctx context.Context, res *Resource) Decision {
+func (v *Evaluation) byRules(ctx context.Context, res *Resource, m *Memo) Decision {
 	residual, err := v.residual(ctx, res.Facts.Type)
 	if err != nil {
 		return Decision{Err: err}
+	}
+	if m != nil {
+		m.of(v, res.Facts.Type, residual)
+		if d, ok := m.find(res); ok {
+			return d
+		}
 	}
 	f := v.frame(res)
 	d, ok := residual.decide(f)
 	f.release()
 	if ok {
+		if m != nil {
+			m.keep(res, d)
+		}
 		return d
 	}
 	return v.engine.ask(ctx, v.request, res)

@@ -31,20 +31,37 @@ func (f *frame) release() {
 }
 
 // What an expression depends on: expressions of the request alone are settled
-// before any resource is seen.
-type uses uint8
+// before any resource is seen, and resources that differ in nothing that is used
+// are decided alike (Memo).
+type uses uint32
 
 const (
-	usesRequest  uses = 1 << iota
-	usesResource      // facts, relation, consent, and the place in a loop
+	usesRequest uses = 1 << iota
+	usesLoop         // the place in a loop
+	usesType
+	usesID
+	usesOrganization
+	usesStatus
+	usesAuthor
+	usesEncounter
+	usesDate
+	usesPractitioners
+	usesLabels
+	usesCategories
+	usesCodes
+	usesPatients
+	usesConsent
+	usesRelation
+
+	usesResource = ^usesRequest // any of these
 )
 
-func textFact(get func(*fhir.Facts) string) expr {
-	return textExpr(usesResource, func(f *frame) (string, bool) { return get(f.facts), true })
+func textFact(u uses, get func(*fhir.Facts) string) expr {
+	return textExpr(u, func(f *frame) (string, bool) { return get(f.facts), true })
 }
 
-func listFact(get func(*fhir.Facts) []string) expr {
-	return listExpr(usesResource, func(f *frame) ([]string, bool) { return get(f.facts), true })
+func listFact(u uses, get func(*fhir.Facts) []string) expr {
+	return listExpr(u, func(f *frame) ([]string, bool) { return get(f.facts), true })
 }
 
 func requestText(get func(*frame) string) expr {
@@ -57,7 +74,7 @@ func requestGiven(get func(*frame) string) expr {
 }
 
 func relationList(get func(*Relation) []string) expr {
-	return listExpr(usesResource, func(f *frame) ([]string, bool) {
+	return listExpr(usesRelation, func(f *frame) ([]string, bool) {
 		if f.relation == nil {
 			return nil, false
 		}
@@ -69,24 +86,24 @@ func relationList(get func(*Relation) []string) expr {
 // resource to resource and, so that callers share residuals, what differs from
 // request to request.
 var unknowns = map[string]expr{
-	"input.resource.type":          textFact(func(f *fhir.Facts) string { return f.Type }),
-	"input.resource.id":            textFact(func(f *fhir.Facts) string { return f.ID }),
-	"input.resource.organization":  textFact(func(f *fhir.Facts) string { return f.Organization }),
-	"input.resource.status":        textFact(func(f *fhir.Facts) string { return f.Status }),
-	"input.resource.author":        textFact(func(f *fhir.Facts) string { return f.Author }),
-	"input.resource.encounter":     textFact(func(f *fhir.Facts) string { return f.Encounter }),
-	"input.resource.date":          textFact(func(f *fhir.Facts) string { return f.Date }),
-	"input.resource.practitioners": listFact(func(f *fhir.Facts) []string { return f.Practitioners }),
-	"input.resource.labels":        listFact(func(f *fhir.Facts) []string { return f.Labels }),
-	"input.resource.categories":    listFact(func(f *fhir.Facts) []string { return f.Categories }),
-	"input.resource.codes":         listFact(func(f *fhir.Facts) []string { return f.Codes }),
-	"input.resource.patients":      listExpr(usesResource, func(f *frame) ([]string, bool) { return f.patients, true }),
-	"input.consent.decision":       textExpr(usesResource, func(f *frame) (string, bool) { return f.consent.Decision, true }),
-	"input.consent.provision":      textExpr(usesResource, func(f *frame) (string, bool) { return f.consent.Provision, true }),
-	"input.consent.source":         textExpr(usesResource, func(f *frame) (string, bool) { return f.consent.Source, true }),
+	"input.resource.type":          textFact(usesType, func(f *fhir.Facts) string { return f.Type }),
+	"input.resource.id":            textFact(usesID, func(f *fhir.Facts) string { return f.ID }),
+	"input.resource.organization":  textFact(usesOrganization, func(f *fhir.Facts) string { return f.Organization }),
+	"input.resource.status":        textFact(usesStatus, func(f *fhir.Facts) string { return f.Status }),
+	"input.resource.author":        textFact(usesAuthor, func(f *fhir.Facts) string { return f.Author }),
+	"input.resource.encounter":     textFact(usesEncounter, func(f *fhir.Facts) string { return f.Encounter }),
+	"input.resource.date":          textFact(usesDate, func(f *fhir.Facts) string { return f.Date }),
+	"input.resource.practitioners": listFact(usesPractitioners, func(f *fhir.Facts) []string { return f.Practitioners }),
+	"input.resource.labels":        listFact(usesLabels, func(f *fhir.Facts) []string { return f.Labels }),
+	"input.resource.categories":    listFact(usesCategories, func(f *fhir.Facts) []string { return f.Categories }),
+	"input.resource.codes":         listFact(usesCodes, func(f *fhir.Facts) []string { return f.Codes }),
+	"input.resource.patients":      listExpr(usesPatients, func(f *frame) ([]string, bool) { return f.patients, true }),
+	"input.consent.decision":       textExpr(usesConsent, func(f *frame) (string, bool) { return f.consent.Decision, true }),
+	"input.consent.provision":      textExpr(usesConsent, func(f *frame) (string, bool) { return f.consent.Provision, true }),
+	"input.consent.source":         textExpr(usesConsent, func(f *frame) (string, bool) { return f.consent.Source, true }),
 	"input.relation.care_teams":    relationList(func(r *Relation) []string { return r.CareTeams }),
 	"input.relation.practitioners": relationList(func(r *Relation) []string { return r.Practitioners }),
-	"input.relation.encounters": {typ: encounters, uses: usesResource, partial: true, encounters: func(f *frame) []Encounter {
+	"input.relation.encounters": {typ: encounters, uses: usesRelation, partial: true, encounters: func(f *frame) []Encounter {
 		return f.relation.Encounters
 	}, guard: func(f *frame) bool { return f.relation != nil }},
 	"input.request.id": requestText(func(f *frame) string { return f.request.ID }),

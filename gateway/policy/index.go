@@ -49,7 +49,7 @@ func isFact(t *ast.Term, typ kind) bool {
 		return false
 	}
 	e, ok := unknowns[r.String()]
-	return ok && e.typ == typ && e.uses == usesResource
+	return ok && e.typ == typ && e.uses&usesRequest == 0
 }
 
 func isText(t *ast.Term) bool {

@@ -234,7 +234,7 @@ func (l *lowering) newLoop() (int, expr, error) {
 	}
 	loop := l.loops
 	l.loops++
-	return loop, numberExpr(usesResource, func(f *frame) (int64, bool) { return int64(f.index[loop]), true }), nil
+	return loop, numberExpr(usesLoop, func(f *frame) (int64, bool) { return int64(f.index[loop]), true }), nil
 }
 
 func cloneScope(s map[ast.Var]expr) map[ast.Var]expr {

@@ -18,6 +18,7 @@ type residual struct {
 	engine  *Engine
 	ways    []way
 	index   *index   // nil: there are few ways
+	uses    uses     // all that they, or the index, look at
 	values  []member // what the ways put into the sets, each once
 	memo    atomic.Pointer[map[string]*Decision]
 	writing sync.Mutex
@@ -74,6 +75,14 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 		}
 	}
 	r.index = newIndex(demands)
+	for i := range r.ways {
+		r.uses |= usesOf(r.ways[i].steps)
+	}
+	if r.index != nil {
+		for i := range r.index.facts {
+			r.uses |= r.index.facts[i].fact.uses
+		}
+	}
 	return r, nil
 }
 

@@ -36,7 +36,7 @@ func main() {
 	flag.Int64Var(&o.stream, "stream", 1<<30, "bytes of the long answer; 0 leaves it out")
 	flag.StringVar(&o.profiles, "profiles", "", "also write CPU and allocation profiles of the gateway into this `directory`")
 	flag.StringVar(&o.dir, "dir", "", "where the audit log is written; it should be a real disk")
-	flag.StringVar(&o.only, "only", "", "only the measurements whose name begins so")
+	flag.StringVar(&o.only, "only", "", "only the measurements and stages whose name begins so")
 	flag.BoolVar(&o.stages, "stages", true, "also measure the stages of a request one by one")
 	flag.Parse()
 	exit(run(o))
@@ -72,8 +72,8 @@ func run(o options) error {
 			return err
 		}
 	}
-	if o.stages && o.only == "" {
-		return h.stages()
+	if o.stages {
+		return h.stages(o)
 	}
 	return nil
 }

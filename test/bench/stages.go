@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -52,30 +54,54 @@ type bench struct {
 var ctx = context.Background()
 
 // stages measures what a request passes, one by one.
-func (h *house) stages() error {
+func (h *house) stages(o options) error {
 	b, err := h.newBench()
 	if err != nil {
 		return err
 	}
 	defer b.trail.Close()
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "stage\tns\tallocations\tbytes allocated")
+	fmt.Fprintln(out, "stage\tns\tCPU ns\tallocations\tbytes allocated")
 	for _, s := range b.list() {
-		var failed error
-		r := testing.Benchmark(func(t *testing.B) {
-			t.ReportAllocs()
-			for t.Loop() {
-				if failed = s.run(); failed != nil {
-					return
-				}
-			}
-		})
-		if failed != nil {
-			return fmt.Errorf("%s: %w", s.name, failed)
+		if !strings.HasPrefix(s.name, o.only) {
+			continue
 		}
-		fmt.Fprintf(out, "%s\t%d\t%d\t%d\n", s.name, r.NsPerOp(), r.AllocsPerOp(), r.AllocedBytesPerOp())
+		if err := s.measure(out, o.profiles); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
 	return out.Flush()
+}
+
+// measure runs a stage for a second. Its CPU time is that of the process, the
+// collector's included.
+func (s *stage) measure(out io.Writer, profiles string) (failed error) {
+	if profiles != "" {
+		file, err := os.Create(filepath.Join(profiles, strings.ReplaceAll(s.name, " ", "-")+".cpu"))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	var cpu int64
+	r := testing.Benchmark(func(t *testing.B) {
+		t.ReportAllocs()
+		cpu, failed = used()
+		for t.Loop() && failed == nil {
+			failed = s.run()
+		}
+		if failed == nil {
+			var now int64
+			now, failed = used()
+			cpu = now - cpu
+		}
+	})
+	fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\n", s.name, r.NsPerOp(), cpu/int64(max(r.N, 1)), r.AllocsPerOp(), r.AllocedBytesPerOp())
+	return failed
 }
 
 type stage struct {
