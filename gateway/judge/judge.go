@@ -181,7 +181,7 @@ type surroundings struct {
 	last     *relation.Care // put into policy's terms as:
 	relation *policy.Relation
 	resource policy.Resource // the one under judgement
-	memo     *policy.Memo // nil: there is but one
+	memo     *policy.Memo    // nil: there is but one
 }
 
 func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {

@@ -122,19 +122,13 @@ func (v *Evaluation) byRules(ctx context.Context, res *Resource, m *Memo) Decisi
 	if err != nil {
 		return Decision{Err: err}
 	}
-	if m != nil {
-		m.of(v, res.Facts.Type, residual)
-		if d, ok := m.find(res); ok {
-			return d
-		}
+	if d, ok := m.find(v, residual, res); ok {
+		return d
 	}
 	f := v.frame(res)
-	d, ok := residual.decide(f)
-	f.release()
-	if ok {
-		if m != nil {
-			m.keep(res, d)
-		}
+	defer f.release()
+	if d, ok := residual.decide(f); ok {
+		m.keep(f, res, d)
 		return d
 	}
 	return v.engine.ask(ctx, v.request, res)

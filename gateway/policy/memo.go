@@ -6,48 +6,56 @@ import (
 	"gatehouse/fhir"
 )
 
-// Memo remembers what was decided last, for resources of which the rules read
-// the same: neighbours on a page. It is of one goroutine, and what it was told
+// Memo remembers what was decided last, for resources that agree in all that it
+// depended on: neighbours on a page. It is of one goroutine, and what it was told
 // must not change while it is used. The zero Memo is ready.
 type Memo struct {
-	eval  *Evaluation
-	typ   string
-	rules *residual // of eval for typ
-	seen  [4]seen
-	count int // of all that were kept
+	eval   *Evaluation
+	rules  *residual // of eval for a type
+	seen   [4]seen
+	count  int // of all that were kept
+	misses int // since one was found
 }
 
 // seen is one resource and what was decided on it.
 type seen struct {
+	uses     uses // that the decision depended on
 	facts    *fhir.Facts
 	consent  ConsentResult
 	relation *Relation
 	decision Decision
 }
 
-// of makes the memo that of one evaluation's rules for one type.
-func (m *Memo) of(v *Evaluation, typ string, r *residual) {
-	if m.eval != v || m.typ != typ || m.rules != r {
-		*m = Memo{eval: v, typ: typ, rules: r}
-	}
-}
+// maxMisses is when a memory that finds nothing is given up.
+const maxMisses = 16
 
-// find is what was decided where the rules read what they read of res.
-func (m *Memo) find(res *Resource) (Decision, bool) {
+// find is what was decided where rules read what they would read of res.
+func (m *Memo) find(v *Evaluation, r *residual, res *Resource) (Decision, bool) {
+	if m == nil {
+		return Decision{}, false
+	}
+	if m.eval != v || m.rules != r {
+		*m = Memo{eval: v, rules: r, misses: m.misses}
+	}
 	for i := range min(m.count, len(m.seen)) {
 		s := &m.seen[i]
-		if m.rules.uses&usesConsent != 0 && s.consent != res.Consent || m.rules.uses&usesRelation != 0 && s.relation != res.Relation {
+		if s.uses&usesConsent != 0 && s.consent != res.Consent || s.uses&usesRelation != 0 && s.relation != res.Relation {
 			continue
 		}
-		if sameFacts(m.rules.uses, s.facts, res.Facts) {
+		if sameFacts(s.uses, s.facts, res.Facts) {
+			m.misses = 0
 			return s.decision, true
 		}
 	}
+	m.misses++
 	return Decision{}, false
 }
 
-func (m *Memo) keep(res *Resource, d Decision) {
-	m.seen[m.count%len(m.seen)] = seen{res.Facts, res.Consent, res.Relation, d}
+func (m *Memo) keep(f *frame, res *Resource, d Decision) {
+	if m == nil || m.misses > maxMisses {
+		return
+	}
+	m.seen[m.count%len(m.seen)] = seen{m.rules.dependsOn(f), res.Facts, res.Consent, res.Relation, d}
 	m.count++
 }
 

@@ -136,7 +136,7 @@ func (l *lowering) every(x *ast.Every) ([]step, error) {
 		}
 		return true
 	}
-	return append(steps, step{test: test, uses: usesResource}), nil
+	return append(steps, step{test: test, uses: usesLoop | domain.uses | usesOf(body)}), nil
 }
 
 // assuredBy lists the input references that the body's own conditions demand to

@@ -18,7 +18,6 @@ type residual struct {
 	engine  *Engine
 	ways    []way
 	index   *index   // nil: there are few ways
-	uses    uses     // all that they, or the index, look at
 	values  []member // what the ways put into the sets, each once
 	memo    atomic.Pointer[map[string]*Decision]
 	writing sync.Mutex
@@ -75,14 +74,6 @@ func (e *Engine) partial(ctx context.Context, known ast.Object, unknown []ast.Re
 		}
 	}
 	r.index = newIndex(demands)
-	for i := range r.ways {
-		r.uses |= usesOf(r.ways[i].steps)
-	}
-	if r.index != nil {
-		for i := range r.index.facts {
-			r.uses |= r.index.facts[i].fact.uses
-		}
-	}
 	return r, nil
 }
 
@@ -244,6 +235,34 @@ func (w *way) outlook(f *frame) (can, must bool) {
 		}
 	}
 	return true, must
+}
+
+// dependsOn is what the decision on a resource depends on: another that agrees in
+// these is decided alike.
+func (r *residual) dependsOn(f *frame) (all uses) {
+	for i := range r.ways {
+		all |= r.ways[i].dependsOn(f)
+	}
+	return all
+}
+
+// dependsOn of a way that does not hold is one condition of it that fails, where
+// one does whatever element a loop is at.
+func (w *way) dependsOn(f *frame) uses {
+	failing, found := usesOf(w.steps), false
+	for i := range w.steps {
+		s := &w.steps[i]
+		if s.test == nil {
+			break // a loop begins
+		}
+		if found && s.uses&(usesLoop|usesRelation) != 0 {
+			continue // an earlier condition may have to hold before it is asked
+		}
+		if !s.test(f) && (!found || bits.OnesCount32(uint32(s.uses)) < bits.OnesCount32(uint32(failing))) {
+			failing, found = s.uses, true
+		}
+	}
+	return failing
 }
 
 // preparePartials compiles the question for the members of each set, nil for a
