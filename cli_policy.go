@@ -16,8 +16,9 @@ import (
 )
 
 func policyCommands() *cobra.Command {
-	group := &cobra.Command{Use: "policy", Short: "Copy out and test the rules, and tell why they decided as they did"}
+	group := &cobra.Command{Use: "policy", Short: "Edit, test, compare, roll out and explain the rules"}
 	group.AddCommand(policyInit(), policyTest(), policyCoverage(), policyExplain(), policyDiff(), policyReplay(), policyShadowReport(), policyBuild())
+	group.AddCommand(changeCommands()...)
 	return group
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -128,35 +129,89 @@ func (t *trial) run(c *cobra.Command, args []string, sum bool) (covered policy.C
 	if err != nil {
 		return covered, nil, err
 	}
-	coverage, err := policy.NewCoverage(o)
-	if err != nil {
-		return covered, nil, err
-	}
-	tests, err := coverage.Test(c.Context(), o)
-	if err != nil {
-		return covered, nil, err
-	}
-	played, err := scenario.Play(c.Context(), scenario.Options{Policy: o, Files: t.scenarios, Config: t.config, Coverage: coverage,
-		Serve: func(base string) (scenario.Server, error) { return demo.NewStore(base) }})
-	if err != nil {
-		return covered, nil, err
-	}
 	out := c.OutOrStdout()
 	if t.json {
 		out = c.ErrOrStderr()
 	}
-	covered = coverage.Covering()
-	wrong := printTests(out, tests) + printScenarios(out, played)
+	r, err := t.try(c.Context(), out, o)
+	if err != nil {
+		return covered, nil, err
+	}
 	if sum {
-		fmt.Fprintf(out, "%d of %d tests and scenarios passed; %d rules held in none\n", len(tests)+len(played)-wrong, len(tests)+len(played), unseen(covered))
+		fmt.Fprintf(out, "%d of %d tests and scenarios passed; %d rules held in none\n", r.passed, r.passed+r.failed+r.foreign, unseen(r.covered))
 	}
+	return r.covered, r.verdict(), nil
+}
+
+// tried is what became of the tests and scenarios of a policy.
+type tried struct {
+	covered policy.Covering
+	passed  int
+	failed  int
+	foreign int // of what ships, which do not hold with other tables or another configuration
+}
+
+func (r *tried) verdict() error {
 	switch {
-	case wrong > 0:
-		failed = errors.New("tests failed")
-	case len(tests)+len(played) == 0:
-		failed = errors.New("there are no tests: write rules named test_… in files named *_test.rego, or scenarios in scenarios/*.yaml")
+	case r.failed > 0:
+		return errors.New("tests failed")
+	case r.passed+r.foreign == 0:
+		return errors.New("there are no tests: write rules named test_… in files named *_test.rego, or scenarios in scenarios/*.yaml")
 	}
-	return covered, failed, nil
+	return nil
+}
+
+// try runs the tests and scenarios of a policy and prints what failed; err is why
+// they could not be run.
+func (t *trial) try(ctx context.Context, out io.Writer, o policy.Options) (*tried, error) {
+	coverage, err := policy.NewCoverage(o)
+	if err != nil {
+		return nil, err
+	}
+	tests, err := coverage.Test(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	played, err := scenario.Play(ctx, scenario.Options{Policy: o, Files: t.scenarios, Config: t.config, Coverage: coverage,
+		Serve: func(base string) (scenario.Server, error) { return demo.NewStore(base) }})
+	if err != nil {
+		return nil, err
+	}
+	r := &tried{covered: coverage.Covering()}
+	others := o.Dir == "" && o.Files == nil && (len(o.Data) > 0 || t.config != "") // what ships is tried with what does not
+	if others {
+		r.foreign += printForeign(out, tests, nil)
+	} else {
+		r.failed += printTests(out, tests)
+	}
+	if others && len(t.scenarios) == 0 {
+		r.foreign += printForeign(out, nil, played)
+	} else {
+		r.failed += printScenarios(out, played)
+	}
+	if r.foreign > 0 {
+		fmt.Fprintf(out, "%d tests of what ships speak of the shipped tables and rules of consent; yours say otherwise there. Write scenarios for yours: --scenarios, or policy init\n", r.foreign)
+	}
+	r.passed = len(tests) + len(played) - r.failed - r.foreign
+	return r, nil
+}
+
+// printForeign names the shipped tests that do not hold with tables or a
+// configuration that do not ship: they were written for what does.
+func printForeign(out io.Writer, tests []policy.Tested, played []scenario.Result) (n int) {
+	for _, r := range tests {
+		if r.Why != "" {
+			n++
+			fmt.Fprintf(out, "%s:%d: %s: not so with yours\n", r.File, r.Line, r.Name)
+		}
+	}
+	for _, r := range played {
+		if len(r.Wrong) > 0 {
+			n++
+			fmt.Fprintf(out, "%s:%d: %s: not so with yours\n", r.File, r.Line, r.Name)
+		}
+	}
+	return n
 }
 
 func printTests(out io.Writer, results []policy.Tested) (failed int) {
@@ -200,15 +255,21 @@ func printUnseen(out io.Writer, c policy.Covering) {
 	}
 }
 
-// tell prints the coverage, and fails where it is less than is asked for.
-func (t *trial) tell(out io.Writer, c policy.Covering) error {
-	rules, rows := len(c.Rules)-unseen(c), 0
+// covering counts the rules and rows that held, and gives the percents of rules,
+// rows and cells.
+func covering(c policy.Covering) (rules, rows int, percent map[string]int) {
+	rules = len(c.Rules) - unseen(c)
 	for _, r := range c.Rows {
 		if r.Held {
 			rows++
 		}
 	}
-	percent := map[string]int{"rules": share(rules, len(c.Rules)), "rows": share(rows, len(c.Rows)), "cells": share(c.Cells-len(c.Untested), c.Cells)}
+	return rules, rows, map[string]int{"rules": share(rules, len(c.Rules)), "rows": share(rows, len(c.Rows)), "cells": share(c.Cells-len(c.Untested), c.Cells)}
+}
+
+// tell prints the coverage, and fails where it is less than is asked for.
+func (t *trial) tell(out io.Writer, c policy.Covering) error {
+	rules, rows, percent := covering(c)
 	if t.json {
 		if err := writeJSON(out, struct {
 			policy.Covering

@@ -9,6 +9,10 @@ type Policy struct {
 	Data []string `yaml:"data"`
 	// A signed OPA bundle instead of dir.
 	Bundle *PolicyBundle `yaml:"bundle"`
+	// required: the change that was activated last decides, which somebody other
+	// than its author has approved (gatehouse policy propose); dir and data are then
+	// read to be compared with it alone. off: dir and data decide.
+	ChangeControl string `yaml:"change_control" default:"off" oneof:"off required"`
 	// A candidate: a directory of rules and tables, or of tables alone, which are
 	// laid over the shipped ones. It is asked after each answer what policy was
 	// asked; its word is counted and changes nothing.
@@ -49,6 +53,9 @@ func (l *loader) checkPolicy(p *Policy) {
 	b := p.Bundle
 	if b == nil {
 		return
+	}
+	if p.ChangeControl == "required" {
+		l.report("policy.change_control", "contradicts policy.bundle, whose publisher approves; keep one of them")
 	}
 	if p.Dir != "" {
 		l.report("policy.bundle", "contradicts policy.dir; keep one of them")

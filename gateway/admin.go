@@ -34,6 +34,9 @@ type readiness struct {
 	Reload   string            `json:"last_reload_refused,omitempty"`
 	Shadow   string            `json:"shadow_policy,omitempty"` // its revision, or why it did not load
 	Bundle   string            `json:"policy_bundle_problem,omitempty"`
+	Change   string            `json:"policy_change,omitempty"` // in force, under change control
+	Behind   string            `json:"policy_change_problem,omitempty"`
+	Drift    string            `json:"policy_unapproved,omitempty"`
 }
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -45,6 +48,9 @@ func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
+	if s.approved != nil {
+		r.Change, r.Drift, r.Behind = s.approved.step.Change, s.drift, p.stores.changes.trouble()
+	}
 	if w := s.shadow; w.loads() {
 		r.Shadow = w.revision
 	} else if w != nil {

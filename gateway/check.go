@@ -28,7 +28,7 @@ func Check(path string, out io.Writer) error {
 	s.grammar.Version = configured(cfg)
 	_, limits := limit.New(cfg.Limits, time.Now)
 	absent := s.loadOffline()
-	if errors.Is(absent, errNoBundle) {
+	if errors.Is(absent, errNoBundle) || errors.Is(absent, errNoneActivated) {
 		s.policy, _ = policy.Load(policy.Options{}) // to look at the rest by
 	}
 	err := errors.Join(limits, offered(cfg), s.consentsRead(), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))

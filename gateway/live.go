@@ -60,6 +60,9 @@ type snapshot struct {
 	refrained refrained           // what the upstream said; see refrains
 	previous  *auth.Authenticator // while building
 	stores    *stores
+	approved  *approved // the change of policy in force; nil: there is no change control
+	behind    error     // why approved is not the one that was activated last
+	drift     string    // what policy.dir holds otherwise than approved
 	now       func() time.Time
 	stop      func() // ends what the snapshot runs in the background
 }
@@ -86,7 +89,7 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 	s.asserts, _ = lru.New[assertion, *auth.Subject](assertedKept)
 	s.purpose = http.CanonicalHeaderKey(cfg.PurposeHeader)
 	if previous != nil {
-		s.previous = previous.auth
+		s.previous, s.approved = previous.auth, previous.approved
 	}
 	for _, step := range []func(*zap.Logger) error{s.buildKeys, s.buildPolicy, s.buildUpstream, s.buildViews, s.buildAuth} {
 		if err := step(log); err != nil {
@@ -121,7 +124,7 @@ func (s *snapshot) buildPolicy(log *zap.Logger) error {
 	e, err := s.policy, error(nil)
 	if e == nil {
 		var o policy.Options
-		if o, err = s.stores.policy(s.cfg); err == nil {
+		if o, err = s.policyOptions(); err == nil {
 			e, err = policy.Load(o)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 	"gatehouse/gateway/state"
 )
 
-// This file says which policy a configuration names: a directory or a bundle.
+// This file says which policy a configuration names: a directory, a bundle, or
+// the change that was activated last.
 
 // policy is what a snapshot is built with.
 func (s *stores) policy(cfg *config.Config) (policy.Options, error) {
@@ -25,14 +26,21 @@ func (s *stores) policy(cfg *config.Config) (policy.Options, error) {
 		o.Data, o.ACROrder = cfg.Policy.Data, cfg.ACROrder
 		return o, nil
 	}
-	return policy.Options{Dir: cfg.Policy.Dir, Data: cfg.Policy.Data, ACROrder: cfg.ACROrder}, nil
+	if cfg.Policy.ChangeControl == "required" {
+		a, err := s.approved(cfg)
+		if err != nil {
+			return policy.Options{}, err
+		}
+		return a.options, nil
+	}
+	return directoryOf(cfg), nil
 }
 
 // LivePolicy is the policy that the gateway of a configuration decides by,
-// without asking the network: of bundles the last good one. The gateway may be
-// running.
+// without asking the network: of bundles the last good one, under change control
+// the change in force. The gateway may be running.
 func LivePolicy(cfg *config.Config) (policy.Options, error) {
-	if cfg.Policy.Bundle == nil {
+	if cfg.Policy.Bundle == nil && cfg.Policy.ChangeControl != "required" {
 		return (&stores{}).policy(cfg)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.State.Dir, "state.db")); cfg.State.URL == "" && errors.Is(err, fs.ErrNotExist) {

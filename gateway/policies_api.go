@@ -7,21 +7,33 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// This file is /api/v1/policies: the policy in force, and what is known of others.
+// This file is /api/v1/policies: the policy in force, what is known of others, and
+// changes of it, which are proposed at the command line.
 
 func (p *Process) policyRoutes(v1 *mux.Router) {
 	v1.Handle("/policies", p.forRole("compliance operator", p.policies)).Methods(http.MethodGet)
+	v1.Handle("/policies/{id}", p.forRole("compliance operator", p.policyChange)).Methods(http.MethodGet)
+	v1.Handle("/policies/{id}/{step:approve|reject|activate}", p.forRole("compliance", p.stepChange)).Methods(http.MethodPost)
 }
 
 // policiesAnswer is what GET /api/v1/policies tells.
 type policiesAnswer struct {
 	Revision string        `json:"revision"`
 	Shadow   *ShadowReport `json:"shadow,omitempty"`
+	Changes  []ChangeInfo  `json:"changes,omitempty"`
+	More     bool          `json:"more_changes,omitempty"`
 }
 
 func (p *Process) policies(ctx context.Context, _ *call) (any, error) {
 	s := p.live.Load()
 	a := policiesAnswer{Revision: s.policy.Revision()}
+	if s.cfg.Policy.Bundle == nil {
+		all, err := p.policyDesk().List(ctx)
+		if err != nil {
+			return nil, stateDown(err)
+		}
+		a.Changes, a.More = all[:min(len(all), listedReviews)], len(all) > listedReviews
+	}
 	switch w := s.shadow; {
 	case w == nil:
 	case !w.loads():

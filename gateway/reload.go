@@ -114,6 +114,7 @@ func (p *Process) inForce(s *snapshot) {
 	defer cancel()
 	p.metrics.decidesBy(s.policy.Revision())
 	p.stores.bundleInForce(ctx, s.cfg, p.log)
+	p.stores.changes.note(s.behind)
 }
 
 // retire ends what a snapshot runs, with what its shadow has counted.

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
-
+	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"gatehouse/config"
@@ -68,6 +70,9 @@ func ReplayPast(ctx context.Context, cfg *config.Config, o ReplayOptions) (*Repl
 		return nil, err
 	}
 	o2, err := LivePolicy(cfg)
+	if errors.Is(err, errNoneActivated) { // nothing decides, or did
+		o2, err = o.Candidate, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +88,17 @@ func ReplayPast(ctx context.Context, cfg *config.Config, o ReplayOptions) (*Repl
 	return p.report(), nil
 }
 
+// ErrNoPast is what ReplayPast gives where no gateway has ever served.
+var ErrNoPast = errors.New("there is no audit trail: the gateway has not served yet")
+
 // eachRecord reads the audit trail of a configuration.
 func eachRecord(cfg *config.Config, f func(*audit.Record) error) error {
 	o, err := AuditOptions(cfg)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(o.Dir); errors.Is(err, fs.ErrNotExist) {
+		return ErrNoPast
 	}
 	r, err := audit.OpenReader(o.Dir, o.Key)
 	if err != nil {

@@ -85,6 +85,9 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.listen(blockEventKind, p.learnBlockEvent)
 	p.stores.listen(resolveKind, p.learnResolve)
 	p.stores.listen(readingKind, p.learnReading)
+	p.stores.changes.wake = make(chan struct{}, 1)
+	p.stores.listen(changeKind, p.learnChange)
+	p.stores.listen(lineKind, p.learnLine)
 	return p, nil
 }
 
@@ -162,6 +165,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return p.pollBundle(ctx) })
 	group.Go(func() error { return p.follow(ctx) })
 	group.Go(func() error { return p.keepIndex(ctx) })
+	group.Go(func() error { return p.followChanges(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())
 }

@@ -67,6 +67,7 @@ type stores struct {
 
 	offline bool // commands: nothing is asked of the network
 	bundles bundles
+	changes changes
 
 	metrics *metrics // nil: nothing is counted
 }

@@ -35,6 +35,7 @@ var parts = map[string][]string{
 	"limit":         nil,
 	"notify":        nil,
 	"policy":        {"auth", "scope"},
+	"proposal":      {"reidentify"}, // for who a person is
 	"reidentify":    nil,
 	"relation":      nil, // reads FHIR through a Source that gateway injects
 	"scope":         nil,
@@ -71,6 +72,7 @@ var jsonUsers = map[string]string{
 	"gateway/demo":          "a toy store with made-up patients",
 	"gateway/emergency":     "reads and writes its own rows of the state store",
 	"gateway/notify":        "writes alerts",
+	"gateway/proposal":      "reads and writes its own rows of the state store",
 	"gateway/reidentify":    "reads and writes its own rows of the state store",
 	"gateway/label":         "reads tables",
 	"gateway/scenario":      "writes made-up records, reads the answers about them",

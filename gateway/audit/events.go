@@ -234,6 +234,9 @@ func (x *exporter) notice(r *Record) *auditEvent {
 	if r.Code == ConfigRefused {
 		e.Outcome = outcomeMinor
 	}
+	if r.Caller.Subject != "" {
+		e.Agent = append([]agent{user(r, source)}, e.Agent...)
+	}
 	if len(r.Notes) > 0 { // what was changed is the gateway's configuration
 		what := entity{Type: &coding{sysEntityType, "2", "System Object"}, Role: &coding{sysObjectRole, "13", "Security Resource"},
 			What: &reference{Identifier: &identifier{Value: x.origin}}}

@@ -79,6 +79,9 @@ const (
 	BlockLifted = "block.lifted"
 )
 
+// PolicyChange begins the codes of Notices about changes of policy.
+const PolicyChange = "policy.change."
+
 // Reidentify begins the codes of Notices about the way back from pseudonyms;
 // PseudonymNote is the note of each pseudonym that one is about.
 const (

@@ -167,11 +167,8 @@ func BuildBundle(o Options, revision string, key *SigningKey) ([]byte, error) {
 
 // displayOf is what the names of a policy's files begin with.
 func displayOf(o Options) string {
-	if o.Files != nil {
-		return o.Name
-	}
 	_, name := FilesOf(o)
-	return name
+	return path.Clean(name) // as path.Join leaves it
 }
 
 // Ordered tells whether a revision has a place among others: it begins with a

@@ -51,7 +51,7 @@ func (c *Coverage) Test(ctx context.Context, o Options) ([]Tested, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules, err := testModules(o.Dir, rules)
+	modules, err := testModules(o, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +93,8 @@ func runRego(ctx context.Context, store storage.Store, txn storage.Transaction, 
 }
 
 // testModules are the rules and the tests of a policy.
-func testModules(dir string, rules []source) (map[string]*ast.Module, error) {
-	tests, err := testFiles(dir)
+func testModules(o Options, rules []source) (map[string]*ast.Module, error) {
+	tests, err := testFiles(o)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func testModules(dir string, rules []source) (map[string]*ast.Module, error) {
 	return modules, ps.err()
 }
 
-func testFiles(dir string) (tests []source, err error) {
-	fsys, display := FilesOf(Options{Dir: dir})
+func testFiles(o Options) (tests []source, err error) {
+	fsys, display := FilesOf(o)
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.rego") {
 			return err

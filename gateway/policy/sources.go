@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"testing/fstest" // for its file system in memory alone
 
 	"gatehouse/policies"
 )
@@ -53,8 +54,15 @@ func gather(o Options) (rules, shipped, own []source, err error) {
 }
 
 // FilesOf is where the files of a policy are, and what they are called in
-// errors: a directory, or what ships.
+// errors: memory, a directory, or what ships.
 func FilesOf(o Options) (fs.FS, string) {
+	if o.Files != nil {
+		held := fstest.MapFS{}
+		for name, text := range o.Files {
+			held[name] = &fstest.MapFile{Data: text}
+		}
+		return held, o.Name
+	}
 	if o.Dir != "" {
 		return os.DirFS(o.Dir), o.Dir
 	}
