@@ -207,7 +207,10 @@ func (p *Process) decisions(ctx context.Context, c *call) (any, error) {
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The audit trail has no such request."}
 	}
 	for _, d := range found {
-		for _, e := range d.Entries {
+		for i, e := range d.Entries {
+			if e.Reason == "patient.blocked" && !p.privacy(c) {
+				d.Entries[i].Reason = "withheld" // whose record is blocked is for privacy alone
+			}
 			c.record.Patients = mergeNames(c.record.Patients, e.Patients)
 		}
 	}

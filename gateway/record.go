@@ -57,8 +57,12 @@ func (x *exchange) changed(it *judge.Item) { x.note(it, audit.Changed) }
 
 func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 	v := &it.Verdict
+	reason := v.Reason
+	if effect != audit.Withheld && slices.Contains(v.Facts.Labels, "NOPAT") {
+		reason = audit.KeptFromPatient
+	}
 	x.record.Entries = append(x.record.Entries, audit.Entry{Effect: effect, Type: v.Facts.Type, ID: v.Facts.ID,
-		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: v.Reason,
+		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: reason,
 		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids, Basis: x.basis(v)})
 	x.noted(v, effect)
 	if v.Grant != "" && effect != audit.Withheld {

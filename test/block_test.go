@@ -122,6 +122,42 @@ func TestBlockedPatient(t *testing.T) {
 	}
 }
 
+// Whose record is blocked is for privacy to know and to lift; an operator may block,
+// and make no block of a patient's shorter.
+func TestBlocksOfPatientsArePrivacys(t *testing.T) {
+	h := openHouse(t, adminAuth)
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	until := func(in time.Duration) string { return time.Now().Add(in).UTC().Format(time.RFC3339) }
+	for _, c := range []struct{ method, target, token, body string }{
+		{"POST", "/blocks", h.officer(), `{"what": "patient", "value": "A", "reason": "disputed"}`},
+		{"POST", "/blocks", h.operator(), `{"what": "patient", "value": "Patient/A", "until": "` + until(time.Second) + `"}`},
+		{"POST", "/blocks", h.operator(), `{"what": "client", "value": "x"}`},
+	} {
+		if got := h.call(c.method, c.target, c.token, c.body); got.status != 200 || strings.Contains(got.body, "disputed") != strings.Contains(c.body, "disputed") {
+			t.Errorf("%s: got %d %s", c.body, got.status, got.body)
+		}
+	}
+	id := h.get("/Observation/a", h.staff()).header.Get("X-Request-Id")
+	for token, whole := range map[string]bool{h.officer(): true, h.operator(): false} {
+		if got := h.call("GET", "/blocks", token, ""); strings.Contains(got.body, "Patient/A") != whole || !strings.Contains(got.body, `"x"`) {
+			t.Errorf("list: %s", got.body)
+		}
+		if got := h.call("GET", "/decisions/"+id, token, ""); got.status != 200 || strings.Contains(got.body, "patient.blocked") != whole {
+			t.Errorf("decisions: %s", got.body)
+		}
+	}
+	if got := h.call("DELETE", "/blocks?what=patient&value=Patient/A", h.operator(), ""); got.status != 403 {
+		t.Errorf("lifted: %d %s", got.status, got.body)
+	}
+	if got := h.call("DELETE", "/blocks?what=patient&value=Patient/none", h.operator(), ""); got.status != 403 {
+		t.Errorf("tells which there are: %d %s", got.status, got.body)
+	}
+	time.Sleep(1100 * time.Millisecond)
+	if got := h.get("/Observation/a", h.staff()); got.status != 404 {
+		t.Errorf("an operator ended it: %d", got.status)
+	}
+}
+
 func TestBlocksEndByThemselves(t *testing.T) {
 	h := openHouse(t)
 	h.ehr.on("GET /Observation/a", 200, obsA)

@@ -286,3 +286,40 @@ func TestAccessesOfPatient(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// EU-01, DS4P-01: the patient learns who had data, and neither that there is a record
+// labelled NOPAT nor what rules say of what they withheld from others.
+func TestAccessesTellNothingKept(t *testing.T) {
+	h := openHouse(t)
+	h.write("policy/policy.rego", strings.ReplaceAll(usualPolicy, `"restricted"`, `"psychiatry only"`))
+	h.reload(t)
+	kept := withLabel(resource("Condition", "k", ref("subject", "Patient/P")+`,"code":{"text":"x"}`), "NOPAT")
+	h.ehr.on("GET /Condition/k", 200, kept)
+	h.ehr.on("GET /Condition", 200, searchset("", kept, resource("Condition", "o", ref("subject", "Patient/P"))))
+	h.ehr.on("GET /Observation/r", 200, strings.Replace(resource("Observation", "r", ref("subject", "Patient/P")), `"meta":{`, `"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}],`, 1))
+	doctor, patient := h.clinicianOf("2"), h.patient("P", "patient/*.rs")
+	for _, target := range []string{"/Condition/k", "/Condition", "/Observation/r"} {
+		if got := h.get(target, doctor); got.status != 200 && target != "/Observation/r" {
+			t.Fatalf("%s: got %d %s", target, got.status, got.body)
+		}
+	}
+	got := h.get("/_gatehouse/accesses", patient)
+	var list struct {
+		Accesses []struct {
+			Outcome, Words string
+			Data           map[string]int
+		}
+	}
+	if err := json.Unmarshal([]byte(got.body), &list); err != nil || len(list.Accesses) != 3 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	refused, both, alone := list.Accesses[0], list.Accesses[1], list.Accesses[2]
+	if refused.Outcome != "refused" || both.Data["Condition"] != 1 || alone.Outcome != "given" || len(alone.Data) != 0 || !strings.Contains(alone.Words, "part of the record") {
+		t.Errorf("got %s", got.body)
+	}
+	for _, word := range []string{"psychiatry", "NOPAT", "nopat", "label", "Condition ×2"} {
+		if strings.Contains(got.body, word) {
+			t.Errorf("tells %s: %s", word, got.body)
+		}
+	}
+}

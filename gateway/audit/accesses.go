@@ -115,7 +115,19 @@ func onlyHidden(r *Record, patient string) bool {
 	return !slices.ContainsFunc(r.Entries, func(e Entry) bool { return e.Effect != Withheld })
 }
 
+// KeptFromPatient is the Reason of what was released and is labelled NOPAT: the
+// patient is told who had data, and not that there is such a record.
+const KeptFromPatient = "label.nopat"
+
+func kept(e Entry) bool { return e.Effect != Withheld && e.Reason == KeptFromPatient }
+
 func accessOf(r *Record, patient string) Access {
+	if slices.ContainsFunc(r.Entries, kept) {
+		told := *r
+		told.Entries = slices.DeleteFunc(slices.Clone(r.Entries), kept)
+		told.Decision.Permits = nil // which speak of the first
+		r = &told
+	}
 	c := &r.Caller
 	a := Access{When: r.Time.UTC().Truncate(time.Second), Who: cmp.Or(c.Name, c.User, c.Subject, c.Client, "nobody who was verified"),
 		Organization: c.Organization, Roles: c.Roles, Application: c.Client, Did: r.Interaction, Outcome: "given", Data: map[string]int{},
@@ -125,7 +137,7 @@ func accessOf(r *Record, patient string) Access {
 			a.Data[e.Type]++
 		}
 	}
-	permits, forbids := decidedFor(r, patient)
+	permits, _ := decidedFor(r, patient) // what a rule forbids for could tell what the record is about
 	if a.Why = permits; r.Kind == Outcome {
 		if outcome, _ := outcomeOf(r, patient); outcome != outcomeGood && !(r.Caller.User == patient && r.Status < 400) {
 			a.Outcome = "refused"
@@ -133,7 +145,10 @@ func accessOf(r *Record, patient string) Access {
 			if r.Status < 400 || code == "resource.not-found" { // the answer hides what the entry tells
 				code = cmp.Or(withheldFor(r, patient), code)
 			}
-			a.Why = append([]string{refusalWords(code)}, forbids...)
+			if step, _, _ := strings.Cut(code, "."); step == "label" || step == "view" || step == "binary" {
+				code = "policy.denied"
+			}
+			a.Why = []string{refusalWords(code)}
 		}
 	}
 	a.Words = a.words(r, patient)
@@ -161,7 +176,11 @@ func (a *Access) words(r *Record, patient string) string {
 	}
 	did := " asked for " + a.Did + " and was refused: "
 	if a.Outcome == "given" {
-		did = fmt.Sprintf(" (%s) got %s: ", a.Did, dataOf(r, patient))
+		data := "part of the record"
+		if len(a.Data) > 0 || len(r.Entries) > 0 {
+			data = dataOf(r, patient)
+		}
+		did = fmt.Sprintf(" (%s) got %s: ", a.Did, data)
 	}
 	s := who + did + strings.Join(a.Why, "; ")
 	if len(a.Purpose) > 0 {

@@ -158,7 +158,7 @@ type Entry struct {
 	Effect            Effect
 	Type, ID, Version string
 	Patients          []string // "Patient/1", whom it is about; none for a resource that is about nobody
-	Reason            string   // why it was withheld: a stable code; names no patient
+	Reason            string   // why it was withheld: a stable code, which names no patient; or KeptFromPatient
 	Permits, Forbids  []string // reasons of the rules that decided on it
 	Basis             []byte   // what policy read of it, in its own form; kept where Asked is
 }
