@@ -14,6 +14,10 @@ import (
 // alert tells the channels what happened, patients by a keyed hash alone: who
 // hears it and has the right finds the rest in the audit trail by the request.
 func (x *exchange) alert(event string, channels, patients []string, review string) {
+	x.tell(x.alertOf(event, patients, review), channels, nil)
+}
+
+func (x *exchange) alertOf(event string, patients []string, review string) notify.Alert {
 	a := notify.Alert{Event: event, Time: x.start.UTC(), Gateway: x.s.publicURL, Request: x.id, Client: x.caller.subject.Client, Review: review}
 	if user := x.caller.subject.FHIRUser; strings.HasPrefix(user, "Practitioner") { // staff, and no patient
 		a.User = user
@@ -21,15 +25,25 @@ func (x *exchange) alert(event string, channels, patients []string, review strin
 	for _, p := range patients {
 		a.Patient = append(a.Patient, x.s.patientHash(p))
 	}
-	for _, name := range channels {
-		x.g.metrics.alerts.WithLabelValues(event).Inc()
+	return a
+}
+
+// tell sends an alert to channels; stored are its rows in the store, one for each,
+// or none.
+func (x *exchange) tell(a notify.Alert, channels, stored []string) {
+	for i, name := range channels {
+		x.g.metrics.alerts.WithLabelValues(a.Event).Inc()
 		c, ok := x.s.cfg.Notify[name]
 		if !ok { // of a policy; those of the configuration are checked
 			x.g.metrics.alarm("notify.no-channel")
 			x.g.log.Warn("policy notifies a channel that is not configured", zap.String("channel", name), zap.String("request", x.id))
 			continue
 		}
-		x.g.notify.Send(name, c, a)
+		var heard func()
+		if i < len(stored) {
+			heard = x.s.stores.told(stored[i])
+		}
+		x.g.notify.Send(name, c, a, heard)
 	}
 }
 

@@ -31,7 +31,7 @@ func Check(path string, out io.Writer) error {
 	if errors.Is(absent, errNoBundle) || errors.Is(absent, errNoneActivated) {
 		s.policy, _ = policy.Load(policy.Options{}) // to look at the rest by
 	}
-	err := errors.Join(limits, offered(cfg), s.consentsRead(), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))
+	err := errors.Join(limits, offered(cfg), s.buildKeys(nil), s.buildPolicy(nil), s.buildViews(nil), s.buildAuth(nil))
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,6 @@ func TestCheckAndServeRefuseAlike(t *testing.T) {
 	for _, tt := range []struct{ change, want string }{
 		{"operations: {allow: [$graphql]}\n", "operations.allow[0]: $graphql is an operation that nobody here could judge; remove it (these are served: $docref, $everything, $export, $lastn, $validate)"},
 		{"operations: {allow: [$everything, $frobnicate]}\n", "operations.allow[1]: $frobnicate is an operation that nobody here could judge"},
-		{"{url: http://127.0.0.1:9000/fhir} => {url: http://127.0.0.1:9000/fhir, fhir_version: STU3}", "consent.source: the Consents of STU3 are not read by this version"},
 		{"limits: {state: redis://127.0.0.1:6379/0}\n", "limits.state"},
 	} {
 		file := written(t, tt.change)

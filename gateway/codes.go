@@ -28,7 +28,6 @@ var codes = []fhir.Code{
 	{Code: "consent.off", Status: 403, Meaning: "Consents are not consulted here, so none can be given."},
 	{Code: "consent.right", Status: 403, Meaning: "The endpoints of patients are for patients themselves, and for the roles of portals that the configuration names."},
 	{Code: "consent.unavailable", Status: 503, Meaning: "The consents cannot be read now. Try again."},
-	{Code: "consent.version", Status: 403, Meaning: "The FHIR server keeps Consents of a release that the gateway does not write."},
 	{Code: "conditional.ambiguous", Status: 412, Meaning: "The criteria of a conditional interaction match more than one resource that you may see."},
 	{Code: "conditional.none", Status: 412, Meaning: "A conditional reference matches nothing that you may see."},
 	{Code: "emergency.many", Status: 429, Meaning: "You have too many emergency accesses open at once."},

@@ -31,7 +31,7 @@ func (s *snapshot) buildConsent(log *zap.Logger) error {
 }
 
 func (s *snapshot) newConsent(source consent.Source, now func() time.Time) *consent.Engine {
-	o := consent.Options{Source: source, Bases: s.bases, Seal: s.consentSeal(), Now: now}
+	o := consent.Options{Source: source, Bases: s.bases, Version: s.grammar.Version, Seal: s.consentSeal(), Now: now}
 	if s.stores != nil && s.stores.metrics != nil {
 		o.Problem = s.stores.metrics.unusableConsent
 	}

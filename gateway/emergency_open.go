@@ -60,10 +60,16 @@ func (x *exchange) breakGlass(ctx context.Context) error {
 	if err := x.intent(ctx); err != nil {
 		return err
 	}
-	if err := x.storeGrant(ctx, g); err != nil {
+	alert := x.alertOf("emergency.opened", []string{g.Patient}, g.ID)
+	stored, err := x.keepAlerts(ctx, alert, x.s.cfg.Emergency.Notify)
+	if err != nil {
 		return err
 	}
+	if err := x.storeGrant(ctx, g); err != nil {
+		return err // whether it stands is not known, so what was stored to tell of it stays
+	}
 	x.opened(g)
+	x.tell(alert, x.s.cfg.Emergency.Notify, stored)
 	handle := x.handle(g)
 	return x.answerOwn(ctx, http.StatusCreated, asked.answer(handle, g), x.s.publicURL+emergencyPath+"/"+handle)
 }
@@ -132,7 +138,6 @@ func stateDown(err error) error {
 func (x *exchange) opened(g *emergency.Grant) {
 	x.g.metrics.glass.WithLabelValues("opened").Inc()
 	x.g.log.Warn("emergency access opened", zap.String("request", x.id), zap.String("client", x.caller.subject.Client), zap.String("review", g.ID))
-	x.alert("emergency.opened", x.s.cfg.Emergency.Notify, []string{g.Patient}, g.ID)
 }
 
 // handle is the grant as its owner names it.

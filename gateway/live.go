@@ -96,9 +96,6 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 			return nil, err
 		}
 	}
-	if err := s.consentsRead(); err != nil {
-		return nil, err
-	}
 	if err := s.buildConsent(log); err != nil {
 		return nil, err
 	}

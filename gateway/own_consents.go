@@ -84,9 +84,6 @@ func (x *exchange) mayChangeConsents(letter byte) error {
 	if may := slices.Contains(apps, x.caller.subject.Client) || len(apps) == 0 && x.caller.grants.Gives(letter); !may {
 		return &failure{status: http.StatusForbidden, code: "consent.client", text: "Consents are given and revoked with another application than this one."}
 	}
-	if v := x.s.grammar.Version; v != fhir.R4 && v != fhir.R4B {
-		return &failure{status: http.StatusForbidden, code: "consent.version", text: "The FHIR server keeps Consents of a release that is not written here."}
-	}
 	return nil
 }
 
@@ -111,7 +108,7 @@ func (x *exchange) giveConsent(ctx context.Context, named string) error {
 	if form.Patient, err = x.patientInCharge(form.Patient); err != nil {
 		return err
 	}
-	resource, err := form.Resource(x.s.consentSeal(), x.performer(form.Patient), x.start)
+	resource, err := form.Resource(x.s.grammar.Version, x.s.consentSeal(), x.performer(form.Patient), x.start)
 	if err != nil {
 		return internal(err)
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -30,15 +29,6 @@ func (s *snapshot) version() (fhir.Version, error) {
 		return 0, fmt.Errorf("the upstream speaks FHIR %q; R4, R4B, R5 and STU3 are served (4.0, 4.3, 5.0 and 3.0)", said)
 	}
 	return v, nil
-}
-
-// consentsRead refuses what nobody here can read: STU3 writes its Consents in
-// another way, and one that is not understood could be somebody's refusal.
-func (s *snapshot) consentsRead() error {
-	if s.grammar.Version == fhir.STU3 && s.cfg.Consent.Source != "none" {
-		return errors.New("consent.source: the Consents of STU3 are not read by this version; where none are to be kept, write consent: {source: none}")
-	}
-	return nil
 }
 
 // otherRelease reports an upstream that says of itself that it speaks another

@@ -118,6 +118,10 @@ func (p *Process) review(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A grant is kept until it was reviewed, and then as long as the audit trail.
+	if err := p.stores.shared.Expire(ctx, emergencyKind, g.ID, now.Add(time.Duration(p.live.Load().cfg.Audit.Retention))); err != nil {
+		return nil, stateDown(err)
+	}
 	c.record.Notes = []audit.Note{{Name: audit.EmergencyNote, Value: g.ID}, {Name: "verdict", Value: said.Verdict}}
 	return c.info(g, now), nil
 }

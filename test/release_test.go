@@ -375,18 +375,13 @@ func TestEachReleaseView(t *testing.T) {
 func TestEachReleaseConsent(t *testing.T) {
 	eachRelease(t, func(t *testing.T, v fhir.Version) {
 		const with = "consent: {source: upstream, default: permit, max_staleness: 200ms}"
-		if v == fhir.STU3 { // its Consents cannot be read, so nothing is served as if there were none
-			h := newHouse(t, v.String())
-			h.write("gatehouse.yaml", h.config(with))
-			if err := h.open(); err == nil || !strings.Contains(err.Error(), "the Consents of STU3 are not read") {
-				t.Errorf("opened: %v", err)
-			}
-			return
-		}
 		h := openRelease(t, v.String(), with)
 		refusal := consentOf("b", "B", "deny", "")
 		if v == fhir.R5 {
 			refusal = resource("Consent", "b", `"status":"active",`+ref("subject", "Patient/B")+`,"decision":"deny"`)
+		}
+		if v == fhir.STU3 {
+			refusal = resource("Consent", "b", `"status":"active",`+ref("patient", "Patient/B")+`,"policyRule":"http://hl7.org/fhir/ConsentPolicy/opt-out"`)
 		}
 		h.consents(refusal)
 		h.ehr.on("GET /Encounter/e", 200, visit(v, "e", "A"))
@@ -395,5 +390,24 @@ func TestEachReleaseConsent(t *testing.T) {
 			{id: "C-01", target: "/Encounter/e", token: h.staff(), status: 200, calls: anyCalls, released: []string{"Encounter/e"}},
 			{id: "C-01", target: "/Encounter/f", token: h.staff(), status: 404, calls: anyCalls, withheld: []string{"Encounter/f"}},
 		})
+	})
+}
+
+// Issue 5 point 7: patients give and revoke consents in the form of each release, and
+// both act at once.
+func TestEachReleasePatientGives(t *testing.T) {
+	eachRelease(t, func(t *testing.T, v fhir.Version) {
+		h := openRelease(t, v.String(), "consent: {source: upstream, default: permit, max_staleness: 1h, clients: [app]}")
+		r := h.registry()
+		h.ehr.on("GET /Encounter/e", 200, visit(v, "e", "P"))
+		doctor, patient := h.clinicianOf("2"), h.patient("P", "patient/*.rs")
+		seen := func() int { return h.get("/Encounter/e", doctor).status }
+		before := seen()
+		made := h.do("POST", "/_gatehouse/consents", patient, `{"decision":"deny","who":"Organization/2","what":{"types":["Encounter"]}}`)
+		denied := seen()
+		gone := h.do("DELETE", "/_gatehouse/consents/n0", patient, "")
+		if after := seen(); before != 200 || made.status != 201 || denied != 404 || gone.status != 200 || after != 200 {
+			t.Errorf("got %d, given %d %s, %d, revoked %d %s, %d: %s", before, made.status, made.body, denied, gone.status, gone.body, after, r.held["n0"])
+		}
 	})
 }

@@ -48,6 +48,7 @@ type Source interface {
 type Options struct {
 	Source  Source
 	Bases   *fhir.BaseSet // by which references to this server are known
+	Version fhir.Version  // of the server; STU3's Consents have a shape of their own
 	Seal    *Sealer       // knows the Consents that the gateway wrote; nil: none
 	Now     func() time.Time
 	Problem func(what string) // hears why a Consent that was read permits nothing, one of Problems; nil: nobody
@@ -73,7 +74,7 @@ type Engine struct {
 
 // New makes an Engine. What c leaves out refuses.
 func New(c config.Consent, o Options) *Engine {
-	e := &Engine{source: o.Source, reader: reader{bases: o.Bases, zone: c.Zone, seal: o.Seal}, now: o.Now, problem: o.Problem,
+	e := &Engine{source: o.Source, reader: reader{bases: o.Bases, zone: c.Zone, seal: o.Seal, three: o.Version == fhir.STU3}, now: o.Now, problem: o.Problem,
 		implicit: implicitPolicies[c.Default], newest: c.Conflicts == "newest", authors: c.Authors, clinicians: c.ClinicianRoles,
 		maxStale: time.Duration(c.MaxStaleness), known: newCache[[]*consent](), looked: newCache[*lookedUp]()}
 	if e.implicit == nil {

@@ -49,7 +49,11 @@ func (e *Engine) Summaries(patient string, resources [][]byte) []Summary {
 		s.Status, s.Given = text(&t, 0, "status"), text(&t, 0, "dateTime")+text(&t, 0, "date")
 		s.Counts = c.active && e.trusts(c) && c.root.period.holds(now) != no
 		s.Revocable = s.Status == "active" && c.active
-		rule := c.root.rule(now.Location())
+		said := &c.root
+		if said.kind == silent && said.base == nil && len(said.exceptions) == 1 {
+			said = &said.exceptions[0] // as a form is written where the root cannot say it
+		}
+		rule := said.rule(now.Location())
 		s.Rule, s.Words = &rule, rule.words()
 		if c.void {
 			s.Words += " A part of it is not understood, so it permits nothing."

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"gatehouse/fhir"
 )
@@ -182,48 +180,6 @@ func (e *Engine) readUntil(f *Form) error {
 		return errors.New("until is a date such as 2027-01-31, or a time with its zone, that is still to come; it is the last that counts")
 	}
 	return nil
-}
-
-// Resource is the form as a Consent of FHIR R4 given at a time by whoever
-// performs it, and marked so that it is known again.
-func (f *Form) Resource(seal *Sealer, performer string, at time.Time) ([]byte, error) {
-	provision := map[string]any{"type": f.Decision}
-	if f.Until != "" {
-		provision["period"] = map[string]any{"end": f.Until}
-	}
-	list := func(name string, n int, one func(int) any) {
-		for i := range n {
-			items, _ := provision[name].([]any)
-			provision[name] = append(items, one(i))
-		}
-	}
-	list("actor", len(f.Who), func(i int) any {
-		return map[string]any{"role": concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP"), "reference": reference(f.Who[i])}
-	})
-	list("purpose", len(f.Purpose), func(i int) any {
-		return code("http://terminology.hl7.org/CodeSystem/v3-ActReason", f.Purpose[i])
-	})
-	list("class", len(f.Types), func(i int) any { return code("http://hl7.org/fhir/resource-types", f.Types[i]) })
-	list("securityLabel", len(f.Labels), func(i int) any {
-		if len(f.Labels[i]) == 1 {
-			return code("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", f.Labels[i])
-		}
-		return code("http://terminology.hl7.org/CodeSystem/v3-ActCode", f.Labels[i])
-	})
-	list("code", len(f.Codes), func(i int) any { return concept(f.Codes[i].system, f.Codes[i].code) })
-	b, err := json.Marshal(map[string]any{
-		"resourceType": "Consent", "status": "active",
-		"scope":    concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
-		"category": []any{concept("http://loinc.org", "59284-0")},
-		"patient":  reference(f.Patient), "performer": []any{reference(performer)},
-		"dateTime":  at.UTC().Format(time.RFC3339),
-		"policy":    []any{map[string]any{"uri": "urn:gatehouse:consent-form"}}, // R4 wants one (ppc-1)
-		"provision": provision,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write consent: %w", err)
-	}
-	return seal.Mark(b)
 }
 
 func code(system, code string) any { return map[string]any{"system": system, "code": code} }

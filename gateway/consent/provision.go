@@ -71,6 +71,13 @@ func (f *form) provision(p *provision, node, depth int) {
 	if !f.five {
 		p.kind = kindOf(text(t, node, "type"))
 	}
+	f.conditions(p, node)
+	f.exceptions(p, node, depth)
+}
+
+// conditions reads what a rule is bound to.
+func (f *form) conditions(p *provision, node int) {
+	t := f.t
 	p.period, p.dataPeriod = f.period(node, "period", p), f.period(node, "dataPeriod", p)
 	for _, a := range f.list(node, "actor", p) {
 		p.actors = append(p.actors, f.actor(a))
@@ -89,7 +96,6 @@ func (f *form) provision(p *provision, node, depth int) {
 	for _, d := range f.list(node, "data", p) {
 		p.data = append(p.data, f.datum(d))
 	}
-	f.exceptions(p, node, depth)
 }
 
 func (f *form) members(p *provision, node int) {
@@ -98,7 +104,7 @@ func (f *form) members(p *provision, node int) {
 		also = onlyFive
 	}
 	for i := f.t.First(node); i < int(f.t.Nodes[node].Next); i = int(f.t.Nodes[i].Next) {
-		if name := f.t.Name(i); !understood[string(name)] && !also[string(name)] {
+		if name := string(f.t.Name(i)); !understood[name] && !also[name] || f.three && name == "provision" {
 			p.unclear = true
 			f.note("unknown-element")
 		}
@@ -189,7 +195,11 @@ func (f *form) datum(node int) datum {
 }
 
 func (f *form) classes(p *provision, node int) {
-	for _, name := range []string{"class", "resourceType", "documentType"} {
+	names := []string{"class", "resourceType", "documentType"}
+	if f.three { // whose root is the resource itself
+		names = names[:1]
+	}
+	for _, name := range names {
 		for _, c := range f.codings(node, name, p) {
 			if name == "documentType" {
 				c.system = "document:" + c.system // never a resource type
@@ -203,6 +213,9 @@ func (f *form) classes(p *provision, node int) {
 func (f *form) codes(p *provision, node int) {
 	for _, n := range f.list(node, "code", p) {
 		list := codingsOf(f.t, n)
+		if f.three { // a Coding itself
+			list = []coding{{text(f.t, n, "system"), text(f.t, n, "code")}}
+		}
 		if len(list) == 0 {
 			p.unclear = true
 			f.note("malformed-element")
@@ -253,7 +266,7 @@ func (f *form) codings(node int, name string, p *provision) []coding {
 // systems, or names none, else "system|code".
 func (c coding) bare(systems ...string) string {
 	for _, s := range systems {
-		if c.system == "" || c.system == "http://terminology.hl7.org/CodeSystem/"+s {
+		if c.system == "" || c.system == "http://terminology.hl7.org/CodeSystem/"+s || c.system == "http://hl7.org/fhir/"+strings.Replace(s, "v3-", "v3/", 1) {
 			return c.code
 		}
 	}

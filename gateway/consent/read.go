@@ -29,14 +29,15 @@ var Problems = []string{"unreadable", "modifier", "unknown-element", "malformed-
 type reader struct {
 	bases *fhir.BaseSet
 	zone  *time.Location // of dates that name none
+	three bool           // the server speaks STU3
 	seal  *Sealer        // nil: there are no marks
 }
 
 // maxDepth bounds nested provisions; deeper ones make the consent void.
 const maxDepth = 16
 
-// one reads a Consent, of R4 or R5 by its shape. One that cannot be read denies
-// everything: it may have been meant to.
+// one reads a Consent: of R4, R5 or, on such a server, STU3 by its shape. One that
+// cannot be read denies everything: it may have been meant to.
 func (r *reader) one(resource []byte) *consent {
 	var t wire.Tree
 	if err := t.Parse(resource); err != nil || t.Nodes[0].Kind != wire.Object {
@@ -44,6 +45,7 @@ func (r *reader) one(resource []byte) *consent {
 	}
 	c := &consent{ref: "Consent/" + text(&t, 0, "id")}
 	f := form{reader: r, t: &t, c: c, five: isFive(&t)}
+	f.three = f.isThree()
 	f.header()
 	f.rules()
 	if c.void && c.root.kind == silent && c.root.base == nil {
@@ -74,9 +76,10 @@ func isFive(t *wire.Tree) bool {
 // form is one Consent under reading.
 type form struct {
 	*reader
-	t    *wire.Tree
-	c    *consent
-	five bool
+	t     *wire.Tree
+	c     *consent
+	five  bool
+	three bool
 }
 
 // unclear has the consent permit nothing; the first reason is the one told.
@@ -106,8 +109,11 @@ func set(names ...string) map[string]bool {
 func (f *form) header() {
 	t := f.t
 	also := fourAlso
-	if f.five {
+	switch {
+	case f.five:
 		also = fiveAlso
+	case f.three:
+		also = threeAlso
 	}
 	for i := t.First(0); i < int(t.Nodes[0].Next); i = int(t.Nodes[i].Next) {
 		switch name := string(t.Name(i)); {
@@ -133,7 +139,7 @@ func (f *form) header() {
 // which say nothing here (CONS-01). Those of the German MII about research are
 // heard where it is research that is asked for.
 func (f *form) scope() {
-	if f.five {
+	if f.five || f.three { // STU3's are about privacy alone
 		return
 	}
 	if f.t.Get(0, "scope") < 0 {
@@ -175,8 +181,12 @@ func (f *form) given() {
 
 // rules reads what is permitted and denied.
 func (f *form) rules() {
-	if f.five {
+	switch {
+	case f.five:
 		f.rulesOfFive()
+		return
+	case f.three:
+		f.rulesOfThree()
 		return
 	}
 	root := &f.c.root
@@ -251,11 +261,21 @@ func (f *form) rulesOfFive() {
 	for _, g := range f.list(0, "grantee", root) {
 		root.grantees = append(root.grantees, actor{ref: f.reference(g)})
 	}
+	kind := opposite(root.kind)
+	if f.formPermits() {
+		kind = permit
+	}
 	for i, p := range f.list(0, "provision", root) {
-		e := provision{path: step("provision", i), kind: opposite(root.kind)}
+		e := provision{path: step("provision", i), kind: kind}
 		f.provision(&e, p, 1)
 		root.exceptions = append(root.exceptions, e)
 	}
+}
+
+// formPermits tells a permission that the gateway has written from a form.
+func (f *form) formPermits() bool {
+	basis := f.t.Get(0, "policyBasis")
+	return f.t.Get(0, "decision") < 0 && basis >= 0 && text(f.t, basis, "uri") == formPermits && f.seal != nil && f.seal.marked(f.t)
 }
 
 // opposite of what is not known is taken for a denial: it may be one.
@@ -279,8 +299,11 @@ func kindOf(s string) verdict {
 // authors reads who made the Consent.
 func (f *form) authors() {
 	names := []string{"performer", "organization"}
-	if f.five {
+	switch {
+	case f.five:
 		names = []string{"grantor", "manager", "controller"}
+	case f.three:
+		names = []string{"consentingParty", "organization"}
 	}
 	for _, name := range names {
 		for _, node := range elements(f.t, f.t.Get(0, name)) {

@@ -30,6 +30,11 @@ func (s *Sealer) mark(t *wire.Tree) string {
 		}
 		h.Write([]byte{0})
 	}
+	for _, name := range []string{"policyBasis", "except", "period", "actor", "action", "purpose", "securityLabel", "dataPeriod", "data", "grantee"} {
+		if node := t.Get(0, name); node >= 0 { // of R5 and STU3
+			h.Write(append(canonical([]byte(name+"\x00"), t, node), 0))
+		}
+	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 

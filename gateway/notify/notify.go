@@ -52,6 +52,7 @@ type delivery struct {
 	name    string
 	channel config.Channel
 	body    []byte
+	heard   func() // once it was delivered
 }
 
 const (
@@ -71,15 +72,16 @@ func New(log *zap.Logger, alarm func(what string)) *Sender {
 	return s
 }
 
-// Send queues an alert for a channel and does not wait.
-func (s *Sender) Send(name string, channel config.Channel, a Alert) {
+// Send queues an alert for a channel and does not wait. heard, unless nil, is called
+// once it was delivered.
+func (s *Sender) Send(name string, channel config.Channel, a Alert, heard func()) {
 	body, err := json.Marshal(a)
 	if err != nil { // texts and times alone
 		s.failed(name, err)
 		return
 	}
 	select {
-	case s.queue <- delivery{name, channel, body}:
+	case s.queue <- delivery{name, channel, body, heard}:
 	default:
 		s.failed(name, errors.New("too many alerts wait"))
 	}
@@ -105,6 +107,8 @@ func (s *Sender) work() {
 	for d := range s.queue {
 		if err := s.deliver(d); err != nil {
 			s.failed(d.name, err)
+		} else if d.heard != nil {
+			d.heard()
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestDelivery(t *testing.T) {
 		var alarms atomic.Int64
 		s := New(zap.NewNop(), func(string) { alarms.Add(1) })
 		s.wait = time.Millisecond
-		s.Send("privacy", config.Channel{URL: h.URL, TokenFile: token}, Alert{Event: "emergency.opened", Request: "r1"})
+		s.Send("privacy", config.Channel{URL: h.URL, TokenFile: token}, Alert{Event: "emergency.opened", Request: "r1"}, nil)
 		s.Close()
 		if len(h.got) != c.posts || alarms.Load() != c.alarms {
 			t.Errorf("%s: %d posts, %d alarms", c.name, len(h.got), alarms.Load())
@@ -79,7 +79,7 @@ func TestTooManyAlertsAreDroppedWithAnAlarm(t *testing.T) {
 	var alarms atomic.Int64
 	s := New(zap.NewNop(), func(string) { alarms.Add(1) })
 	for range queued + workers + 10 {
-		s.Send("privacy", config.Channel{URL: h.URL}, Alert{Event: "e"})
+		s.Send("privacy", config.Channel{URL: h.URL}, Alert{Event: "e"}, nil)
 	}
 	if alarms.Load() < 10 {
 		t.Errorf("%d alarms", alarms.Load())

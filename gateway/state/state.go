@@ -97,6 +97,17 @@ func (s *Store) Update(ctx context.Context, kind, id string, f func(old []byte) 
 	})
 }
 
+// Expire lets a row end at a time, whatever its value is by then; one that is not
+// there is no error.
+func (s *Store) Expire(ctx context.Context, kind, id string, at time.Time) error {
+	return s.change(ctx, kind, id, func(old *stored) (*stored, error) {
+		if old == nil {
+			return nil, nil
+		}
+		return &stored{value: old.value, expires: at}, nil
+	})
+}
+
 // Delete removes a row; one that is not there is no error.
 func (s *Store) Delete(ctx context.Context, kind, id string) error {
 	return s.change(ctx, kind, id, func(old *stored) (*stored, error) {

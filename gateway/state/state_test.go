@@ -305,3 +305,24 @@ func BenchmarkPut(b *testing.B) {
 		must(b, s.Put(b.Context(), "grant", "a", make([]byte, 200), time.Time{}))
 	}
 }
+
+// A row can be given an end afterwards, whatever it holds by then.
+func TestExpire(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	s := open(t, t.TempDir())
+	s.now = func() time.Time { return now }
+	ctx := t.Context()
+	if err := errors.Join(s.Put(ctx, "k", "a", []byte("1"), time.Time{}), s.Expire(ctx, "k", "a", now.Add(time.Hour)), s.Expire(ctx, "k", "none", now)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Get(ctx, "k", "a"); err != nil || string(r.Value) != "1" {
+		t.Errorf("got %v %v", r, err)
+	}
+	now = now.Add(time.Hour)
+	if _, err := s.Get(ctx, "k", "a"); !errors.Is(err, ErrNone) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Get(ctx, "k", "none"); !errors.Is(err, ErrNone) {
+		t.Errorf("got %v", err)
+	}
+}
