@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,10 +51,14 @@ func (t *trail) open() (dir string, key []byte, err error) {
 	if t.keyFile == "" {
 		return "", nil, errors.New("--dir needs --key-file, the audit key")
 	}
-	if key, err = config.ReadKey(t.keyFile); err != nil {
-		err = fmt.Errorf("audit key %s: %w", t.keyFile, err)
+	keys, err := config.ReadKeys(t.keyFile)
+	if err != nil {
+		return "", nil, fmt.Errorf("audit key %s: %w", t.keyFile, err)
 	}
-	return t.dir, key, err
+	for _, k := range slices.Backward(keys.Epochs) { // the newest wraps most
+		key = append(key, k...)
+	}
+	return t.dir, key, nil
 }
 
 func auditCommands() *cobra.Command {
@@ -132,10 +137,11 @@ func publicOf(dir, keyFile string) (string, error) {
 		return "", fmt.Errorf("read checkpoint: %w", err)
 	}
 	origin, _, _ := strings.Cut(string(checkpoint), "\n")
-	key, err := config.ReadKey(keyFile)
+	keys, err := config.ReadKeys(keyFile)
 	if err != nil {
 		return "", fmt.Errorf("signing key %s: %w", keyFile, err)
 	}
+	key := keys.Epochs[0] // what signs is derived from the oldest
 	sealer, err := seal.New(key)
 	if err != nil {
 		return "", fmt.Errorf("signing key %s: %w", keyFile, err)

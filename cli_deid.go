@@ -112,12 +112,15 @@ func (o *deidOptions) load() (*view.View, error) {
 	if o.keyFile == "" {
 		return o.loadWith(nil)
 	}
-	key, err := config.ReadKey(o.keyFile)
+	keys, err := config.ReadKeys(o.keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
 	}
-	codec, err := view.NewCodec(view.MemoryVault(), key)
+	codec, err := view.NewCodec(view.MemoryVault(), keys.Epochs[:keys.Writes+1]...)
 	if err != nil {
+		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
+	}
+	if err := codec.Await(keys.Epochs[keys.Writes+1:]...); err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
 	}
 	return o.loadWith(codec)

@@ -24,6 +24,7 @@ func TestBadConfigs(t *testing.T) {
 	dir := fixture(t)
 	t.Setenv("GH_EMPTY", "")
 	t.Setenv("GH_SECRET", "topsecret")
+	t.Setenv("GH_KEYS", "gatehouse-key-v1 topsecret")
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no bad configurations", err)
@@ -69,6 +70,7 @@ func fixture(t *testing.T) string {
 		"keys/open.key": string(key), "keys/group.key": string(key), "keys/password": "topsecret\n", "keys/empty": "\n", "keys/lines": "a\nb\n",
 		"keys/short.key":     keyPrefix + base64.StdEncoding.EncodeToString(make([]byte, 16)) + "\n",
 		"keys/zero.key":      keyPrefix + base64.StdEncoding.EncodeToString(make([]byte, KeySize)) + "\n",
+		"keys/several.key":   keyLine("") + "\n" + keyLine("") + "\n",
 		"views/billing.yaml": "default: deny\n", "empty/readme": "", "tls/none.pem": "nothing\n",
 	} {
 		write(t, dir, name, text)

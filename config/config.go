@@ -55,9 +55,9 @@ type Config struct {
 	Views map[string]View `yaml:"views"`
 	// Key of pseudonyms and date shifts; required where a view needs them.
 	// Losing it, every pseudonym that was given out leads nowhere.
-	Pseudonyms KeyFile `yaml:"pseudonyms"`
+	Pseudonyms Pseudonyms `yaml:"pseudonyms"`
 	// Key of page links and every other handle.
-	Sealing KeyFile `yaml:"sealing" required:"{key_file: keys/sealing.key}"`
+	Sealing KeySource `yaml:"sealing" required:"{key_file: keys/sealing.key}"`
 	// The record of every access.
 	Audit Audit `yaml:"audit" required:"{dir: var/audit, key_file: keys/audit.key}"`
 	// Emergency access (break the glass); left out: nobody has it.
@@ -86,6 +86,12 @@ type State struct {
 	URL string `yaml:"url"`
 	// Encrypts the stores; left out: derived from the sealing key.
 	KeyFile string `yaml:"key_file" path:"key"`
+	// Instead of key_file, as for sealing.
+	KeyEnv string `yaml:"key_env"`
+	// Instead of key_file, as for sealing.
+	KeyCommand []string `yaml:"key_command"`
+
+	held *Keys
 }
 
 // AdminAuth says whose tokens open the admin API.
@@ -121,10 +127,17 @@ type TLS struct {
 	ClientCAFile string `yaml:"client_ca_file" path:"certificates"`
 }
 
-// KeyFile names a key made by `gatehouse keys new`.
-type KeyFile struct {
-	// Readable by its owner alone.
-	KeyFile string `yaml:"key_file" required:"keys/NAME.key" path:"key"`
+// Pseudonyms say what pseudonyms and date shifts are made with.
+type Pseudonyms struct {
+	// Readable by its owner alone. Its newest key makes pseudonyms, and those that
+	// an older one made still open: gatehouse keys rotate.
+	KeyFile string `yaml:"key_file" path:"key"`
+	// Instead of key_file, as for sealing.
+	KeyEnv string `yaml:"key_env"`
+	// Instead of key_file, as for sealing.
+	KeyCommand []string `yaml:"key_command"`
+
+	held *Keys
 }
 
 // Client is what one OAuth client gets.
@@ -188,15 +201,25 @@ type Audit struct {
 	// Directory of the log, made when missing.
 	Dir string `yaml:"dir" required:"var/audit" path:"made"`
 	// Encrypts the records.
-	KeyFile string `yaml:"key_file" required:"keys/NAME.key" path:"key"`
+	KeyFile string `yaml:"key_file" path:"key"`
+	// Instead of key_file, as for sealing.
+	KeyEnv string `yaml:"key_env"`
+	// Instead of key_file, as for sealing.
+	KeyCommand []string `yaml:"key_command"`
 	// Signs checkpoints; left out: derived from the sealing key.
 	SigningKeyFile string `yaml:"signing_key_file" path:"key"`
+	// Instead of signing_key_file, as for sealing.
+	SigningKeyEnv string `yaml:"signing_key_env"`
+	// Instead of signing_key_file, as for sealing.
+	SigningKeyCommand []string `yaml:"signing_key_command"`
 	// What becomes of a request that cannot be recorded.
 	OnFailure string `yaml:"on_failure" default:"refuse" oneof:"refuse"`
 	// How long records are to be kept; this version deletes none.
 	Retention Duration `yaml:"retention" default:"6y"`
 	// Where records are copied to; this version has none to offer.
 	Sinks []any `yaml:"sinks"`
+
+	held, signing *Keys
 }
 
 // Operations names the FHIR operations that are served and judged.

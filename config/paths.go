@@ -33,7 +33,7 @@ func (l *loader) checkPath(key, path, kind string) {
 	var err error
 	switch kind {
 	case "key":
-		_, err = ReadKey(path)
+		_, err = ReadKeys(path)
 	case "secret":
 		_, err = ReadSecret(path)
 	case "private":

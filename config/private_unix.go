@@ -29,3 +29,12 @@ func private(info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// own gives a file the owner of another.
+func own(f *os.File, like fs.FileInfo) error {
+	stat, ok := like.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) == os.Geteuid() && int(stat.Gid) == os.Getegid() {
+		return nil
+	}
+	return f.Chown(int(stat.Uid), int(stat.Gid))
+}

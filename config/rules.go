@@ -14,6 +14,7 @@ import (
 // checkRules checks what no tag can say: URLs, what belongs together, and what
 // is safe only beside something else.
 func (l *loader) checkRules(c *Config) {
+	l.checkKeys(c)
 	l.checkListeners(c)
 	l.checkTLS(c)
 	c.Base = l.checkBase(c)

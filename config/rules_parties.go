@@ -266,7 +266,7 @@ func (l *loader) checkViews(c *Config) {
 }
 
 func (l *loader) needsPseudonyms(c *Config, key string) {
-	if c.Pseudonyms.KeyFile == "" {
+	if !c.Pseudonyms.Key().Named() && !l.has("pseudonyms") {
 		l.report(key, "makes pseudonyms; add pseudonyms: {key_file: keys/pseudonyms.key}")
 	}
 }

@@ -1,77 +1,18 @@
 package config
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
-// KeySize is the length of every Gatehouse key, in bytes.
-const KeySize = 32
-
-// keyPrefix opens a key file, so that a password or a PEM file in its place is
-// told apart from a key.
-const keyPrefix = "gatehouse-key-v1 "
-
 const maxSecret = 64 << 10
-
-// NewKey makes a key file for any use: one line, a word that says what it is
-// and 32 random bytes in base64. The file must not exist, and is readable by
-// its owner alone; a directory that is missing is made the same way.
-func NewKey(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make directory of key file: %w", err)
-	}
-	var key [KeySize]byte
-	rand.Read(key[:])
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("key file %s is there already, and a key is never overwritten", path)
-	}
-	if err != nil {
-		return fmt.Errorf("make key file: %w", err)
-	}
-	_, err = f.WriteString(keyPrefix + base64.StdEncoding.EncodeToString(key[:]) + "\n")
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		os.Remove(path) // half a key is none
-		return fmt.Errorf("write key file %s: %w", path, err)
-	}
-	return nil
-}
-
-// ReadKey reads a file made by NewKey. Errors never quote it.
-func ReadKey(path string) ([]byte, error) {
-	text, err := readPrivate(path)
-	if err != nil {
-		return nil, err
-	}
-	wrong := errors.New("is not a key made by `gatehouse keys new`")
-	encoded, ok := strings.CutPrefix(strings.TrimSpace(string(text)), keyPrefix)
-	if !ok {
-		return nil, wrong
-	}
-	key, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	if err != nil || len(key) != KeySize {
-		return nil, wrong
-	}
-	if bytes.Count(key, key[:1]) == KeySize {
-		return nil, errors.New("holds no random key")
-	}
-	return key, nil
-}
 
 // ReadSecret reads a password or token: one line, without its line end.
 func ReadSecret(path string) (string, error) {

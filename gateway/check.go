@@ -81,21 +81,29 @@ func sharedKeys(cfg *config.Config) []string {
 	}
 	var seen []use
 	var shared []string
-	for _, k := range []struct{ name, file string }{
-		{"sealing.key_file", cfg.Sealing.KeyFile}, {"audit.key_file", cfg.Audit.KeyFile}, {"audit.signing_key_file", cfg.Audit.SigningKeyFile},
-		{"pseudonyms.key_file", cfg.Pseudonyms.KeyFile}, {"state.key_file", cfg.State.KeyFile},
+	for _, k := range []struct {
+		name   string
+		source config.KeySource
+	}{
+		{"sealing.key_file", cfg.Sealing}, {"audit.key_file", cfg.Audit.Key()}, {"audit.signing_key_file", cfg.Audit.Signing()},
+		{"pseudonyms.key_file", cfg.Pseudonyms.Key()}, {"state.key_file", cfg.State.Key()},
 	} {
-		if k.file == "" {
+		if !k.source.Named() {
 			continue
 		}
-		key, err := config.ReadKey(k.file)
+		keys, err := k.source.Read()
 		if err != nil {
 			continue // said where it is used
 		}
-		if at := slices.IndexFunc(seen, func(u use) bool { return bytes.Equal(u.key, key) }); at >= 0 {
-			shared = append(shared, k.name+" is the same key as "+seen[at].name+"; make one of its own: gatehouse keys new FILE")
+		for _, key := range keys.Epochs {
+			if at := slices.IndexFunc(seen, func(u use) bool { return bytes.Equal(u.key, key) }); at >= 0 {
+				shared = append(shared, k.name+" is the same key as "+seen[at].name+"; make one of its own: gatehouse keys new FILE")
+				break
+			}
 		}
-		seen = append(seen, use{k.name, key})
+		for _, key := range keys.Epochs {
+			seen = append(seen, use{k.name, key})
+		}
 	}
 	return shared
 }

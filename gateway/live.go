@@ -106,11 +106,8 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 }
 
 func (s *snapshot) buildKeys(*zap.Logger) error {
-	key, err := config.ReadKey(s.cfg.Sealing.KeyFile)
-	if err != nil {
-		return fmt.Errorf("sealing key: %w", err)
-	}
-	if s.sealer, err = seal.New(key); err != nil {
+	var err error
+	if s.sealer, err = sealerOf(s.cfg); err != nil {
 		return fmt.Errorf("sealing key: %w", err)
 	}
 	s.tagKey = s.sealer.Derive("version-tag", 32)
@@ -230,10 +227,10 @@ func (s *snapshot) buildAuth(log *zap.Logger) error {
 
 // codec makes pseudonyms; nil without a key, and then no view may need one.
 func (s *snapshot) codec() (*view.Codec, error) {
-	if s.cfg.Pseudonyms.KeyFile == "" {
+	if !s.cfg.Pseudonyms.Key().Named() {
 		return nil, nil
 	}
-	key, err := config.ReadKey(s.cfg.Pseudonyms.KeyFile)
+	keys, err := s.cfg.Pseudonyms.Key().Read()
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key: %w", err)
 	}
@@ -241,7 +238,10 @@ func (s *snapshot) codec() (*view.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec, err := view.NewCodec(vault, key)
+	codec, err := view.NewCodec(vault, keys.Epochs[:keys.Writes+1]...)
+	if err == nil {
+		err = codec.Await(keys.Epochs[keys.Writes+1:]...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key: %w", err)
 	}

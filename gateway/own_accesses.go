@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"gatehouse/config"
 	"gatehouse/gateway/audit"
 )
 
@@ -63,7 +62,7 @@ func (x *exchange) tellAccesses(ctx context.Context, patient string, before int6
 		return &failure{status: http.StatusServiceUnavailable, code: "gateway.busy", retry: time.Second, text: "Other reports are being made. Try again."}
 	}
 	defer x.g.reports.Release(1)
-	key, err := config.ReadKey(x.s.cfg.Audit.KeyFile)
+	key, err := auditKey(x.s.cfg)
 	if err != nil {
 		return internal(err)
 	}

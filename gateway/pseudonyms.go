@@ -51,8 +51,8 @@ type Resolved struct {
 // OnPseudonyms works on the requests of a configuration; the gateway may be
 // running on it, and records each step, or else at its next start.
 func OnPseudonyms(cfg *config.Config, f func(*PseudonymDesk) error) error {
-	if cfg.Pseudonyms.KeyFile == "" {
-		return errors.New("the configuration has no pseudonyms.key_file, so nobody was given a pseudonym")
+	if !cfg.Pseudonyms.Key().Named() {
+		return errors.New("the configuration has no pseudonyms key, so nobody was given a pseudonym")
 	}
 	return withState(cfg, func(st *state.Store) error {
 		own := &stores{}

@@ -96,7 +96,7 @@ func (p *Process) stepResolve(ctx context.Context, c *call) (any, error) {
 
 // resolving takes a step. It is in the trail before anything is answered.
 func (p *Process) resolving(ctx context.Context, c *call, step func(*PseudonymDesk, reidentify.Person) (*reidentify.Request, []Resolved, error)) (any, error) {
-	if p.live.Load().cfg.Pseudonyms.KeyFile == "" {
+	if !p.live.Load().cfg.Pseudonyms.Key().Named() {
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The gateway makes no pseudonyms."}
 	}
 	if c.who.Machine {

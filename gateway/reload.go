@@ -132,8 +132,8 @@ const readyWait = 10 * time.Second
 func (p *Process) sameProcess(old, next *config.Config) error {
 	for _, f := range []struct{ key, old, next string }{
 		{"listen", old.Listen, next.Listen}, {"admin", old.Admin, next.Admin},
-		{"state.dir", old.State.Dir, next.State.Dir}, {"state.key_file", old.State.KeyFile, next.State.KeyFile},
-		{"audit.dir", old.Audit.Dir, next.Audit.Dir}, {"audit.key_file", old.Audit.KeyFile, next.Audit.KeyFile},
+		{"state.dir", old.State.Dir, next.State.Dir}, {"state.key_file", old.State.Key().Where(), next.State.Key().Where()},
+		{"audit.dir", old.Audit.Dir, next.Audit.Dir}, {"audit.key_file", old.Audit.Key().Where(), next.Audit.Key().Where()},
 	} {
 		if f.old != f.next {
 			return fmt.Errorf("%s cannot change while running: restart to move it from %s to %s", f.key, f.old, f.next)
@@ -146,7 +146,9 @@ func (p *Process) sameProcess(old, next *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if o.Origin != p.trail.Origin || !bytes.Equal(o.Key, p.trail.Key) || !bytes.Equal(o.Seed, p.trail.Seed) {
+	// A key that was added is taken up at the next start; what is written until
+	// then opens under the ones that are there.
+	if o.Origin != p.trail.Origin || !bytes.Contains(o.Key, p.trail.Key[:config.KeySize]) || !bytes.Equal(o.Seed, p.trail.Seed) {
 		return errors.New("the audit log stands under the public_url and the keys that it was begun with: " +
 			"public_url, the audit keys and, where audit.signing_key_file is not named, the sealing key cannot change in audit.dir; name a new one")
 	}
@@ -172,7 +174,7 @@ func (p *Process) fingerprint() [sha256.Size]byte {
 	for _, v := range cfg.Views {
 		paths = append(paths, v.File)
 	}
-	paths = append(paths, cfg.Upstream.CAFile, cfg.Pseudonyms.KeyFile)
+	paths = append(paths, cfg.Upstream.CAFile, cfg.Pseudonyms.KeyFile, cfg.Sealing.KeyFile)
 	for _, i := range cfg.Issuers {
 		paths = append(paths, i.CAFile, i.Introspection.ClientSecretFile)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,11 +21,11 @@ import (
 func AuditOptions(cfg *config.Config) (audit.Options, error) {
 	o := audit.Options{Dir: cfg.Audit.Dir, Origin: origin(cfg.Base)}
 	var err error
-	if o.Key, err = config.ReadKey(cfg.Audit.KeyFile); err != nil {
+	if o.Key, err = auditKey(cfg); err != nil {
 		return o, fmt.Errorf("audit key: %w", err)
 	}
-	if cfg.Audit.SigningKeyFile != "" {
-		o.Seed, err = config.ReadKey(cfg.Audit.SigningKeyFile)
+	if cfg.Audit.Signing().Named() {
+		o.Seed, err = cfg.Audit.Signing().One()
 	} else {
 		o.Seed, err = derived(cfg, "audit-signing")
 	}
@@ -34,17 +35,42 @@ func AuditOptions(cfg *config.Config) (audit.Options, error) {
 	return o, nil
 }
 
-// derived is a key made from the sealing key, for what has none of its own.
-func derived(cfg *config.Config, label string) ([]byte, error) {
-	key, err := config.ReadKey(cfg.Sealing.KeyFile)
+// auditKey is the key that wraps the keys of records, and after it those that
+// wrapped them before.
+func auditKey(cfg *config.Config) ([]byte, error) {
+	keys, err := cfg.Audit.Key().Read()
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := seal.New(key)
+	all := slices.Clone(keys.Current())
+	for i, key := range slices.Backward(keys.Epochs) {
+		if i != keys.Writes {
+			all = append(all, key...)
+		}
+	}
+	return all, nil
+}
+
+// derived is a key made from the sealing key, for what has none of its own.
+func derived(cfg *config.Config, label string) ([]byte, error) {
+	sealer, err := sealerOf(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return sealer.Derive(label, ed25519.SeedSize), nil
+}
+
+// sealerOf seals with the newest sealing key; what the others sealed opens.
+func sealerOf(cfg *config.Config) (*seal.Sealer, error) {
+	keys, err := cfg.Sealing.Read()
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := seal.New(keys.Epochs[0], keys.Epochs[1:keys.Writes+1]...)
+	if err != nil {
+		return nil, err
+	}
+	return sealer, sealer.Await(keys.Epochs[keys.Writes+1:]...)
 }
 
 // origin names the log in its checkpoints.

@@ -16,15 +16,19 @@ import (
 // the gateway may be running on it.
 func OpenState(cfg *config.Config) (*state.Store, error) {
 	o := state.Options{Dir: cfg.State.Dir, URL: cfg.State.URL}
-	var err error
-	if cfg.State.KeyFile != "" {
-		o.Key, err = config.ReadKey(cfg.State.KeyFile)
-	} else {
-		o.Key, err = derived(cfg, "state")
+	if !cfg.State.Key().Named() {
+		key, err := derived(cfg, "state")
+		if err != nil {
+			return nil, fmt.Errorf("state key: %w", err)
+		}
+		o.Key = key
+		return state.Open(o)
 	}
+	keys, err := cfg.State.Key().Read()
 	if err != nil {
 		return nil, fmt.Errorf("state key: %w", err)
 	}
+	o.Key, o.Newer, o.Next = keys.Epochs[0], keys.Epochs[1:keys.Writes+1], keys.Epochs[keys.Writes+1:]
 	return state.Open(o)
 }
 

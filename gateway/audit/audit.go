@@ -28,7 +28,7 @@ import (
 // Options say where a log lives and what it is sealed and signed with.
 type Options struct {
 	Dir             string
-	Key             []byte                        // 32 bytes; wraps the keys that seal the records
+	Key             []byte                        // 32 bytes; wraps the keys that seal the records. Those that did so before may follow, 32 bytes each
 	Seed            []byte                        // 32 bytes; Ed25519 seed that signs the checkpoints
 	Origin          string                        // names the log in its checkpoints, "gatehouse.example.org/audit": no spaces, no plus
 	SegmentBytes    int64                         // a segment is closed beyond it; 0: 64 MiB
@@ -114,8 +114,8 @@ func refused(err error) *Pending { return &Pending{done: always, err: err} }
 // Open recovers and opens the log in o.Dir, making it where there is none. A log
 // that does not match its own last checkpoint is refused.
 func Open(o Options) (*Log, error) {
-	if len(o.Key) != 32 {
-		return nil, fmt.Errorf("audit key: %d bytes, want 32", len(o.Key))
+	if err := checkKey(o.Key); err != nil {
+		return nil, err
 	}
 	o.setDefaults()
 	signer, verifier, err := newSigner(o.Origin, o.Seed)
@@ -132,6 +132,9 @@ func Open(o Options) (*Log, error) {
 			l.lockFile.Close()
 		}
 		return nil, err
+	}
+	if err := l.rewrap(); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }

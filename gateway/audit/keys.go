@@ -267,23 +267,29 @@ func hashHex(s string) string {
 
 const keyFormat = 1
 
+// masterLen is the length of an audit key. Where several stand one after
+// another, the first wraps, and what any of them wrapped opens.
+const masterLen = 32
+
 // wrap seals a key file's content under the master key, bound to its segment.
 func wrap(master []byte, segment uint64, s *secrets) []byte {
 	nonce := make([]byte, 12)
 	rand.Read(nonce)
 	out := append([]byte{keyFormat}, nonce...)
-	return newAEAD(derive(master, "key file")).Seal(out, nonce, s.marshal(), segmentAAD(segment))
+	return newAEAD(derive(master[:masterLen], "key file")).Seal(out, nonce, s.marshal(), segmentAAD(segment))
 }
 
 func unwrap(master []byte, segment uint64, b []byte) (*secrets, error) {
 	if len(b) < 13 || b[0] != keyFormat {
 		return nil, fmt.Errorf("key file of segment %d: unknown format", segment)
 	}
-	plain, err := newAEAD(derive(master, "key file")).Open(nil, b[1:13], b[13:], segmentAAD(segment))
-	if err != nil {
-		return nil, fmt.Errorf("key file of segment %d does not open: damaged, or the audit key is another one", segment)
+	for ; len(master) >= masterLen; master = master[masterLen:] {
+		plain, err := newAEAD(derive(master[:masterLen], "key file")).Open(nil, b[1:13], b[13:], segmentAAD(segment))
+		if err == nil {
+			return parseSecrets(plain)
+		}
 	}
-	return parseSecrets(plain)
+	return nil, fmt.Errorf("key file of segment %d does not open: damaged, or the audit key is another one", segment)
 }
 
 func segmentAAD(segment uint64) []byte { return binary.BigEndian.AppendUint64(nil, segment) }

@@ -18,8 +18,8 @@ type Reader struct {
 
 // OpenReader gives a reader of the log in dir; key is the audit key.
 func OpenReader(dir string, key []byte) (*Reader, error) {
-	if len(key) != 32 {
-		return nil, fmt.Errorf("audit key: %d bytes, want 32", len(key))
+	if err := checkKey(key); err != nil {
+		return nil, err
 	}
 	return &Reader{dir: dir, key: key}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,20 +44,36 @@ var encoding = base64.RawURLEncoding.Strict() // one spelling for each handle
 
 // Sealer seals and opens handles. It is safe for concurrent use.
 type Sealer struct {
+	root     []byte   // the oldest key: what is derived from it never changes
 	keys     [][]byte // the first seals, all open
 	purposes sync.Map // purpose -> [][]byte, one derived key for each of keys
 }
 
-// New makes a Sealer of a key of at least MinKey random bytes. Handles sealed
-// under the retired keys still open.
-func New(key []byte, retired ...[]byte) (*Sealer, error) {
-	keys := append([][]byte{key}, retired...)
+// New makes a Sealer of keys of at least MinKey random bytes, oldest first. The
+// newest seals, and what the others sealed opens.
+func New(root []byte, newer ...[]byte) (*Sealer, error) {
+	keys := append([][]byte{root}, newer...)
+	if err := longEnough(keys); err != nil {
+		return nil, err
+	}
+	slices.Reverse(keys)
+	return &Sealer{root: root, keys: keys}, nil
+}
+
+// Await opens handles of keys with which others may seal already: replicas read
+// a new key one after another. To be called before the first handle.
+func (s *Sealer) Await(next ...[]byte) error {
+	s.keys = append(s.keys, next...)
+	return longEnough(next)
+}
+
+func longEnough(keys [][]byte) error {
 	for _, k := range keys {
 		if len(k) < MinKey {
-			return nil, fmt.Errorf("sealing key has %d bytes, needs at least %d", len(k), MinKey)
+			return fmt.Errorf("sealing key has %d bytes, needs at least %d", len(k), MinKey)
 		}
 	}
-	return &Sealer{keys: keys}, nil
+	return nil
 }
 
 // Seal makes a URL-safe handle of payload, 71 characters longer than base64 of
@@ -93,10 +110,10 @@ func (s *Sealer) Open(purpose, bind, handle string, now time.Time) ([]byte, erro
 	return nil, ErrForeign
 }
 
-// Derive gives n bytes that depend on the sealing key and label alone: keys of
+// Derive gives n bytes that depend on the oldest key and label alone: keys of
 // the stores for which the configuration names none.
 func (s *Sealer) Derive(label string, n int) []byte {
-	return expand(s.keys[0], "gatehouse derived key: "+label, n)
+	return expand(s.root, "gatehouse derived key: "+label, n)
 }
 
 // derived gives the purpose's keys, each derived once.

@@ -11,8 +11,8 @@ import (
 
 var now = time.Unix(1_800_000_000, 0)
 
-func sealer(t testing.TB, fill byte, retired ...[]byte) *Sealer {
-	s, err := New(bytes.Repeat([]byte{fill}, MinKey), retired...)
+func sealer(t testing.TB, fill byte, newer ...[]byte) *Sealer {
+	s, err := New(bytes.Repeat([]byte{fill}, MinKey), newer...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,14 +84,34 @@ func TestHandlesDiffer(t *testing.T) {
 	}
 }
 
+// Issue 6 point 8: handles made before a rotation open until they expire, and
+// those of a replica that has rotated already open where the key waits.
 func TestRotation(t *testing.T) {
-	before := sealer(t, 1)
-	handle := before.Seal("page", "alice", []byte("x"), now.Add(time.Minute))
-	if _, err := sealer(t, 2, bytes.Repeat([]byte{1}, MinKey)).Open("page", "alice", handle, now); err != nil {
-		t.Errorf("under a retired key: %v", err)
+	old, rotated, waits := sealer(t, 1), sealer(t, 1, bytes.Repeat([]byte{2}, MinKey)), sealer(t, 1)
+	if err := waits.Await(bytes.Repeat([]byte{2}, MinKey)); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := sealer(t, 2).Open("page", "alice", handle, now); !errors.Is(err, ErrForeign) {
-		t.Errorf("under another key: %v, want ErrForeign", err)
+	for _, tt := range []struct {
+		name     string
+		by, read *Sealer
+		want     error
+	}{
+		{"before the rotation", old, rotated, nil},
+		{"after it", rotated, rotated, nil},
+		{"by one that has rotated", rotated, waits, nil},
+		{"by one that waits", waits, old, nil},
+		{"by one that was not told", rotated, old, ErrForeign},
+		{"under another key", old, sealer(t, 3), ErrForeign},
+	} {
+		handle := tt.by.Seal("page", "alice", []byte("x"), now.Add(time.Minute))
+		if _, err := tt.read.Open("page", "alice", handle, now); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	for _, s := range []*Sealer{rotated, waits} {
+		if !bytes.Equal(s.Derive("state", 32), old.Derive("state", 32)) {
+			t.Error("a rotation changes the keys of stores, which then open no more")
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -17,8 +18,9 @@ import (
 // the program, and a keyed hash of the id; the id itself is sealed with the
 // value, since it may name a patient.
 type box struct {
-	aead  cipher.AEAD
-	names []byte // key of the hashes
+	aead  cipher.AEAD   // seals
+	other []cipher.AEAD // open too
+	names []byte        // key of the hashes
 }
 
 // stored is one row in clear.
@@ -38,15 +40,31 @@ func (st *stored) row() Row {
 	return Row{ID: st.id, Value: st.value, Expires: st.expires, Version: st.version}
 }
 
-func newBox(key []byte) (*box, error) {
+func newBox(o Options) (*box, error) {
+	b, writes := &box{}, len(o.Newer)
+	for i, key := range slices.Concat([][]byte{o.Key}, o.Newer, o.Next) {
+		aead, err := newAEAD(key)
+		if err != nil {
+			return nil, err
+		}
+		if i == writes {
+			b.aead = aead
+			continue
+		}
+		b.other = append(b.other, aead)
+	}
+	var err error
+	if b.names, err = hkdf.Key(sha256.New, o.Key, nil, "gatehouse state: ids", 32); err != nil {
+		return nil, fmt.Errorf("derive state key: %w", err)
+	}
+	return b, nil
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
 	if len(key) < 32 {
 		return nil, fmt.Errorf("state key has %d bytes, needs at least 32", len(key))
 	}
 	sealing, err := hkdf.Key(sha256.New, key, nil, "gatehouse state: values", 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive state key: %w", err)
-	}
-	labels, err := hkdf.Key(sha256.New, key, nil, "gatehouse state: ids", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive state key: %w", err)
 	}
@@ -60,7 +78,7 @@ func newBox(key []byte) (*box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state key: %w", err)
 	}
-	return &box{aead, labels}, nil
+	return aead, nil
 }
 
 // label stands for an id in the database.
@@ -88,7 +106,11 @@ func (b *box) seal(kind, label string, st *stored) []byte {
 var errBroken = errors.New("a row does not open: it was changed, or sealed under another key")
 
 func (b *box) open(kind, label string, sealed []byte, expires, version int64) (*stored, error) {
-	plain, err := b.aead.Open(nil, nil, sealed, place(kind, label, expires, version))
+	bound := place(kind, label, expires, version)
+	plain, err := b.aead.Open(nil, nil, sealed, bound)
+	for i := 0; err != nil && i < len(b.other); i++ {
+		plain, err = b.other[i].Open(nil, nil, sealed, bound)
+	}
 	if err != nil || len(plain) < 2 {
 		return nil, errBroken
 	}

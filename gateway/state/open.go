@@ -29,7 +29,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.box, err = newBox(o.Key); err != nil {
+	if s.box, err = newBox(o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if s.now = o.Now; s.now == nil {

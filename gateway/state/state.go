@@ -19,8 +19,11 @@ var ErrNone = errors.New("no such row")
 type Options struct {
 	Dir string           // of the file state.db, made when missing
 	URL string           // postgres://…; "": the file in Dir
-	Key []byte           // 32 bytes or more
+	Key []byte           // 32 bytes or more; the oldest, by which rows are found
 	Now func() time.Time // time.Now where nil
+
+	Newer [][]byte // keys that took the place of Key, oldest first: the last one seals
+	Next  [][]byte // keys with which other processes may seal already
 }
 
 // Store is an open store. It is safe for concurrent use, by other processes too.

@@ -189,6 +189,37 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// Issue 6 point 8: after a rotation old rows open and new ones are sealed by the
+// new key alone; a process to which it was announced reads them too.
+func TestRotatedKey(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	second := bytes.Repeat([]byte{8}, 32)
+	with := func(o Options) *Store {
+		o.Dir, o.Key = dir, key
+		s, err := Open(o)
+		must(t, err)
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	old := with(Options{})
+	must(t, old.Put(ctx, "grant", "a", []byte("before"), time.Time{}))
+	rotated, told := with(Options{Newer: [][]byte{second}}), with(Options{Next: [][]byte{second}})
+	if got := value(t, rotated, "grant", "a"); got != "before" {
+		t.Errorf("after the rotation: %q", got)
+	}
+	must(t, rotated.Put(ctx, "grant", "a", []byte("after"), time.Time{}))
+	if got := value(t, told, "grant", "a"); got != "after" {
+		t.Errorf("by who was told: %q", got)
+	}
+	if _, err := old.Get(ctx, "grant", "a"); !errors.Is(err, errBroken) {
+		t.Errorf("by who was not: %v", err)
+	}
+	must(t, told.Put(ctx, "grant", "a", []byte("still"), time.Time{}))
+	if got := value(t, old, "grant", "a"); got != "still" {
+		t.Errorf("a key that waits seals: %q", got)
+	}
+}
+
 // Who can write to the file, and has no key, can neither move a row nor prolong
 // it.
 func TestTamperedRowsDoNotOpen(t *testing.T) {

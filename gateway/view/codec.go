@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -29,7 +30,8 @@ var sixBits = base64.NewEncoding(symbols).WithPadding(base64.NoPadding).Strict()
 // key epoch as associated data, so that one of another domain or type does not
 // open. It is safe for concurrent use.
 type Codec struct {
-	epochs  [][]byte // master keys, oldest first; the last one writes
+	epochs  [][]byte // master keys, oldest first
+	writes  int      // index of the one that makes pseudonyms
 	vault   Vault
 	mu      sync.RWMutex
 	domains map[string]*domain
@@ -39,6 +41,7 @@ type Codec struct {
 type domain struct {
 	name   string
 	epochs []keys
+	writes int
 	memo   memo
 }
 
@@ -67,7 +70,22 @@ func NewCodec(vault Vault, masters ...[]byte) (*Codec, error) {
 			return nil, err
 		}
 	}
-	return &Codec{epochs: masters, vault: vault, domains: map[string]*domain{}}, nil
+	return &Codec{epochs: slices.Clone(masters), writes: len(masters) - 1, vault: vault, domains: map[string]*domain{}}, nil
+}
+
+// Await opens pseudonyms of keys with which other replicas may make them already:
+// they read a new key one after another. To be called before the first pseudonym.
+func (c *Codec) Await(next ...[]byte) error {
+	if len(c.epochs)+len(next) > 26 {
+		return errors.New("pseudonym keys: more than 26 master keys")
+	}
+	for _, m := range next {
+		if err := strongKey(m); err != nil {
+			return err
+		}
+	}
+	c.epochs = append(c.epochs, next...)
+	return nil
 }
 
 func strongKey(key []byte) error {
@@ -103,7 +121,7 @@ func (c *Codec) domain(name string) (*domain, error) {
 	if len(c.domains) >= maxDomains {
 		return nil, errors.New("too many pseudonym domains")
 	}
-	d = &domain{name: name}
+	d = &domain{name: name, writes: c.writes}
 	for _, master := range c.epochs {
 		k, err := derive(master, name)
 		if err != nil {
@@ -135,7 +153,7 @@ func derive(master []byte, domain string) (k keys, err error) {
 }
 
 func (d *domain) now() (byte, *keys) {
-	return byte('A' + len(d.epochs) - 1), &d.epochs[len(d.epochs)-1]
+	return byte('A' + d.writes), &d.epochs[d.writes]
 }
 
 // bind is the associated data: each part with its length, so that no two

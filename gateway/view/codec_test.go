@@ -130,6 +130,40 @@ func TestKeyEpochs(t *testing.T) {
 	}
 }
 
+// Replicas read a new key one after another: who has it announced opens what
+// another makes with it, and goes on with the old one. Hashes never move.
+func TestAwaitedKey(t *testing.T) {
+	v := MemoryVault()
+	waits, _ := NewCodec(v, testKey(1))
+	if err := waits.Await(testKey(2)); err != nil {
+		t.Fatal(err)
+	}
+	rotated, _ := NewCodec(v, testKey(1), testKey(2))
+	before, _ := NewCodec(v, testKey(1))
+	for _, id := range []string{"1", strings.Repeat("z", 60)} {
+		old, _ := before.Pseudonym("d", "Patient", id)
+		still, _ := waits.Pseudonym("d", "Patient", id)
+		fresh, _ := rotated.Pseudonym("d", "Patient", id)
+		if old != still {
+			t.Errorf("%s: a key that waits writes", id)
+		}
+		if got, ok := waits.Real("d", "Patient", fresh); !ok || got != id {
+			t.Errorf("%s: %q %v", id, got, ok)
+		}
+		if _, ok := before.Real("d", "Patient", fresh); ok {
+			t.Errorf("%s opens without its key", id)
+		}
+	}
+	a, _ := before.mac("d", "oid", "1.2")
+	b, _ := rotated.mac("d", "oid", "1.2")
+	if !bytes.Equal(a, b) {
+		t.Error("a rotation moves hashes and dates")
+	}
+	if err := waits.Await([]byte("short")); err == nil {
+		t.Error("a weak key waits")
+	}
+}
+
 func TestSurrogates(t *testing.T) { // ruling 14
 	dir := t.TempDir()
 	v, closeVault, err := OpenVault(dir)

@@ -51,7 +51,7 @@ func Open(ctx context.Context, dir, logDir string, key []byte) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := hkdf.Key(sha256.New, key, nil, "gatehouse audit index", sha256.Size)
+	own, err := hkdf.Key(sha256.New, key[:sha256.Size], nil, "gatehouse audit index", sha256.Size) // the newest of several
 	if err != nil {
 		return nil, fmt.Errorf("audit index key: %w", err)
 	}
