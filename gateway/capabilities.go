@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,14 +16,16 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/gateway/scope"
 	"gatehouse/gateway/upstream"
+	"gatehouse/gateway/view"
 )
 
 // metadata is the CapabilityStatement, made from the upstream's by leaving out
 // what the gateway does not let through; kept for a while, since it is the same
-// for every caller.
+// for every caller without a view.
 type metadata struct {
 	mu      sync.Mutex
 	made    []byte
+	through map[*view.View][]byte // made of it for clients with a view
 	expires time.Time
 }
 
@@ -37,6 +40,11 @@ func (x *exchange) capabilities(ctx context.Context, out output) error {
 	}
 	if err != nil {
 		return badUpstream(err)
+	}
+	if w := cmp.Or(x.caller.view, x.seenBy); w != nil {
+		if doc, err = x.s.statementThrough(doc, w); err != nil {
+			return internal(err)
+		}
 	}
 	x.outcome(http.StatusOK, "ok")
 	if err := x.commit(ctx); err != nil {
@@ -68,6 +76,7 @@ func (s *snapshot) capabilityStatement(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("write CapabilityStatement: %w", err)
 	}
 	s.metadata.mu.Lock()
+	s.metadata.through = nil
 	s.metadata.made, s.metadata.expires = doc, time.Now().Add(metadataLife)
 	s.metadata.mu.Unlock()
 	return doc, nil

@@ -12,6 +12,7 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/judge"
+	"gatehouse/gateway/view"
 )
 
 // bundle writes the answer's envelope.
@@ -121,8 +122,7 @@ func (b *bundle) charge() {
 	b.uncharged, b.patients = 0, nil
 }
 
-const viewFailed = `{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"suppressed",` +
-	`"details":{"coding":[{"system":"` + outcomeSystem + `","code":"view.failed"}],"text":"A resource could not be brought into the form that you may see."}}]},"search":{"mode":"outcome"}}`
+const viewFailed = `{"resource":` + view.Withheld + `,"search":{"mode":"outcome"}}`
 
 // addEntries appends what the window releases, and notes all of it.
 func (b *bundle) addEntries(w *judge.Window) {

@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/view"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -28,6 +29,7 @@ type exchange struct {
 	start     time.Time
 	address   netip.Addr
 	caller    *caller
+	seenBy    *view.View                 // of who asks for /metadata with a token
 	page      *page                      // a page link that was opened, or nil
 	job       *job                       // of an export, whose URL was opened, or nil
 	bulk      bool                       // an export, to which no emergency grant applies
@@ -180,6 +182,7 @@ func (x *exchange) checkTransport() error {
 func (x *exchange) authenticate(ctx context.Context) error {
 	if x.r.Method == http.MethodGet && x.r.URL.EscapedPath() == x.s.basePath+"/metadata" {
 		x.caller = nobody // the one FHIR interaction that needs no token (STANDARDS §1.1)
+		x.recognize()
 		return nil
 	}
 	subject, failed := x.s.auth.Authenticate(x.r)

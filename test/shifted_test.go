@@ -114,3 +114,30 @@ func TestPartsUnderView(t *testing.T) {
 		t.Errorf("the part shows another date than the whole: %s, %s", got.body, date)
 	}
 }
+
+// Law 5, issue 6.6: a client with a view is told what it may ask.
+func TestCapabilitiesUnderView(t *testing.T) {
+	h := openResearch(t)
+	h.ehr.on("GET /metadata", 200, `{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"mode":"server","resource":[{"type":"Patient","updateCreate":true,
+"interaction":[{"code":"read"},{"code":"update"},{"code":"delete"},{"code":"search-type"}],"searchInclude":["Patient:general-practitioner","Patient:link"],
+"searchParam":[{"name":"family","type":"string"},{"name":"birthdate","type":"date"},{"name":"identifier","type":"token"},{"name":"gender","type":"token"},{"name":"address-city","type":"string"},{"name":"_lastUpdated","type":"date"}]}]}]}`)
+	whole := h.get("/metadata", "").body
+	for _, token := range []string{"", "no-token", h.staff()} {
+		if got := h.get("/metadata", token); got.status != 200 || got.body != whole || !strings.Contains(whole, `"family"`) {
+			t.Errorf("without a view: got %d %s", got.status, got.body)
+		}
+	}
+	for range 2 { // made, and kept
+		got := h.get("/metadata", h.researcher("study"))
+		for _, word := range []string{`"family"`, `"address-city"`, `"_lastUpdated"`, `"update"`, `"delete"`, `"transaction"`, "updateCreate"} {
+			if strings.Contains(got.body, word) {
+				t.Errorf("%s is offered: %s", word, got.body)
+			}
+		}
+		for _, word := range []string{`"birthdate"`, `"identifier"`, `"gender"`, `"read"`, `"batch"`, "Patient:general-practitioner"} {
+			if !strings.Contains(got.body, word) {
+				t.Errorf("%s is missing: %s", word, got.body)
+			}
+		}
+	}
+}

@@ -20,6 +20,8 @@ type planter struct {
 	n       int
 }
 
+// What a view hides of a modifier withholds the resource: see TestModifiers.
+
 const plantedDay = "1961-05-17" // a shifted date may meet another one, never its own
 
 var planted = regexp.MustCompile(`canary[0-9]{6}`)
@@ -39,7 +41,7 @@ func (p *planter) object(b []byte, typ string, depth int, path map[string]int) [
 	path[typ]++
 	defer func() { path[typ]-- }()
 	for e := range p.v.Elements(typ) {
-		if e.Type == "" || path[e.Type] > 0 || e.Type == "Extension" && depth > 1 || depth > 2 && p.v.Kind(e.Type) != fhir.Primitive {
+		if e.Type == "" || path[e.Type] > 0 || modifies(e.Name) || e.Type == "Extension" && depth > 1 || depth > 2 && p.v.Kind(e.Type) != fhir.Primitive {
 			continue
 		}
 		value := p.value(e, typ, depth, path)

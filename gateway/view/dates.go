@@ -69,8 +69,10 @@ func (r *run) tooOld(d parsedDate, maxAge int) bool {
 	return maxAge > 0 && d.day.AddDate(maxAge+1, 0, 0).Before(r.view.now())
 }
 
-// shiftDate moves a date by the patient's offset; intervals and the time of
-// day stay. Without one patient, or a day to move, the year is left.
+// shiftDate moves a date by the patient's offset, so that intervals stay to the
+// day. The time of day goes, unless the rule keeps it: to the second it names a
+// record wherever else it is held. Without one patient, or a day to move,
+// the year is left.
 func (r *run) shiftDate(i int, kind prim, m *method) bool {
 	if r.second && r.view.below.shifts {
 		return true
@@ -82,6 +84,12 @@ func (r *run) shiftDate(i int, kind prim, m *method) bool {
 	offset, ok := r.offset(m)
 	if !ok || d.have < 10 {
 		return r.coarse(i, kind, d, 4)
+	}
+	if !m.keepTime && d.rest != "" {
+		d.rest = ""
+		if kind == primInstant { // cannot be without one
+			d.rest = "T00:00:00Z"
+		}
 	}
 	return r.dated(i, d.day.AddDate(0, 0, offset), 10, d.rest)
 }

@@ -48,6 +48,7 @@ type written struct {
 	To        string              `yaml:"to"`         // generalize: year | month | zip | age
 	Range     string              `yaml:"range"`      // dateShift: "180d", at most so far either way
 	Weekday   bool                `yaml:"weekday"`    // dateShift: the day of the week stays
+	KeepTime  bool                `yaml:"keep_time"`  // dateShift: the time of day stays, by which records can be found again
 	MaxAge    int                 `yaml:"max_age"`    // years; what is older is taken out or pooled
 	Digits    int                 `yaml:"digits"`     // zip
 	Lists     []string            `yaml:"lists"`      // zip: censuses whose restricted prefixes become 000
@@ -240,7 +241,7 @@ func (w *written) guard() (g guard, err error) {
 }
 
 func (w *written) method() (m method, err error) {
-	m = method{to: w.To, weekday: w.Weekday, maxAge: w.MaxAge, lists: w.Lists, digits: w.Digits,
+	m = method{to: w.To, weekday: w.Weekday, keepTime: w.KeepTime, maxAge: w.MaxAge, lists: w.Lists, digits: w.Digits,
 		span: w.Span, ratio: w.RangeType == "proportional", roundTo: w.RoundTo}
 	for _, name := range methodNames {
 		if strings.EqualFold(name, w.Method) {

@@ -76,6 +76,28 @@ func (w *View) Shows(typ, code string) bool {
 	return (&inbound{view: w}).touches(typ, code, probe{}) == Kept
 }
 
+// Searchable tells whether any search by a parameter of typ gets through: the
+// CapabilityStatement lists no other.
+func (w *View) Searchable(typ, code string) bool {
+	sp, _ := w.version.SearchParam(typ, code)
+	switch (&inbound{view: w}).touches(typ, code, probe{}) {
+	case Kept:
+		return true
+	case Pseudonymized:
+		return sp.Type == "reference" || sp.Type == "token"
+	case Partly:
+		return sp.Type == "token"
+	}
+	_, ok := w.reach(typ, code)
+	return ok
+}
+
+// Includes tells whether a reference parameter of typ may be followed.
+func (w *View) Includes(typ, code string) bool {
+	v := (&inbound{view: w}).touches(typ, code, probe{})
+	return v == Kept || v == Pseudonymized
+}
+
 type inbound struct {
 	view   *View
 	domain string

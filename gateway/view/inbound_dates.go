@@ -79,7 +79,9 @@ func (r *reach) add(m *method) bool {
 	case m.name == dateShift:
 		r.mixed = r.mixed || r.shift != nil && (r.shift.days != m.days || r.shift.weekday != m.weekday)
 		r.shift, r.days = m, max(r.days, m.days)
-		r.finest = min(r.finest, len("2006-01-02"))
+		if !m.keepTime {
+			r.finest = min(r.finest, len("2006-01-02"))
+		}
 	case m.name == generalize && (m.to == "year" || m.to == "month"):
 		r.finest = min(r.finest, m.digits)
 	default:

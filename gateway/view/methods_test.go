@@ -85,8 +85,17 @@ func TestDateShift(t *testing.T) {
 	enc := decode(t, apply(t, w, `{"resourceType":"Encounter","id":"e","status":"finished","subject":{"reference":"Patient/1"},"period":{"start":"2020-02-27T23:30:00-05:00","end":"2020-03-05T08:00:00-05:00"}}`))
 	pat := decode(t, apply(t, w, `{"resourceType":"Patient","id":"1","birthDate":"1970-03-01"}`))
 	start, end := at(enc, "period", "start").(string), at(enc, "period", "end").(string)
-	if got := day(end).Sub(day(start)); got != 7*24*time.Hour || start[10:] != "T23:30:00-05:00" {
+	if got := day(end).Sub(day(start)); got != 7*24*time.Hour || start[10:] != "" {
 		t.Errorf("stay of %v from %s", got, start)
+	}
+	keeps := ruleView(t, "extends: research\nrules: [{path: nodesByType('dateTime'), method: dateShift, range: 180d, keep_time: true}]")
+	kept := decode(t, apply(t, keeps, `{"resourceType":"Encounter","id":"e","status":"finished","subject":{"reference":"Patient/1"},"period":{"start":"2020-02-27T23:30:00-05:00"}}`))
+	if got := at(kept, "period", "start"); got != start+"T23:30:00-05:00" {
+		t.Errorf("keep_time: got %v, want %s with its time", got, start)
+	}
+	obs := decode(t, apply(t, w, `{"resourceType":"Observation","id":"o","status":"final","subject":{"reference":"Patient/1"},"code":{"coding":[{"code":"x"}]},"issued":"2020-02-27T23:30:01.123-05:00"}`))
+	if at(obs, "issued") != start+"T00:00:00Z" { // an instant has a time
+		t.Errorf("issued: %v", at(obs, "issued"))
 	}
 	if got := day(start).Sub(day(at(pat, "birthDate"))); got != time.Date(2020, 2, 27, 0, 0, 0, 0, time.UTC).Sub(time.Date(1970, 3, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("age at admission is off: %v", got)

@@ -23,18 +23,19 @@ type rule struct {
 
 // method is what is done to a leaf.
 type method struct {
-	name    string
-	to      string // generalize
-	days    int    // dateShift: largest shift
-	weekday bool   // dateShift: whole weeks alone
-	maxAge  int    // dates and ages beyond are removed or pooled; 0 is no bound
-	lists   []string
-	digits  int     // zip
-	isAge   bool    // generalize to age: the type says so, whatever the unit
-	span    float64 // perturb
-	ratio   bool    // perturb: span is a part of the value
-	roundTo int
-	with    []byte // substitute: a JSON value
+	name     string
+	to       string // generalize
+	days     int    // dateShift: largest shift
+	weekday  bool   // dateShift: whole weeks alone
+	keepTime bool   // dateShift: times of day stay
+	maxAge   int    // dates and ages beyond are removed or pooled; 0 is no bound
+	lists    []string
+	digits   int     // zip
+	isAge    bool    // generalize to age: the type says so, whatever the unit
+	span     float64 // perturb
+	ratio    bool    // perturb: span is a part of the value
+	roundTo  int
+	with     []byte // substitute: a JSON value
 }
 
 const (

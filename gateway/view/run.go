@@ -14,18 +14,19 @@ import (
 // to `from` everything is decided, and bytes move only where something before
 // them was taken out or replaced.
 type run struct {
-	view   *View
-	ctx    Context
-	tree   wire.Tree
-	doc    []byte
-	nodes  []wire.Node
-	dst    []byte
-	from   int32
-	here   resource
-	over   map[int32]int // node → rule, from rules that needed FHIRPath
-	second bool          // an overlay's turn: what the first view mapped stays
-	err    error         // why the resource cannot be shown at all
-	frags  []string      // ids of contained resources, in order of appearance
+	view    *View
+	ctx     Context
+	tree    wire.Tree
+	doc     []byte
+	nodes   []wire.Node
+	dst     []byte
+	from    int32
+	here    resource
+	over    map[int32]int // node → rule, from rules that needed FHIRPath
+	muddled bool          // what is being shown means something else without what was hidden of it
+	second  bool          // an overlay's turn: what the first view mapped stays
+	err     error         // why the resource cannot be shown at all
+	frags   []string      // ids of contained resources, in order of appearance
 }
 
 // resource is what methods need to know of the resource around a leaf.
@@ -99,7 +100,7 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 	}
 	s := r.view.auto.starts[typ]
 	if s == nil || r.nodes[i].Kind != wire.Object {
-		if inside == nil {
+		if inside == nil || !contained {
 			r.err = errType
 		}
 		return false
@@ -141,6 +142,9 @@ func (r *run) object(i int, s *state, root bool) bool {
 			r.from = node.NameStart - 1
 		}
 		f, side, ok := r.member(i, c, s, root)
+		if r.muddled {
+			return r.meaningless(start, root)
+		}
 		if ok {
 			n++
 		} else {
@@ -186,12 +190,15 @@ func (r *run) member(i, c int, s *state, root bool) (f *field, side, ok bool) {
 	at := s.table.find(name)
 	if at < 0 {
 		r.here.labels |= labelRedacted
+		r.muddled = r.muddled || modifies(string(name))
 		return nil, side, false
 	}
 	f = s.fields[at]
 	switch {
 	case side:
 		ok = f.leaf && r.side(i, c, f)
+	case f.modifier:
+		ok = r.modifier(i, c, f)
 	case f.info.Array:
 		ok = r.array(i, c, f)
 	default:
@@ -276,6 +283,9 @@ func (r *run) nested(i int, f *field, w *way) bool {
 		return false
 	}
 	outer := r.here
+	if f.owner == "Bundle.entry" {
+		return r.entry(i, &outer)
+	}
 	return r.resource(i, &outer, f.info.Name == "contained")
 }
 

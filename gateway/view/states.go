@@ -36,13 +36,14 @@ type place struct{ rule, pattern, step int }
 
 // field is a member that an object may have.
 type field struct {
-	info    fhir.ElementInfo
-	owner   string // type that it is an element of
-	leaf    bool
-	nested  bool  // a resource
-	kind    prim  // of a leaf
-	bit     int   // of state.groups, or -1
-	choices []way // the first whose guard holds; the last one has none
+	info     fhir.ElementInfo
+	owner    string // type that it is an element of
+	leaf     bool
+	nested   bool  // a resource
+	kind     prim  // of a leaf
+	modifier bool  // changes what is said around it
+	bit      int   // of state.groups, or -1
+	choices  []way // the first whose guard holds; the last one has none
 }
 
 // way is a rule that governs a field's value, and the states it leads to.
@@ -138,6 +139,7 @@ func (a *automaton) connect(s *state, f *field) {
 	f.leaf = kind == fhir.Primitive
 	f.nested = f.info.Type == "Resource" || f.info.Type == "DomainResource" || kind == fhir.Resource
 	f.kind = primOf(f.info.Type)
+	f.modifier = modifies(f.info.Name)
 	active, matched := a.advance(s, f)
 	for _, i := range append(matched, s.inherited) {
 		if i > s.inherited {
