@@ -216,8 +216,8 @@ type Audit struct {
 	OnFailure string `yaml:"on_failure" default:"refuse" oneof:"refuse"`
 	// How long records are to be kept; this version deletes none.
 	Retention Duration `yaml:"retention" default:"6y"`
-	// Where records are copied to; this version has none to offer.
-	Sinks []any `yaml:"sinks"`
+	// Where records are copied to.
+	Sinks []Sink `yaml:"sinks"`
 
 	held, signing *Keys
 }

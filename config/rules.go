@@ -32,6 +32,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkState(c.Limits.State)
 	l.checkStateURL(c.State.URL)
 	l.checkEmergency(c)
+	l.checkSinks(&c.Audit)
 }
 
 func (l *loader) checkListeners(c *Config) {

@@ -28,6 +28,7 @@ func (p *Process) adminHandler() http.Handler {
 type readiness struct {
 	Ready    bool              `json:"ready"`
 	Problems map[string]string `json:"problems,omitempty"`
+	Warnings map[string]string `json:"warnings,omitempty"` // what needs somebody, and keeps no request away
 	Config   string            `json:"config"`
 	Policy   string            `json:"policy"`
 	Insecure []string          `json:"insecure,omitempty"`
@@ -47,6 +48,7 @@ func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 			r.Ready, r.Problems[name] = false, err.Error()
 		}
 	}
+	r.Warnings = p.sinkTroubles(time.Now())
 	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
 	if s.approved != nil {
 		r.Change, r.Drift, r.Behind = s.approved.step.Change, s.drift, p.stores.changes.trouble()

@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 
 	"gatehouse/gateway/notify"
@@ -50,9 +47,7 @@ func (x *exchange) tell(a notify.Alert, channels, stored []string) {
 // patientHash stands for a patient outside: equal hashes are one patient, and
 // nobody without the sealing key knows which.
 func (s *snapshot) patientHash(patient string) string {
-	h := hmac.New(sha256.New, s.sealer.Derive("alert-patient", 32))
-	h.Write([]byte(patient))
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return keyedHash(s.sealer.Derive("alert-patient", 32), patient)
 }
 
 // noticed collects what policy obliges to notify of, for when the request is

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"syscall"
 	"time"
@@ -141,6 +142,9 @@ func (p *Process) sameProcess(old, next *config.Config) error {
 	}
 	if old.State.URL != next.State.URL { // not quoted: it may hold a password
 		return errors.New("state.url cannot change while running: restart to move it")
+	}
+	if !reflect.DeepEqual(old.Audit.Sinks, next.Audit.Sinks) {
+		return errors.New("audit.sinks cannot change while running: restart; what a sink has not got meanwhile, it gets then")
 	}
 	o, err := AuditOptions(next)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/audit/sink"
 	"gatehouse/gateway/emergency"
 	"gatehouse/gateway/limit"
 	"gatehouse/gateway/notify"
@@ -43,6 +44,7 @@ type Process struct {
 	seen          [sha256.Size]byte // fingerprint of what was last read; reloading guards it
 	lastReload    atomic.Pointer[reloadResult]
 	heard         heard
+	sinks         []*sink.Sink
 }
 
 // Open loads the configuration, opens the audit log and the listeners, and
@@ -128,6 +130,10 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 		return err
 	}
 	s.start()
+	if err := p.openSinks(cfg); err != nil {
+		s.stop()
+		return err
+	}
 	p.live.Store(s) // nothing is served yet
 	p.inForce(s)
 	return p.stores.poll(context.Background())
@@ -161,6 +167,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
 	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })
+	group.Go(func() error { return p.copyTrail(ctx) })
 	group.Go(func() error { return p.keepShadow(ctx) })
 	group.Go(func() error { return p.pollBundle(ctx) })
 	group.Go(func() error { return p.follow(ctx) })

@@ -24,6 +24,7 @@ var parts = map[string][]string{
 	"audit/index":   {"audit"},
 	"audit/paper":   {"audit"},
 	"audit/watch":   {"audit"},
+	"audit/sink":    {"audit"},
 	"auth":          nil,
 	"auth/authtest": nil, // an identity provider for tests and the demo
 	"consent":       nil, // reads FHIR through a Source that gateway injects
@@ -66,6 +67,7 @@ func shared(importer, imported string) bool {
 var jsonUsers = map[string]string{
 	"gateway":               "writes OperationOutcomes, admin answers and discovery; reads the upstream's CapabilityStatement to keep an allow-list of it; page handles",
 	"gateway/audit":         "writes AuditEvents",
+	"gateway/audit/sink":    "wraps AuditEvents as receivers want them, reads what they answer and its own place",
 	"gateway/auth":          "reads tokens, keys and discovery, strictly",
 	"gateway/auth/authtest": "a test issuer",
 	"gateway/consent":       "reads the forms by which patients consent",

@@ -80,6 +80,7 @@ type Log struct {
 	ended   chan struct{} // closed when the publisher has ended
 
 	current   atomic.Uint64 // number of the segment being written
+	durable   atomic.Int64  // records on disk
 	writer    segmentWriter
 	publisher publisher
 	throttled throttled
@@ -196,6 +197,15 @@ func (l *Log) nudge() {
 	default: // the writer has been told already
 	}
 }
+
+// Durable is how many records are on disk: the index of the next.
+func (l *Log) Durable() int64 { return l.durable.Load() }
+
+// Reader reads the log that is open.
+func (l *Log) Reader() *Reader { return &Reader{dir: l.o.Dir, key: l.o.Key} }
+
+// Origin is the name of the log.
+func (l *Log) Origin() string { return l.o.Origin }
 
 // Healthy says why the log takes no records; nil while it does.
 func (l *Log) Healthy() error {

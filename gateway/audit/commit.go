@@ -108,6 +108,7 @@ func (l *Log) commit(b *pendingBatch) {
 		l.fail(err)
 	} else {
 		l.publisher.push(b.leaves)
+		l.durable.Store(l.writer.next)
 	}
 	b.finish(err)
 	l.writer.spare = b

@@ -27,7 +27,7 @@ func Export(dir string, key []byte, w io.Writer) (Span, error) {
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	lines := json.NewEncoder(out)
-	x := &exporter{origin: origin, put: func(e *auditEvent) error { return lines.Encode(e) }, intents: make(map[string]*Record)}
+	x := newExporter(origin, func(_ *Record, e *auditEvent) error { return lines.Encode(e) })
 	span, err := r.Whole(x.record)
 	if err == nil { // of a damaged log nobody knows what has not ended
 		err = x.abandoned()
@@ -54,9 +54,13 @@ func OriginOf(dir string) (string, error) {
 // exporter turns records into events.
 type exporter struct {
 	origin  string
-	put     func(*auditEvent) error
+	emit    func(*Record, *auditEvent) error
 	intents map[string]*Record // of requests that have not ended
 	n       int                // events of the record at hand
+}
+
+func newExporter(origin string, emit func(*Record, *auditEvent) error) *exporter {
+	return &exporter{origin: origin, emit: emit, intents: make(map[string]*Record)}
 }
 
 func (x *exporter) record(r *Record) error {
@@ -158,7 +162,7 @@ func (x *exporter) write(r *Record, e *auditEvent) error {
 		Type:     []coding{{sysSource, "4", "Application Server"}},
 	}
 	x.n++
-	return x.put(e)
+	return x.emit(r, e)
 }
 
 // patientsOf lists everyone whom a record is about, once.

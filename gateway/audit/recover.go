@@ -43,6 +43,7 @@ func (l *Log) start(v note.Verifier) error {
 	l.ring.Store(ring)
 	l.current.Store(last + 1)
 	l.writer = segmentWriter{number: last + 1, offset: headLen, next: l.publisher.tree.size, spare: &pendingBatch{}}
+	l.durable.Store(l.writer.next)
 	l.filling = &pendingBatch{}
 	l.filling.reset()
 	go l.write()
