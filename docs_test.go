@@ -25,7 +25,7 @@ func TestOperationsNamesWhatThereIs(t *testing.T) {
 	}
 	for what, find := range map[string]struct{ code, page *regexp.Regexp }{
 		"metric": {regexp.MustCompile(`Name: "(gatehouse_[a-z_]+)"`), regexp.MustCompile("\\| `(gatehouse_[a-z_]+)` \\|")},
-		"alarm":  {regexp.MustCompile(`(?:[aA]larm\(|Reason = )"((?:audit|consent|notify|relation|policy|state|view|upstream)\.[a-z-]+)"`), nil},
+		"alarm":  {regexp.MustCompile(`(?:[aA]larm\(|Reason = )"((?:audit|consent|limits|notify|relation|policy|state|view|upstream)\.[a-z-]+)"`), nil},
 	} {
 		inCode := map[string]bool{}
 		err := filepath.WalkDir("gateway", func(name string, d fs.DirEntry, err error) error {

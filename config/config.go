@@ -69,6 +69,9 @@ type Config struct {
 	Operations Operations `yaml:"operations"`
 	// What one address, body and answer may cost.
 	Limits Limits `yaml:"limits"`
+	// What the users of one organization may use together, by the organization
+	// that tokens name, "Organization/2".
+	Organizations map[string]Organization `yaml:"organizations"`
 
 	Hash string   `yaml:"-"` // hex SHA-256 of the file's bytes, first 12 digits
 	Base *url.URL `yaml:"-"` // PublicURL, parsed, without a trailing slash
@@ -157,8 +160,11 @@ type Client struct {
 	PurposeHeader bool `yaml:"purpose_header"`
 	// What it sees of security labels; left out: as labels.show says.
 	Labels string `yaml:"labels" oneof:"confidentiality all none"`
-	// What it may use; a limit left out here and in "*" does not exist.
+	// What it may use, all its users together; a limit left out here and in "*"
+	// does not exist.
 	Limits ClientLimits `yaml:"limits"`
+	// What each user of it may use of that.
+	UserLimits ClientLimits `yaml:"user_limits"`
 	// How long a user's login at it counts; left out: as long as tokens do.
 	Session Session `yaml:"session"`
 }
@@ -170,20 +176,6 @@ type Session struct {
 	Idle Duration `yaml:"idle"`
 	// Since the login.
 	Max Duration `yaml:"max"`
-}
-
-// ClientLimits bound one client, or one user of it where tokens have a user.
-type ClientLimits struct {
-	// Requests and batch entries.
-	Rate Rate `yaml:"rate"`
-	// How many of them at once; left out: what rate gives in two seconds.
-	Burst int `yaml:"burst"`
-	// Distinct patients released.
-	Patients Rate `yaml:"patients"`
-	// Resources released.
-	Entries Rate `yaml:"entries"`
-	// Bytes released, "100MiB/h".
-	Bytes Rate `yaml:"bytes"`
 }
 
 // View names one set of field rules: shipped (use) or a file, not both.
@@ -226,31 +218,6 @@ type Audit struct {
 type Operations struct {
 	// With their $; an empty list serves none.
 	Allow []string `yaml:"allow" default:"$everything,$export"`
-}
-
-// Limits bound what is done for anybody.
-type Limits struct {
-	// Before authentication; IPv6 by /64.
-	Address AddressLimits `yaml:"address"`
-	// Request body.
-	Body Size `yaml:"body" default:"16MiB"`
-	// Where counters live: memory; refused by this version: redis://[user:password@]host:port[/db]
-	// (rediss:// with TLS) for several replicas.
-	State string `yaml:"state" default:"memory"`
-	// Entries of one batch or transaction.
-	Entries int `yaml:"entries" default:"1000"`
-	// One resource that the upstream sends.
-	Resource Size `yaml:"resource" default:"8MiB"`
-	// Read ahead of an answer and judged together.
-	Window Size `yaml:"window" default:"4MiB"`
-}
-
-// AddressLimits bound one address.
-type AddressLimits struct {
-	// Requests.
-	Rate Rate `yaml:"rate" default:"200/s"`
-	// How many of them at once.
-	Burst int `yaml:"burst" default:"400"`
 }
 
 // Client returns the entry of one client: its own, else "*", else none.

@@ -87,6 +87,13 @@ func (l *loader) decode(n ast.Node, v reflect.Value, key, option string) {
 		*path = l.claimPath(n, key, option == "alternatives")
 		return
 	}
+	if rates, ok := v.Addr().Interface().(*Rates); ok {
+		if _, list := n.(*ast.SequenceNode); !list {
+			*rates = make(Rates, 1)
+			l.decode(n, v.Index(0), key, "")
+			return
+		}
+	}
 	if p, ok := v.Addr().Interface().(interface{ parse(string) error }); ok {
 		if text, ok := l.scalar(n, key, "text or a number"); ok {
 			if err := p.parse(text); err != nil {

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -107,7 +108,7 @@ func TestExampleLoads(t *testing.T) {
 		what      string
 		got, want any
 	}{
-		{"clients.research-app.limits", c.Client("research-app").Limits, ClientLimits{Rate: Rate{20, time.Second}, Burst: 100, Patients: Rate{500, time.Hour}}},
+		{"clients.research-app.limits", c.Client("research-app").Limits, ClientLimits{Rate: Rate{20, time.Second}, Burst: 100, Patients: Rates{{500, time.Hour}}}},
 		{"clients.research-app.domain", c.Client("research-app").Domain, "study-17"},
 		{"unnamed client", c.Client("other").Limits.Burst, 100},
 		{"clients.ward-app.limits.bytes", c.Client("ward-app").Limits.Bytes, Rate{1 << 30, time.Hour}},
@@ -119,7 +120,7 @@ func TestExampleLoads(t *testing.T) {
 		{"upstream", c.Upstream.Parsed.String(), "http://127.0.0.1:9000/fhir"},
 		{"insecure", len(c.Insecure()), 0},
 	} {
-		if tt.got != tt.want {
+		if !reflect.DeepEqual(tt.got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.what, tt.got, tt.want)
 		}
 	}

@@ -299,9 +299,17 @@ func (l *loader) checkClients(c *Config) {
 		l.checkNewIDs(key+".new_ids", client.NewIDs)
 		l.declareView(c, key+".view", client.View)
 		l.checkPurposes(id, client, c.Clients["*"])
-		if client.Limits.Burst > 0 && client.Limits.Rate == (Rate{}) && c.Clients["*"].Limits.Rate == (Rate{}) {
-			l.report(key+".limits.burst", "has no effect without rate; add rate: 50/s")
-		}
+		l.checkBurst(key+".limits", client.Limits, c.Clients["*"].Limits)
+		l.checkBurst(key+".user_limits", client.UserLimits, c.Clients["*"].UserLimits)
+	}
+	for _, id := range sorted(c.Organizations) {
+		l.checkBurst(join("organizations", id)+".limits", c.Organizations[id].Limits, ClientLimits{})
+	}
+}
+
+func (l *loader) checkBurst(key string, own, all ClientLimits) {
+	if own.Burst > 0 && own.Rate == (Rate{}) && all.Rate == (Rate{}) {
+		l.report(key+".burst", "has no effect without rate; add rate: 50/s")
 	}
 }
 

@@ -62,6 +62,9 @@ func (r *Rate) parse(text string) error {
 	return nil
 }
 
+// Rates are limits that all hold, written as one Rate or as a list.
+type Rates []Rate
+
 // Duration is written as Go writes it, and with d, w and y (365 days): "5s",
 // "1h30m", "180d", "6y".
 type Duration time.Duration

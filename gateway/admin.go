@@ -29,6 +29,7 @@ type readiness struct {
 	Ready    bool              `json:"ready"`
 	Problems map[string]string `json:"problems,omitempty"`
 	Warnings map[string]string `json:"warnings,omitempty"` // what needs somebody, and keeps no request away
+	Degraded map[string]string `json:"degraded,omitempty"` // what the process serves without
 	Config   string            `json:"config"`
 	Policy   string            `json:"policy"`
 	Insecure []string          `json:"insecure,omitempty"`
@@ -49,6 +50,7 @@ func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	r.Warnings = p.sinkTroubles(time.Now())
+	r.Degraded = p.degraded(s)
 	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
 	if s.approved != nil {
 		r.Change, r.Drift, r.Behind = s.approved.step.Change, s.drift, p.stores.changes.trouble()

@@ -23,6 +23,7 @@ func (p *Process) api(r *mux.Router) {
 	v1.Handle("/decisions/{id}", p.forRole("operator privacy", p.decisions)).Methods(http.MethodGet)
 	p.reviewRoutes(v1)
 	p.blockRoutes(v1)
+	p.quotaRoutes(v1)
 	p.policyRoutes(v1)
 	p.pseudonymRoutes(v1)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
@@ -88,7 +89,7 @@ func (p *Process) adminAllowed(c *call, role string) error {
 	if browser(c.r) {
 		return &failure{status: http.StatusForbidden, code: "admin.browser", text: "The admin API is not for browsers."}
 	}
-	if retry, ok := p.limit.Address(remote(c.r)); !ok {
+	if retry, _ := p.limit.Address(c.r.Context(), remote(c.r), false); retry > 0 {
 		return &failure{status: http.StatusTooManyRequests, code: "limit.address", retry: retry,
 			text: "Too many requests from your address. Wait as long as Retry-After says."}
 	}

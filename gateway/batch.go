@@ -68,6 +68,7 @@ func (x *exchange) answerEntry(ctx context.Context, body *bytes.Buffer, o *entry
 		return nil
 	}
 	f := asFailure(err)
+	x.countRefusal(f)
 	if f.code == "audit.unavailable" && f.status == http.StatusServiceUnavailable {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/consent"
 	"gatehouse/gateway/judge"
+	"gatehouse/gateway/limit"
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/scope"
 	"gatehouse/gateway/view"
@@ -29,7 +30,7 @@ type caller struct {
 	view     *view.View // the client's own; nil: resources as they are
 	viewName string
 	domain   string
-	key      string // of its limits: issuer and client
+	parties  []limit.Party // whom its requests count against
 	marks    judge.Marks
 	bind     string // what its handles are bound to
 	session  string // names its login, where the client's entry bounds logins
@@ -71,7 +72,7 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	if s.mayBreakGlass(c) {
 		c.glass = glassBind(subject)
 	}
-	c.key = subject.Issuer + "\x00" + subject.Client
+	c.parties = s.parties(c)
 	c.bind = strings.Join([]string{subject.Key(), subject.Client, subject.Patient, client.View, client.Domain,
 		strings.Join(subject.Purpose, " ")}, "\x00")
 	for _, p := range subject.Purpose {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"gatehouse/config"
 	"gatehouse/fhir"
@@ -26,7 +25,8 @@ func Check(path string, out io.Writer) error {
 	}
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault(), offline: true}}
 	s.grammar.Version = configured(cfg)
-	_, limits := limit.New(cfg.Limits, time.Now)
+	limiter, limits := limit.New(cfg.Limits, limit.Options{})
+	defer limiter.Close()
 	absent := s.loadOffline()
 	if errors.Is(absent, errNoBundle) || errors.Is(absent, errNoneActivated) {
 		s.policy, _ = policy.Load(policy.Options{}) // to look at the rest by

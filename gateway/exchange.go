@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/limit"
 	"gatehouse/gateway/view"
 
 	"github.com/google/uuid"
@@ -28,6 +29,7 @@ type exchange struct {
 	id        string
 	start     time.Time
 	address   netip.Addr
+	from      netip.Addr // address, where other replicas have not counted the request yet
 	caller    *caller
 	seenBy    *view.View                 // of who asks for /metadata with a token
 	page      *page                      // a page link that was opened, or nil
@@ -42,11 +44,13 @@ type exchange struct {
 	samples   []sample       // for the shadow policy, once all is answered
 	unsampled int            // beside those
 	failed    *failure
-	sent      bool // a change has been sent
-	looked    bool // for what a Binary is a part of
-	quiet     bool // counted elsewhere: no record of its own
-	paid      int  // units that the access has cost so far
-	dear      int  // the most that policy obliges for what it released
+	sent      bool      // a change has been sent
+	looked    bool      // for what a Binary is a part of
+	quiet     bool      // counted elsewhere: no record of its own
+	paid      int       // units that the access has cost so far
+	dear      int       // the most that policy obliges for what it released
+	entered   bool      // counted among the requests that are under way
+	owed      limit.Use // what is charged at the end
 }
 
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
@@ -95,6 +99,7 @@ func (x *exchange) end() {
 func (x *exchange) finish() {
 	x.g.bodies.Release(x.room)
 	x.room = 0
+	x.settle()
 	status := x.out.status
 	code := "ok"
 	if x.failed != nil {
@@ -128,6 +133,7 @@ func (x *exchange) logLine(status int, code string) {
 func (x *exchange) refuse(err error) {
 	f := asFailure(err)
 	x.failed = f
+	x.countRefusal(f)
 	if x.out.began {
 		// Part of an answer is out. A well-formed short Bundle would be
 		// believed: reset the connection instead.
@@ -143,17 +149,6 @@ func (x *exchange) refuse(err error) {
 		}
 	}
 	x.out.fail(f)
-}
-
-func (x *exchange) limitAddress() error {
-	retry, ok := x.g.limit.Address(x.address)
-	if ok {
-		return nil
-	}
-	x.quiet = true // one record per address and ten seconds: see audit.Throttled
-	x.g.audit.Throttled(x.address.String())
-	return &failure{status: http.StatusTooManyRequests, code: "limit.address", retry: retry,
-		text: "Too many requests from your address. Wait as long as Retry-After says."}
 }
 
 // checkTransport refuses what would make the gateway and a server behind it
@@ -298,18 +293,6 @@ func (x *exchange) roomForBody(limit int64) error {
 func tooLong(limit int64) error {
 	return &failure{status: http.StatusRequestEntityTooLarge, code: "request.too-long",
 		text: fmt.Sprintf("The body is over %d bytes. Send less at once.", limit)}
-}
-
-// limitClient charges an access with the units of rate that it takes, of which
-// there is no less than one.
-func (x *exchange) limitClient(units int) error {
-	x.paid, x.dear = units, 0
-	retry, ok := x.g.limit.Client(x.caller.key, x.caller.client.Limits, x.paid)
-	if ok {
-		return nil
-	}
-	return &failure{status: http.StatusTooManyRequests, code: "limit.client", retry: retry,
-		text: "Your client has used up its limit. Wait as long as Retry-After says."}
 }
 
 func (x *exchange) checkScope(m *matter) error {

@@ -80,7 +80,7 @@ func (f *exportedFile) release(ctx context.Context, w *judge.Window) error {
 	} else if err := x.part(ctx); err != nil {
 		return err
 	}
-	exhausted := x.g.limit.Charge(x.caller.key, x.caller.client.Limits, x.use(entries, f.buf.Len(), patients))
+	exhausted := x.charge(entries, f.buf.Len(), patients)
 	if !f.began {
 		f.began = true
 		x.out.w.Header().Set("Accept-Ranges", "none")

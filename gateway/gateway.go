@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
@@ -156,6 +157,7 @@ func (x *exchange) forward(ctx context.Context, m *matter, r upstream.Request) (
 		return nil, internal(err)
 	}
 	r.ID = x.id
+	defer x.worked(m, time.Now())
 	answer, err := x.s.up.Forward(ctx, permit, r)
 	if err != nil {
 		return nil, upstreamFailed(err, r.Method)
@@ -166,6 +168,7 @@ func (x *exchange) forward(ctx context.Context, m *matter, r upstream.Request) (
 // own is a read of the gateway's own, for judging; what it brings is never
 // released unjudged.
 func (x *exchange) own(ctx context.Context, target string) (*upstream.Answer, error) {
+	defer x.worked(nil, time.Now())
 	answer, err := x.s.up.Own(ctx, upstream.BeforeImage, upstream.Request{Method: http.MethodGet, Target: target, ID: x.id})
 	if err != nil {
 		return nil, upstreamFailed(err, http.MethodGet)

@@ -212,7 +212,7 @@ func (s *snapshot) seenThrough(name string) bool {
 }
 
 func (s *snapshot) buildAuth(log *zap.Logger) error {
-	o := auth.Options{Now: s.now, Log: log, PublicURL: s.cfg.Base, Previous: s.previous}
+	o := auth.Options{Now: s.now, Log: log, Once: s.stores.once, PublicURL: s.cfg.Base, Previous: s.previous}
 	if s.cfg.DPoP.Nonce {
 		o.NonceKey = s.sealer.Derive("dpop-nonce", 32)
 	}

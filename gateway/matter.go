@@ -33,6 +33,7 @@ type matter struct {
 	printed string
 
 	byScope, byPolicy []fhir.Param // criteria that narrowing added
+	forwarded         bool         // the upstream has answered it once
 }
 
 func (x *exchange) matter(a *fhir.Access) *matter {

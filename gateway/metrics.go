@@ -25,6 +25,7 @@ type metrics struct {
 	alerts   *prometheus.CounterVec
 	shadow   shadowMetrics
 	policy   *prometheus.GaugeVec
+	limits   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -46,7 +47,8 @@ func newMetrics() *metrics {
 	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alerts_total", Help: "Alerts to the channels of the configuration, by event."}, []string{"event"})
 	m.shadow.register(m.registry)
 	m.policy = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "gatehouse_policy_info", Help: "The policy in force, by its revision; 1."}, []string{"revision"})
-	m.registry.MustRegister(m.policy)
+	m.limits = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_limited_total", Help: "Requests refused by a limit, by whose and which."}, []string{"of", "limit"})
+	m.registry.MustRegister(m.policy, m.limits)
 	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -68,6 +70,9 @@ func (m *metrics) request(interaction string, status int, code string, took time
 	m.requests.WithLabelValues(interaction, strconv.Itoa(status), code).Inc()
 	m.seconds.WithLabelValues(interaction).Observe(took.Seconds())
 }
+
+// limited counts a refusal: of is address, client, user or organization.
+func (m *metrics) limited(of, which string) { m.limits.WithLabelValues(of, which).Inc() }
 
 func (m *metrics) decidesBy(revision string) {
 	m.policy.Reset()

@@ -10,7 +10,6 @@ import (
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/auth"
 	"gatehouse/gateway/judge"
-	"gatehouse/gateway/limit"
 	"gatehouse/gateway/policy"
 )
 
@@ -151,24 +150,4 @@ func (x *exchange) intent(ctx context.Context) error {
 func (x *exchange) part(ctx context.Context) error {
 	x.record.Kind, x.record.Status, x.record.Code = audit.Part, 0, ""
 	return x.commit(ctx)
-}
-
-// charge takes what was released off the caller's limits.
-func (x *exchange) charge(entries, bytes int, patients []string) {
-	x.g.limit.Charge(x.caller.key, x.caller.client.Limits, x.use(entries, bytes, patients))
-}
-
-// cost is the units of rate that an access takes, as far as policy can say
-// before its data: one, or what it obliges.
-func (x *exchange) cost(m *matter) int {
-	_, d := m.eval.Possible()
-	return max(1, d.Obligations.Cost)
-}
-
-// use is what was released, and what it cost beyond what was paid: an access
-// costs as much as the dearest resource of it (DESIGN §10.9).
-func (x *exchange) use(entries, bytes int, patients []string) limit.Use {
-	owed := max(0, x.dear-x.paid)
-	x.paid += owed
-	return limit.Use{Units: owed, Entries: entries, Bytes: bytes, Patients: patients}
 }

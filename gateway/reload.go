@@ -140,6 +140,9 @@ func (p *Process) sameProcess(old, next *config.Config) error {
 			return fmt.Errorf("%s cannot change while running: restart to move it from %s to %s", f.key, f.old, f.next)
 		}
 	}
+	if old.Limits.State != next.Limits.State || old.Limits.StateCAFile != next.Limits.StateCAFile { // not quoted: it may hold a password
+		return errors.New("limits.state cannot change while running: restart to move it")
+	}
 	if old.State.URL != next.State.URL { // not quoted: it may hold a password
 		return errors.New("state.url cannot change while running: restart to move it")
 	}

@@ -114,11 +114,14 @@ func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
 
 // load builds the first snapshot and the stores that it needs.
 func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
-	var err error
-	if p.limit, err = limit.New(cfg.Limits, time.Now); err != nil {
+	key, err := derived(cfg, "limits")
+	if err != nil {
+		return fmt.Errorf("sealing key: %w", err)
+	}
+	if p.limit, err = limit.New(cfg.Limits, limit.Options{Key: key, Alarm: p.metrics.alarm, Log: log}); err != nil {
 		return err
 	}
-	p.stores.metrics = p.metrics
+	p.stores.metrics, p.stores.once = p.metrics, p.once
 	if err := p.stores.open(cfg); err != nil {
 		return err
 	}
@@ -243,7 +246,7 @@ func (p *Process) Close() error {
 		s.stop()
 	}
 	p.notify.Close()
-	return errors.Join(p.stores.close(), p.audit.Close())
+	return errors.Join(p.limit.Close(), p.stores.close(), p.audit.Close())
 }
 
 // Serve runs the gateway of a configuration file until ctx ends.

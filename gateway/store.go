@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
+	"gatehouse/gateway/auth"
 	"gatehouse/gateway/seal"
 	"gatehouse/gateway/state"
 	"gatehouse/gateway/view"
@@ -95,7 +96,8 @@ type stores struct {
 	bundles bundles
 	changes changes
 
-	metrics *metrics // nil: nothing is counted
+	metrics *metrics  // nil: nothing is counted
+	once    auth.Once // nil: this process is alone
 }
 
 // vault is the store of pseudonyms that cannot be computed, opened when the

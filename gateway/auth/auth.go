@@ -25,8 +25,13 @@ type Options struct {
 	NonceKey  []byte           // DPoP proofs need a nonce made with it; nil: none
 	Now       func() time.Time // time.Now where nil
 	Log       *zap.Logger      // none where nil
+	Once      Once             // remembers DPoP proofs for all replicas; nil: this process is alone
 	Previous  *Authenticator   // of the snapshot before: its block list and its memory of DPoP proofs live on
 }
+
+// Once remembers a thing for so long and tells whether it was new; an error
+// means that nobody knows.
+type Once func(ctx context.Context, thing string, last time.Duration) (fresh bool, err error)
 
 // Authenticator verifies credentials. It is safe for concurrent use.
 type Authenticator struct {
@@ -54,7 +59,7 @@ func New(issuers []config.Issuer, o Options) (*Authenticator, error) {
 		o.Log = zap.NewNop()
 	}
 	a := &Authenticator{issuers: make(map[string]*issuer), now: o.Now, challenge: newChallenger(o.PublicURL),
-		cache: newCache(), blocks: newBlocks(), proofs: proofs{o.PublicURL, nonces{o.NonceKey}, newReplays()}}
+		cache: newCache(), blocks: newBlocks(), proofs: proofs{o.PublicURL, nonces{o.NonceKey}, o.Once, newReplays()}}
 	if o.Previous != nil {
 		a.blocks, a.proofs.replays = o.Previous.blocks, o.Previous.proofs.replays
 	}
@@ -120,6 +125,18 @@ func (a *Authenticator) Authenticate(r *http.Request) (*Subject, *Error) {
 		return nil, a.challenge.refusal(f)
 	}
 	return s, nil
+}
+
+// Known tells whether a request brings a token that was good before and may
+// still be: looking costs no cryptography but a hash. It is no permission.
+func (a *Authenticator) Known(r *http.Request) bool {
+	c, f := credentialsOf(r)
+	if f != nil {
+		return false
+	}
+	d := digestOf(c.token)
+	e := a.cache.get(&d)
+	return e != nil && e.good(a.now())
 }
 
 func (a *Authenticator) authenticate(r *http.Request) (*Subject, *failure) {

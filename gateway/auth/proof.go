@@ -36,6 +36,7 @@ func proofAlgorithms() (names []string) {
 type proofs struct {
 	public *url.URL
 	nonces nonces
+	once   Once
 	*replays
 }
 
@@ -63,7 +64,16 @@ func (p *proofs) check(r *http.Request, token *digest, thumbprint string, now ti
 	if f := p.nonces.check(nonce, now); f != nil {
 		return f
 	}
-	return p.remember(thumbprint+" "+id, now)
+	if f := p.remember(thumbprint+" "+id, now); f != nil || p.once == nil {
+		return f
+	}
+	switch fresh, err := p.once(r.Context(), "dpop "+thumbprint+" "+id, proofAge+proofAhead); {
+	case err != nil: // another replica may have taken it
+		return fail(CodeUnavailable, "memory of DPoP proofs: %v", err)
+	case !fresh:
+		return fail(CodeProof, "DPoP proof was used before, at another replica")
+	}
+	return nil
 }
 
 // checkKey verifies the proof with the public key that it carries, and that

@@ -13,16 +13,30 @@ import (
 // used. Its shard's lock guards it.
 type bucket struct{ tokens *rate.Limiter }
 
-// at gives the bucket as configured; a burst that is not named is what one
+// size is how many units a bucket holds; a burst that is not named is what one
 // period allows.
-func (b *bucket) at(now time.Time, r config.Rate, burst int) *rate.Limiter {
+func size(r config.Rate, burst int) int {
+	if burst > 0 {
+		return burst
+	}
+	return int(min(max(1, math.Ceil(r.N)), math.MaxInt32))
+}
+
+// every is how many seconds one unit takes to come back.
+func every(r config.Rate) float64 {
 	if r.Per <= 0 {
 		r.Per = time.Second // dividing by zero would be no limit
 	}
-	limit := rate.Limit(r.N / r.Per.Seconds())
-	if burst <= 0 {
-		burst = int(min(max(1, math.Ceil(r.N)), math.MaxInt32))
+	return r.Per.Seconds() / r.N
+}
+
+// at gives the bucket as configured.
+func (b *bucket) at(now time.Time, r config.Rate, burst int) *rate.Limiter {
+	if r.Per <= 0 {
+		r.Per = time.Second
 	}
+	limit := rate.Limit(r.N / r.Per.Seconds())
+	burst = size(r, burst)
 	switch {
 	case b.tokens == nil:
 		b.tokens = rate.NewLimiter(limit, burst)
@@ -33,24 +47,28 @@ func (b *bucket) at(now time.Time, r config.Rate, burst int) *rate.Limiter {
 	return b.tokens
 }
 
-// take spends n tokens if they are there or the bucket is full.
-func (b *bucket) take(now time.Time, r config.Rate, burst, n int) (retryAfter time.Duration, ok bool) {
+// wait is how long until n units are there, or as many as the bucket holds; 0
+// where they are.
+func (b *bucket) wait(now time.Time, r config.Rate, burst, n int) time.Duration {
 	if r.N <= 0 {
-		return 0, true
+		return 0
 	}
 	t := b.at(now, r, burst)
 	need := float64(min(n, t.Burst()))
 	if have := t.TokensAt(now); have < need {
-		return seconds((need - have) / float64(t.Limit())), false
+		return seconds((need - have) / float64(t.Limit()))
 	}
-	spend(t, now, n)
-	return 0, true
+	return 0
 }
 
-// spend takes n tokens whether they are there or not. Debt stops at ten
-// bursts, so that one answer bars its client for ten periods and not for ever.
-func spend(t *rate.Limiter, now time.Time, n int) {
-	for range 10 {
+// spend takes n units whether they are there or not. Debt stops at ten bursts,
+// so that one answer bars its caller for ten periods and not for ever.
+func (b *bucket) spend(now time.Time, r config.Rate, burst, n int) {
+	if r.N <= 0 || n <= 0 {
+		return
+	}
+	t := b.at(now, r, burst)
+	for range maxDebt {
 		k := min(n, t.Burst())
 		if k <= 0 {
 			return
@@ -59,6 +77,9 @@ func spend(t *rate.Limiter, now time.Time, n int) {
 		n -= k
 	}
 }
+
+// maxDebt is in bursts.
+const maxDebt = 10
 
 // idle tells whether forgetting the bucket would give its owner nothing.
 func (b *bucket) idle(now time.Time) bool {

@@ -1,15 +1,18 @@
 // Package limit holds callers to their share: requests per network address
-// before any cryptography, and per client what was really released.
+// before any cryptography, and per client, user and organization what they ask
+// for and what was really released, in memory or in a Redis that replicas share.
 package limit
 
 import (
+	"context"
 	"hash/maphash"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"gatehouse/config"
+
+	"go.uber.org/zap"
 )
 
 // Bounds on memory: so many callers have counts of their own; those beyond
@@ -23,57 +26,125 @@ const (
 // lock is held beyond the arithmetic of one call.
 type Limiter struct {
 	now       func() time.Time
+	limits    atomic.Pointer[config.Limits]
 	seed      maphash.Seed
-	address   atomic.Pointer[config.AddressLimits]
-	addresses *table[netip.Prefix, bucket]
-	clients   *table[string, client]
+	addresses *table[netip.Prefix, visitor]
+	memory    memory
+	shared    *shared // nil: memory alone
 }
 
-// UnsupportedError says that limits.state names a store that this build cannot
-// use.
-type UnsupportedError struct{ State string }
+// visitor is what came from one address.
+type visitor struct{ requests, failures bucket }
 
-func (e *UnsupportedError) Error() string {
-	return "limits.state: " + e.State + " is not available in this build: write memory"
+func (v *visitor) idle(now time.Time) bool { return v.requests.idle(now) && v.failures.idle(now) }
+
+// Options are what a Limiter needs beside its limits; nothing of them is
+// required in memory.
+type Options struct {
+	Now   func() time.Time
+	Key   []byte            // names callers and patients in Redis, where nobody shall read who they are
+	Alarm func(what string) // told limits.unavailable when Redis goes away
+	Log   *zap.Logger
 }
 
-// New makes a Limiter that keeps its counts in memory. Any other limits.state
-// is an *UnsupportedError: to count locally where a shared count was asked for
-// would multiply every quota by the number of replicas.
-func New(c config.Limits, now func() time.Time) (*Limiter, error) {
-	if c.State != "" && c.State != "memory" {
-		scheme, _, _ := strings.Cut(c.State, ":") // the rest may hold a password
-		return nil, &UnsupportedError{State: scheme}
+// New makes a Limiter. A Redis is not asked before it is needed, and may be
+// away: then this process allows its share of each limit.
+func New(c config.Limits, o Options) (*Limiter, error) {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	l := &Limiter{now: now, seed: maphash.MakeSeed()}
-	l.addresses = newTable[netip.Prefix](maxAddresses, (*bucket).idle)
-	l.clients = newTable[string](maxClients, (*client).idle)
+	seed := maphash.MakeSeed()
+	l := &Limiter{now: o.Now, seed: seed, memory: memory{seed: seed}}
+	l.addresses = newTable[netip.Prefix](maxAddresses, (*visitor).idle)
+	l.memory.parties = newTable[string](maxClients, (*counts).idle)
 	l.Configure(c)
-	return l, nil
+	if c.State == "" || c.State == "memory" {
+		return l, nil
+	}
+	var err error
+	l.shared, err = newShared(c, o)
+	return l, err
+}
+
+// Close ends the connections to Redis.
+func (l *Limiter) Close() error {
+	if l == nil || l.shared == nil {
+		return nil
+	}
+	return l.shared.client.Close()
+}
+
+// Healthy is nil while the counts of all replicas can be reached.
+func (l *Limiter) Healthy() error {
+	if l.shared == nil {
+		return nil
+	}
+	return l.shared.healthy()
 }
 
 // Configure changes the limits of addresses from the next request on. Counts
 // are kept: a reload is no fresh quota.
 func (l *Limiter) Configure(c config.Limits) {
-	a := c.Address
-	l.address.Store(&a)
+	l.limits.Store(&c)
 }
 
 // Size is the number of callers that have counts of their own.
-func (l *Limiter) Size() int { return l.addresses.size() + l.clients.size() }
+func (l *Limiter) Size() int { return l.addresses.size() + l.memory.parties.size() }
 
 // Address counts one request of an IPv4 address, or of the /64 of an IPv6
-// address, which is what one subscriber is given. Where ok is false,
-// retryAfter is a whole number of seconds, at least one.
-func (l *Limiter) Address(a netip.Addr) (retryAfter time.Duration, ok bool) {
-	limits, now, p := l.address.Load(), l.now(), prefix(a)
-	if limits.Rate.N <= 0 {
-		return 0, true
+// address, which is what one subscriber is given; trusted says that it brings a
+// token that was good before, which costs no cryptography: what other replicas
+// have counted of the address is then left to Admit. Where retryAfter is
+// not 0 the request is refused, for its failures where locked.
+func (l *Limiter) Address(ctx context.Context, a netip.Addr, trusted bool) (retryAfter time.Duration, locked bool) {
+	c, p := &l.limits.Load().Address, prefix(a)
+	if retryAfter, locked = l.addressHere(c, p, trusted); retryAfter > 0 || trusted || l.shared == nil {
+		return retryAfter, locked
 	}
+	v, err := l.shared.admit(ctx, []Party{addressParty(c, p)}, 1, "")
+	if err != nil {
+		return 0, false // this process's own count has let it in
+	}
+	return v.RetryAfter, v.Name == names[denials]
+}
+
+func (l *Limiter) addressHere(c *config.AddressLimits, p netip.Prefix, trusted bool) (retryAfter time.Duration, locked bool) {
+	if c.Rate.N <= 0 {
+		return 0, false
+	}
+	now := l.now()
 	s := l.addresses.shard(maphash.Comparable(l.seed, p))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.get(p, now).take(now, limits.Rate, limits.Burst, 1)
+	v := s.get(p, now)
+	if after := v.requests.wait(now, c.Rate, c.Burst, 1); after > 0 {
+		return after, false
+	}
+	if after := v.failures.wait(now, c.Failures, 0, 1); after > 0 && !trusted {
+		return after, true
+	}
+	v.requests.spend(now, c.Rate, c.Burst, 1)
+	return 0, false
+}
+
+// Failed counts a request of an address that had no good token.
+func (l *Limiter) Failed(ctx context.Context, a netip.Addr) {
+	c, p, now := &l.limits.Load().Address, prefix(a), l.now()
+	if c.Failures.N <= 0 {
+		return
+	}
+	s := l.addresses.shard(maphash.Comparable(l.seed, p))
+	s.mu.Lock()
+	s.get(p, now).failures.spend(now, c.Failures, 0, 1)
+	s.mu.Unlock()
+	if l.shared != nil {
+		_, _ = l.shared.charge(ctx, []Party{addressParty(c, p)}, &Use{Denials: 1}) // counted here in any case
+	}
+}
+
+// addressParty is an address as Redis counts it: its failures are its denials.
+func addressParty(c *config.AddressLimits, p netip.Prefix) Party {
+	return Party{Of: "address", Key: "address\x00" + p.String(), Limits: &config.ClientLimits{Rate: c.Rate, Burst: c.Burst, Denials: c.Failures}}
 }
 
 func prefix(a netip.Addr) netip.Prefix {
@@ -86,33 +157,96 @@ func prefix(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// Use is what an answer released. Units are those of rate that it cost beyond
-// what its request took.
-type Use struct {
-	Units          int
-	Entries, Bytes int
-	Patients       []string // "Patient/1"; repeats count once within a period
+// Admit counts a request of cost units (1, or the entries of a batch) against
+// the rate of all parties, or refuses it and counts nothing, where one of them
+// has no room. What costs more than a burst passes when the burst is whole, and
+// is paid for by a longer wait after. A request with an id is counted among
+// those under way until Leave. from is its address where Address was told to trust
+// it, else zero: other replicas count it too.
+func (l *Limiter) Admit(ctx context.Context, from netip.Addr, ps []Party, cost int, id string) Verdict {
+	cost = max(1, cost)
+	if l.shared == nil {
+		if len(ps) == 0 {
+			return Verdict{}
+		}
+		return l.memory.admit(l.now(), ps, cost, id != "")
+	}
+	all, shares := ps, l.shares(ps)
+	if c := &l.limits.Load().Address; from.IsValid() && c.Rate.N > 0 {
+		p := addressParty(c, prefix(from))
+		p.Limits.Denials = config.Rate{} // of others there, perhaps
+		all = append(ps[:len(ps):len(ps)], p)
+	}
+	if len(all) == 0 {
+		return Verdict{}
+	}
+	v, err := l.shared.admit(ctx, all, cost, id)
+	if err != nil {
+		return l.memory.admit(l.now(), shares, cost, id != "")
+	}
+	if v.RetryAfter == 0 { // an outage later is no fresh quota
+		l.memory.note(l.now(), shares, cost, id != "")
+	}
+	return v
 }
 
-// Client counts a request of cost units (1, or the entries of a batch) against
-// the client's rate, and refuses it where an earlier answer has used up a
-// quota of entries, bytes or patients. What costs more than the burst passes
-// when the burst is whole, and is paid for by a longer wait after. retryAfter
-// is as in Address.
-func (l *Limiter) Client(key string, c config.ClientLimits, cost int) (retryAfter time.Duration, ok bool) {
-	now := l.now()
-	s := l.clients.shard(maphash.String(l.seed, key))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.get(key, now).request(now, c, cost)
+// Charge counts what a request took, and tells whether a quota of released
+// things is used up: a long answer then ends with what it has, and the next
+// request is refused.
+func (l *Limiter) Charge(ctx context.Context, ps []Party, u Use) (exhausted bool) {
+	if len(ps) == 0 {
+		return false
+	}
+	if l.shared == nil {
+		return l.memory.charge(l.now(), ps, &u)
+	}
+	here := l.memory.charge(l.now(), l.shares(ps), &u)
+	exhausted, err := l.shared.charge(ctx, ps, &u)
+	if err != nil {
+		return here
+	}
+	return exhausted
 }
 
-// Charge counts what was released, and tells whether a quota is used up: the
-// page then ends with what it has, and the next request is refused.
-func (l *Limiter) Charge(key string, c config.ClientLimits, u Use) (exhausted bool) {
-	now := l.now()
-	s := l.clients.shard(maphash.String(l.seed, key))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.get(key, now).charge(now, c, u, l.seed)
+// Leave ends a request that Admit let in under its id.
+func (l *Limiter) Leave(ctx context.Context, ps []Party, id string) {
+	if len(ps) == 0 {
+		return
+	}
+	l.memory.leave(l.now(), ps)
+	if l.shared != nil && concurrent(ps) {
+		l.shared.leave(ctx, ps, id)
+	}
+}
+
+// Left tells what is left to a party, and counts nothing.
+func (l *Limiter) Left(ctx context.Context, p Party) []Quota {
+	if l.shared != nil {
+		if v, err := l.shared.admit(ctx, []Party{p}, 0, ""); err == nil {
+			return v.Quotas
+		}
+	}
+	return l.memory.peek(l.now(), p)
+}
+
+// Keys are those of parties that this process has counts of, the most recent of
+// each shard first; at most n.
+func (l *Limiter) Keys(n int) []string { return l.memory.parties.keys(n) }
+
+func (l *Limiter) shares(ps []Party) []Party {
+	replicas := max(1, l.limits.Load().Replicas)
+	list := make([]Party, len(ps))
+	for i, p := range ps {
+		list[i] = Party{Of: p.Of, Key: p.Key, Limits: share(p.Limits, replicas)}
+	}
+	return list
+}
+
+func concurrent(ps []Party) bool {
+	for _, p := range ps {
+		if p.Limits.Concurrent > 0 {
+			return true
+		}
+	}
+	return false
 }

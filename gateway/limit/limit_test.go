@@ -1,32 +1,95 @@
 package limit
 
 import (
+	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"gatehouse/config"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
-// clock is a time that tests move.
-type clock struct{ t time.Time }
+// clock is a time that tests move, and with it that of a Redis.
+type clock struct {
+	t     time.Time
+	redis *miniredis.Miniredis
+}
 
-func (c *clock) now() time.Time          { return c.t }
-func (c *clock) advance(d time.Duration) { c.t = c.t.Add(d) }
+func (c *clock) now() time.Time { return c.t }
+
+func (c *clock) advance(d time.Duration) {
+	c.t = c.t.Add(d)
+	if c.redis != nil {
+		c.redis.SetTime(c.t)
+		c.redis.FastForward(d)
+	}
+}
+
+func addressLimits(n float64, burst int) config.Limits {
+	return config.Limits{Address: config.AddressLimits{Rate: perSecond(n), Burst: burst}}
+}
 
 func limiter(t testing.TB, n float64, burst int) (*Limiter, *clock) {
-	c := &clock{time.Unix(1_800_000_000, 0)}
-	l, err := New(config.Limits{Address: config.AddressLimits{Rate: perSecond(n), Burst: burst}}, c.now)
+	c := &clock{t: time.Unix(1_800_000_000, 0)}
+	l, err := New(addressLimits(n, burst), Options{Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l, c
+}
+
+// onRedis is a limiter that keeps its counts in a Redis, and one more for every
+// call of replica.
+func onRedis(t testing.TB, limits config.Limits) (l *Limiter, c *clock, replica func() *Limiter) {
+	c = &clock{t: time.Unix(1_800_000_000, 0), redis: miniredis.RunT(t)}
+	c.redis.SetTime(c.t)
+	limits.State, limits.Replicas = "redis://"+c.redis.Addr()+"/0", 2
+	replica = func() *Limiter {
+		l, err := New(limits, Options{Now: c.now, Key: []byte("key")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	return replica(), c, replica
+}
+
+// eachState runs a test in memory and on Redis, which must count alike.
+func eachState(t *testing.T, f func(t *testing.T, l *Limiter, c *clock)) {
+	t.Run("memory", func(t *testing.T) {
+		l, c := limiter(t, 10, 20)
+		f(t, l, c)
+	})
+	t.Run("redis", func(t *testing.T) {
+		l, c, _ := onRedis(t, addressLimits(10, 20))
+		f(t, l, c)
+	})
+}
+
+func party(key string, l config.ClientLimits) []Party {
+	return []Party{{Of: "client", Key: key, Limits: &l}}
+}
+
+// client asks for leave as one client.
+func (l *Limiter) client(key string, c config.ClientLimits, cost int) (retryAfter time.Duration, ok bool) {
+	v := l.Admit(context.Background(), netip.Addr{}, party(key, c), cost, "")
+	return v.RetryAfter, v.RetryAfter == 0
+}
+
+func (l *Limiter) charge(key string, c config.ClientLimits, u Use) bool {
+	return l.Charge(context.Background(), party(key, c), u)
+}
+
+func (l *Limiter) address(a netip.Addr) (retryAfter time.Duration, ok bool) {
+	after, _ := l.Address(context.Background(), a, false)
+	return after, after == 0
 }
 
 func perSecond(n float64) config.Rate { return config.Rate{N: n, Per: time.Second} }
@@ -35,7 +98,7 @@ func perHour(n float64) config.Rate   { return config.Rate{N: n, Per: time.Hour}
 // admitted counts how many of n requests of an address pass now.
 func admitted(l *Limiter, n int, addr func(int) netip.Addr) (ok int) {
 	for i := range n {
-		if after, pass := l.Address(addr(i)); pass {
+		if after, pass := l.address(addr(i)); pass {
 			ok++
 		} else if after < time.Second || after%time.Second != 0 {
 			panic(fmt.Sprint("retryAfter ", after))
@@ -167,25 +230,26 @@ func TestClientRate(t *testing.T) {
 		{"no limit", config.ClientLimits{}, 1000, 500, 500},
 	}
 	for _, tt := range tests {
-		l, c := limiter(t, 10, 20)
-		pass := func() (n int) {
-			for range 500 {
-				if _, ok := l.Client("app", tt.limits, tt.cost); ok {
-					n++
+		eachState(t, func(t *testing.T, l *Limiter, c *clock) {
+			pass := func() (n int) {
+				for range 500 {
+					if _, ok := l.client("app", tt.limits, tt.cost); ok {
+						n++
+					}
 				}
+				return n
 			}
-			return n
-		}
-		if got := pass(); got != tt.want {
-			t.Errorf("%s: %d at once, want %d", tt.name, got, tt.want)
-		}
-		c.advance(10 * time.Second)
-		if got := pass(); got != tt.after {
-			t.Errorf("%s: %d after 10 s, want %d", tt.name, got, tt.after)
-		}
-		if _, ok := l.Client("other", tt.limits, 1); !ok {
-			t.Errorf("%s: another client is refused", tt.name)
-		}
+			if got := pass(); got != tt.want {
+				t.Errorf("%s: %d at once, want %d", tt.name, got, tt.want)
+			}
+			c.advance(10 * time.Second)
+			if got := pass(); got != tt.after {
+				t.Errorf("%s: %d after 10 s, want %d", tt.name, got, tt.after)
+			}
+			if _, ok := l.client("other", tt.limits, 1); !ok {
+				t.Errorf("%s: another client is refused", tt.name)
+			}
+		})
 	}
 }
 
@@ -209,75 +273,81 @@ func TestCharge(t *testing.T) {
 		{"entries overrun", config.ClientLimits{Entries: perHour(100)}, []Use{{Entries: 300}}, true, 2*time.Hour + 36*time.Second},
 		{"bytes overrun", config.ClientLimits{Bytes: perHour(3600)}, []Use{{Bytes: 3660}}, true, 61 * time.Second},
 		{"debt is bounded", config.ClientLimits{Bytes: perHour(3600)}, []Use{{Bytes: 1 << 40}}, true, 9*time.Hour + time.Second},
-		{"same patient over and over", config.ClientLimits{Patients: perHour(5)},
+		{"same patient over and over", config.ClientLimits{Patients: config.Rates{perHour(5)}},
 			[]Use{{Patients: patients(4)}, {Patients: patients(4)}, {Patients: patients(4)}}, false, 0},
-		{"distinct patients", config.ClientLimits{Patients: perHour(5)},
+		{"distinct patients", config.ClientLimits{Patients: config.Rates{perHour(5)}},
 			[]Use{{Patients: patients(3)}, {Patients: patients(5)}}, true, time.Hour},
-		{"a page of patients", config.ClientLimits{Patients: perHour(5)}, []Use{{Patients: patients(50_000)}}, true, time.Hour},
+		{"a page of patients", config.ClientLimits{Patients: config.Rates{perHour(5)}}, []Use{{Patients: patients(50_000)}}, true, time.Hour},
 		{"not limited", config.ClientLimits{Rate: perSecond(10)}, []Use{{Entries: 1e6, Bytes: 1e9, Patients: patients(1000)}}, false, 0},
 	}
 	for _, tt := range tests {
-		l, c := limiter(t, 10, 20)
-		var got bool
-		for _, u := range tt.uses {
-			got = l.Charge("app", tt.limits, u)
-		}
-		if got != tt.exhausted {
-			t.Errorf("%s: exhausted %v, want %v", tt.name, got, tt.exhausted)
-		}
-		after, ok := l.Client("app", tt.limits, 1)
-		if ok == tt.exhausted || after != tt.recovers {
-			t.Errorf("%s: next request %v after %v, want %v after %v", tt.name, ok, after, !tt.exhausted, tt.recovers)
-		}
-		c.advance(tt.recovers)
-		if _, ok := l.Client("app", tt.limits, 1); !ok {
-			t.Errorf("%s: still refused when Retry-After has passed", tt.name)
-		}
+		eachState(t, func(t *testing.T, l *Limiter, c *clock) {
+			var got bool
+			for _, u := range tt.uses {
+				got = l.charge("app", tt.limits, u)
+			}
+			if got != tt.exhausted {
+				t.Errorf("%s: exhausted %v, want %v", tt.name, got, tt.exhausted)
+			}
+			after, ok := l.client("app", tt.limits, 1)
+			if ok == tt.exhausted || after != tt.recovers {
+				t.Errorf("%s: next request %v after %v, want %v after %v", tt.name, ok, after, !tt.exhausted, tt.recovers)
+			}
+			c.advance(tt.recovers)
+			if _, ok := l.client("app", tt.limits, 1); !ok {
+				t.Errorf("%s: still refused when Retry-After has passed", tt.name)
+			}
+		})
 	}
 }
 
 // L-06: slow enumeration meets a sliding window, not one that begins anew at
 // the full hour.
 func TestDistinctPatientsSlide(t *testing.T) {
-	l, c := limiter(t, 10, 20)
-	limits := config.ClientLimits{Patients: perHour(60)}
-	released := 0
-	for i := range 10 * 60 { // one new patient every 30 seconds for five hours
-		if _, ok := l.Client("app", limits, 1); ok {
-			l.Charge("app", limits, Use{Patients: []string{fmt.Sprint("Patient/", i)}})
-			released++
+	eachState(t, func(t *testing.T, l *Limiter, c *clock) {
+		limits := config.ClientLimits{Patients: config.Rates{perHour(60)}}
+		released := 0
+		for i := range 10 * 60 { // one new patient every 30 seconds for five hours
+			if _, ok := l.client("app", limits, 1); ok {
+				l.charge("app", limits, Use{Patients: []string{fmt.Sprint("Patient/", i)}})
+				released++
+			}
+			c.advance(30 * time.Second)
 		}
-		c.advance(30 * time.Second)
-	}
-	if released != 5*60 {
-		t.Errorf("%d patients in five hours, want 300", released)
-	}
+		if released != 5*60 {
+			t.Errorf("%d patients in five hours, want 300", released)
+		}
+	})
 }
 
-// L-05: a store that is not there is no reason to count less.
-func TestState(t *testing.T) {
-	for _, state := range []string{"", "memory"} {
-		if _, err := New(config.Limits{State: state}, time.Now); err != nil {
-			t.Errorf("state %q: %v", state, err)
+// L-06: who is slow enough for the hour meets the day.
+func TestSeveralWindows(t *testing.T) {
+	eachState(t, func(t *testing.T, l *Limiter, c *clock) {
+		limits := config.ClientLimits{Patients: config.Rates{perHour(60), {N: 100, Per: 24 * time.Hour}}}
+		released := 0
+		for i := range 10 * 60 {
+			if _, ok := l.client("app", limits, 1); ok {
+				l.charge("app", limits, Use{Patients: []string{fmt.Sprint("Patient/", i)}})
+				released++
+			}
+			c.advance(time.Minute)
 		}
-	}
-	_, err := New(config.Limits{State: "redis://:secret@host:6379/0"}, time.Now)
-	var unsupported *UnsupportedError
-	if !errors.As(err, &unsupported) || strings.Contains(err.Error(), "secret") {
-		t.Errorf("redis: got %v, want an UnsupportedError without the password", err)
-	}
+		if released != 100 {
+			t.Errorf("%d patients in ten hours, want the day's 100", released)
+		}
+	})
 }
 
 func TestConcurrentUse(t *testing.T) {
 	l, _ := limiter(t, 1000, 1000)
-	limits := config.ClientLimits{Rate: perSecond(100), Patients: perHour(10), Entries: perHour(1000)}
+	limits := config.ClientLimits{Rate: perSecond(100), Patients: config.Rates{perHour(10)}, Entries: perHour(1000)}
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 2000 {
-				l.Address(v6(4)(i))
-				l.Client(fmt.Sprint("app", i%7), limits, 1)
-				l.Charge(fmt.Sprint("app", g), limits, Use{Entries: 1, Patients: []string{fmt.Sprint(i)}})
+				l.address(v6(4)(i))
+				l.client(fmt.Sprint("app", i%7), limits, 1)
+				l.charge(fmt.Sprint("app", g), limits, Use{Entries: 1, Patients: []string{fmt.Sprint(i)}})
 				l.Size()
 			}
 		})
@@ -290,7 +360,7 @@ func BenchmarkAddress(b *testing.B) {
 	a := netip.MustParseAddr("192.0.2.1")
 	b.ReportAllocs()
 	for b.Loop() {
-		l.Address(a)
+		l.address(a)
 	}
 }
 
@@ -299,17 +369,17 @@ func BenchmarkAddressFlood(b *testing.B) {
 	addr := v6(4)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		l.Address(addr(i))
+		l.address(addr(i))
 	}
 }
 
 func BenchmarkClientAndCharge(b *testing.B) {
 	l, _ := limiter(b, 10, 20)
-	limits := config.ClientLimits{Rate: perSecond(1e9), Burst: 1 << 30, Patients: perHour(1e6), Entries: perHour(1e15)}
+	limits := config.ClientLimits{Rate: perSecond(1e9), Burst: 1 << 30, Patients: config.Rates{perHour(1e6)}, Entries: perHour(1e15)}
 	use := Use{Entries: 1, Bytes: 1000, Patients: []string{"Patient/1"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		l.Client("app", limits, 1)
-		l.Charge("app", limits, use)
+		l.client("app", limits, 1)
+		l.charge("app", limits, use)
 	}
 }

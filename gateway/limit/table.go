@@ -50,6 +50,19 @@ func (t *table[K, V]) size() (n int) {
 	return n
 }
 
+// keys are at most n keys, of each shard the most recently used first.
+func (t *table[K, V]) keys(n int) (list []K) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for e := s.recent.Front(); e != nil && len(list) < n; e = e.Next() {
+			list = append(list, e.Value.(*item[K, V]).key)
+		}
+		s.mu.Unlock()
+	}
+	return list
+}
+
 // get finds or makes the counts of key; the caller holds s.mu while it uses
 // them.
 func (s *shard[K, V]) get(key K, now time.Time) *V {

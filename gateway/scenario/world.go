@@ -129,12 +129,12 @@ func (w *world) enclose(usual *config.Config) {
 	c.Listen, c.Admin, c.PublicURL, c.Base = usual.Listen, usual.Admin, usual.PublicURL, usual.Base
 	c.Upstream, c.Issuers, c.DPoP, c.AdminAuth, c.TLS, c.InsecureHTTP = usual.Upstream, usual.Issuers, usual.DPoP, nil, nil, true
 	c.State, c.Audit, c.Sealing, c.Pseudonyms = usual.State, usual.Audit, usual.Sealing, usual.Pseudonyms
-	c.Limits, c.Notify, c.Consent.MaxStaleness = usual.Limits, nil, 0
+	c.Organizations, c.Limits, c.Notify, c.Consent.MaxStaleness = nil, usual.Limits, nil, 0
 	if c.Emergency != nil {
 		c.Emergency.Notify = nil
 	}
 	for id, client := range c.Clients {
-		client.Limits = config.ClientLimits{}
+		client.Limits, client.UserLimits = config.ClientLimits{}, config.ClientLimits{}
 		c.Clients[id] = client
 	}
 }

@@ -111,12 +111,17 @@ type stage struct {
 
 func (b *bench) list() []stage {
 	options := fhir.Options{Version: fhir.R4, Bases: b.court.Bases}
-	key, limits := "issuer\x00ward-app", b.cfg.Client("ward-app").Limits
+	limits := b.cfg.Client("ward-app").Limits
+	parties := []limit.Party{{Of: "client", Key: "client\x00issuer\x00ward-app", Limits: &limits}}
 	address := netip.MustParseAddr("127.0.0.1")
 	want := fhir.Ref{Type: "Observation", ID: "o0"}
 	access, _ := fhir.Parse(fhir.Request{Method: http.MethodGet, Path: "/Observation/o0"}, options)
 	return []stage{
-		{"limit: address and client", func() error { b.limiter.Address(address); b.limiter.Client(key, limits, 1); return nil }},
+		{"limit: address and client", func() error {
+			b.limiter.Address(ctx, address, true)
+			b.limiter.Admit(ctx, address, parties, 1, "")
+			return nil
+		}},
 		{"authenticate, token remembered", func() error { _, err := b.auth.Authenticate(b.request); return nilError(err) }},
 		{"parse a read", func() error { return b.parse("/Observation/o0", "", options) }},
 		{"parse a search", func() error { return b.parse("/Observation", "status=final&_count=100", options) }},
@@ -254,7 +259,7 @@ func (b *bench) buildAuth(h *house) (err error) {
 	if b.subject, refused = b.auth.Authenticate(b.request); refused != nil {
 		return nilError(refused)
 	}
-	b.limiter, err = limit.New(b.cfg.Limits, time.Now)
+	b.limiter, err = limit.New(b.cfg.Limits, limit.Options{})
 	return err
 }
 
