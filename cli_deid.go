@@ -16,8 +16,8 @@ import (
 
 // deidOptions are the flags of deid.
 type deidOptions struct {
-	view, compat, keyFile, now, domain string
-	release                            fhirRelease
+	view, compat, keyFile, now, domain, shape, tenant string
+	release                                           fhirRelease
 }
 
 func deid() *cobra.Command {
@@ -54,6 +54,8 @@ func (o *deidOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.now, "now", "", "`DATE` from which ages are counted, YYYY-MM-DD; default today")
 	o.release.flag(c)
 	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms and dates: a `NAME` as in clients.*.domain; required where the view needs a key")
+	c.Flags().StringVar(&o.shape, "shape", "sealed", "`SHAPE` of pseudonyms, as in pseudonyms.shape: sealed or uuid")
+	c.Flags().StringVar(&o.tenant, "tenant", "", "`NAME` as in pseudonyms.tenant")
 	c.MarkFlagRequired("view") //nolint:errcheck // the flag is there
 }
 
@@ -109,6 +111,9 @@ func whole(out io.Writer, f func(io.Writer) error) error {
 
 // load makes the view that the flags describe.
 func (o *deidOptions) load() (*view.View, error) {
+	if o.shape != "sealed" && o.shape != "uuid" {
+		return nil, fmt.Errorf("--shape %q is not known; write sealed or uuid", o.shape)
+	}
 	if o.keyFile == "" {
 		return o.loadWith(nil)
 	}
@@ -116,11 +121,9 @@ func (o *deidOptions) load() (*view.View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
 	}
-	codec, err := view.NewCodec(view.MemoryVault(), keys.Epochs[:keys.Writes+1]...)
+	codec, err := view.CodecOptions{Vault: view.MemoryVault(), Next: keys.Epochs[keys.Writes+1:], Tenant: o.tenant, UUIDs: o.shape == "uuid"}.
+		Codec(keys.Epochs[:keys.Writes+1]...)
 	if err != nil {
-		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
-	}
-	if err := codec.Await(keys.Epochs[keys.Writes+1:]...); err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
 	}
 	return o.loadWith(codec)

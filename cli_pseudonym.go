@@ -145,8 +145,8 @@ func pseudonymShow() *cobra.Command {
 		Short: "Read the answer to your own approved request, once",
 		Long: `Prints each pseudonym of your request with what it stands for. It can be read once
 and within an hour of the approval. A surrogate (safe-harbor), or the pseudonym of
-a very long id, leads through the vault, which a running gateway holds: then read
-it at the admin API, POST /api/v1/pseudonyms/REQUEST/show.`,
+a very long id, leads through the vault; where that is a file a running gateway holds
+it: then read it at the admin API, POST /api/v1/pseudonyms/REQUEST/show.`,
 		Example: "  gatehouse pseudonym show -c gatehouse.yaml 0199aa3e-…",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -84,8 +84,8 @@ type Config struct {
 type State struct {
 	// Directory of their files, made when missing.
 	Dir string `yaml:"dir" default:"var/state" path:"made"`
-	// postgres://user@host/database: grants, reviews and blocks are there, for
-	// several replicas, and not in dir. A password stands in ${NAME}.
+	// postgres://user@host/database: grants, reviews, blocks and the pseudonyms that
+	// cannot be computed are there, for several replicas, and not in dir. A password stands in ${NAME}.
 	URL string `yaml:"url"`
 	// Encrypts the stores; left out: derived from the sealing key.
 	KeyFile string `yaml:"key_file" path:"key"`
@@ -139,6 +139,13 @@ type Pseudonyms struct {
 	KeyEnv string `yaml:"key_env"`
 	// Instead of key_file, as for sealing.
 	KeyCommand []string `yaml:"key_command"`
+	// sealed: a foreign or forged pseudonym is refused here. uuid: the pseudonym of a
+	// UUID is a UUID, which has no room for a seal, so a made-up one is asked of the
+	// upstream and found absent there; give such clients a rate.
+	Shape string `yaml:"shape" default:"sealed" oneof:"sealed uuid"`
+	// Keeps apart gateways that share a key: the same id has another pseudonym in
+	// each. Changing it changes every pseudonym and date shift.
+	Tenant string `yaml:"tenant"`
 
 	held *Keys
 }

@@ -238,10 +238,9 @@ func (s *snapshot) codec() (*view.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec, err := view.NewCodec(vault, keys.Epochs[:keys.Writes+1]...)
-	if err == nil {
-		err = codec.Await(keys.Epochs[keys.Writes+1:]...)
-	}
+	o := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Erased: &s.stores.erased,
+		Tenant: s.cfg.Pseudonyms.Tenant, UUIDs: s.cfg.Pseudonyms.Shape == "uuid"}
+	codec, err := o.Codec(keys.Epochs[:keys.Writes+1]...)
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key: %w", err)
 	}

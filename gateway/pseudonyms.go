@@ -39,6 +39,7 @@ type PseudonymDesk struct {
 	store *state.Store
 	codec func(vault bool) (*view.Codec, error)
 	now   func() time.Time
+	uuids bool // a UUID may be a pseudonym
 }
 
 // Resolved is a pseudonym and what it leads to; Real is "" where it leads
@@ -55,10 +56,13 @@ func OnPseudonyms(cfg *config.Config, f func(*PseudonymDesk) error) error {
 		return errors.New("the configuration has no pseudonyms key, so nobody was given a pseudonym")
 	}
 	return withState(cfg, func(st *state.Store) error {
-		own := &stores{}
+		own := &stores{shared: st}
+		if err := own.readErased(context.Background()); err != nil {
+			return err
+		}
 		s := &snapshot{cfg: cfg, stores: own}
 		codec := func(vault bool) (*view.Codec, error) {
-			if !vault { // or a gateway that starts meanwhile would find the file held
+			if !vault && cfg.State.URL == "" { // or a gateway that starts meanwhile would find the file held
 				own.opened = view.MemoryVault()
 			}
 			c, err := s.codec()
@@ -67,7 +71,7 @@ func OnPseudonyms(cfg *config.Config, f func(*PseudonymDesk) error) error {
 			}
 			return c, err
 		}
-		return errors.Join(f(&PseudonymDesk{st, codec, time.Now}), own.close())
+		return errors.Join(f(&PseudonymDesk{st, codec, time.Now, cfg.Pseudonyms.Shape == "uuid"}), own.closeVault())
 	})
 }
 
@@ -80,7 +84,7 @@ func (d *PseudonymDesk) Ask(ctx context.Context, by reidentify.Person, domain, r
 		if !ok {
 			t, p = typ, id
 		}
-		if is, _ := view.Shape(p); !is || !knownType(t) {
+		if is, _ := view.Shape(p); !is && !(d.uuids && view.UUIDShaped(p)) || !knownType(t) {
 			return nil, fmt.Errorf("%w: one of the ids is no pseudonym that a view made, or its type is none", reidentify.ErrRequest)
 		}
 		if one := t + "/" + p; !slices.Contains(all, one) {

@@ -86,6 +86,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.listen(blockKind, p.learnBlock)
 	p.stores.listen(blockEventKind, p.learnBlockEvent)
 	p.stores.listen(resolveKind, p.learnResolve)
+	p.stores.listen(erasedKind, p.stores.learnErased)
 	p.stores.listen(readingKind, p.learnReading)
 	p.stores.changes.wake = make(chan struct{}, 1)
 	p.stores.listen(changeKind, p.learnChange)

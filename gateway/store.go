@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -85,6 +86,7 @@ type stores struct {
 	mu     sync.Mutex
 	opened view.Vault
 	done   func() error
+	erased view.Erased // whose pseudonyms lead nowhere
 
 	shared    *state.Store
 	listeners map[string][]func(state.Row) // by kind
@@ -105,6 +107,13 @@ type stores struct {
 func (s *stores) vault(cfg *config.Config) (view.Vault, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.opened == nil && cfg.State.URL != "" {
+		v, err := s.shared.Vault(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		s.opened = v
+	}
 	if s.opened == nil {
 		v, done, err := view.OpenVault(cfg.State.Dir)
 		if err != nil {
@@ -118,12 +127,22 @@ func (s *stores) vault(cfg *config.Config) (view.Vault, error) {
 func (s *stores) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	if s.done != nil {
-		errs = append(errs, s.done())
-	}
+	errs := []error{s.closeVaultFile()}
 	if s.shared != nil {
 		errs = append(errs, s.shared.Close())
 	}
 	return errors.Join(errs...)
+}
+
+func (s *stores) closeVault() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeVaultFile()
+}
+
+func (s *stores) closeVaultFile() error {
+	if s.done == nil {
+		return nil
+	}
+	return s.done()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/config"
+	"gatehouse/gateway/view"
 )
 
 func (h *house) rotate(name string, announce bool) {
@@ -86,5 +87,58 @@ func TestPseudonymsKeepNoShape(t *testing.T) {
 			t.Errorf("%s: %d characters", id, len(p))
 		}
 		seen[p] = id
+	}
+}
+
+// openShaped is a house whose pseudonyms of UUIDs are UUIDs.
+func openShaped(t *testing.T, real string) *house {
+	t.Helper()
+	h := newHouse(t, "R4")
+	h.write("gatehouse.yaml", strings.Replace(h.config(adminAuth, `clients:
+  study: {view: research, domain: study-17}
+  other: {view: research, domain: study-18}`), "pseudonyms: {key_file: pseudonyms.key}", "pseudonyms: {key_file: pseudonyms.key, shape: uuid, tenant: north}", 1))
+	h.start()
+	shaped := strings.NewReplacer("mrn-19700101", real, "obscanary1", strings.Replace(real, "7c9e", "7c9f", 1))
+	h.ehr.on("GET /Patient/"+real, 200, shaped.Replace(patientSeen))
+	h.ehr.on("GET /Patient", 200, searchset("", shaped.Replace(patientSeen)))
+	h.ehr.on("GET /Observation", 200, searchset("", shaped.Replace(observationSeen)))
+	return h
+}
+
+// Issue 6 point 5: with shape uuid the pseudonym of a UUID is a UUID. It has no seal,
+// so what is made up is asked of the upstream, and answered as what is absent.
+func TestUUIDShapedPseudonyms(t *testing.T) {
+	const real = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+	h := openShaped(t, real)
+	study, other := h.researcher("study"), h.researcher("other")
+	p, q := h.pseudonym(t, study), h.pseudonym(t, other)
+	if !view.UUIDShaped(p) || !view.UUIDShaped(q) || p == q || p == real {
+		t.Fatalf("X-02: got %s and %s", p, q)
+	}
+	got := h.get("/Patient/"+p, study)
+	if h.noReal(t, got); got.status != 200 || !strings.Contains(got.body, `"id":"`+p+`"`) || strings.Contains(got.body, real) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	h.ehr.requests()
+	found := h.get("/Observation?subject=Patient/"+p, study)
+	if sent := h.ehr.requests(); found.status != 200 || !strings.Contains(found.body, `"Patient/`+p+`"`) || strings.Contains(found.body, "e07fc1f90ae7") || len(sent) != 1 || !strings.Contains(sent[0], real) {
+		t.Errorf("got %d %s, upstream %v", found.status, found.body, sent)
+	}
+	absent := h.get("/Patient/nobody", study)
+	for name, id := range map[string]string{"the real id": real, "another domain's": q, "made up": "00000000-0000-4000-8000-000000000000", "upper case": strings.ToUpper(p)} {
+		if got := h.get("/Patient/"+id, study); got.status != 404 || got.body != absent.body {
+			t.Errorf("%s: %d %s, want %s", name, got.status, got.body, absent.body)
+		}
+		for _, sent := range h.ehr.requests() {
+			if strings.Contains(sent, real) {
+				t.Errorf("%s leads to the record", name)
+			}
+		}
+	}
+	ann, bob := h.token(map[string]any{"sub": "ann", "roles": []string{"privacy-officer"}}), h.officer()
+	id := h.resolve(ann, "", `{"domain": "study-17", "reason": "finding", "ids": ["Patient/`+p+`"]}`, 200, "").ID
+	h.resolve(bob, "/"+id+"/approve", "", 200, "")
+	if got := h.resolve(ann, "/"+id+"/show", "", 200, ""); len(got.Resolved) != 1 || got.Resolved[0].Real != "Patient/"+real {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/daead/subtle"
 )
@@ -32,6 +32,10 @@ var sixBits = base64.NewEncoding(symbols).WithPadding(base64.NoPadding).Strict()
 type Codec struct {
 	epochs  [][]byte // master keys, oldest first
 	writes  int      // index of the one that makes pseudonyms
+	tenant  string
+	uuids   bool
+	own     *keys // of no domain
+	erased  *Erased
 	vault   Vault
 	mu      sync.RWMutex
 	domains map[string]*domain
@@ -42,6 +46,7 @@ type domain struct {
 	name   string
 	epochs []keys
 	writes int
+	noted  atomic.Bool // that it uses the vault
 	memo   memo
 }
 
@@ -56,52 +61,6 @@ type keys struct {
 const maxDomains = 4096
 
 var errDomain = errors.New("no domain for pseudonyms and dates; write --domain NAME")
-
-// NewCodec makes a codec from master keys, oldest epoch first (at most 26): the
-// last writes, the others still open. Keys are random bytes, at least 16; what
-// looks typed is refused, since short secrets fall to guessing in hours. The
-// vault keeps what a pseudonym cannot carry; nil refuses ids that need it.
-func NewCodec(vault Vault, masters ...[]byte) (*Codec, error) {
-	if len(masters) == 0 || len(masters) > 26 {
-		return nil, fmt.Errorf("pseudonym keys: %d master keys, want 1 to 26", len(masters))
-	}
-	for _, m := range masters {
-		if err := strongKey(m); err != nil {
-			return nil, err
-		}
-	}
-	return &Codec{epochs: slices.Clone(masters), writes: len(masters) - 1, vault: vault, domains: map[string]*domain{}}, nil
-}
-
-// Await opens pseudonyms of keys with which other replicas may make them already:
-// they read a new key one after another. To be called before the first pseudonym.
-func (c *Codec) Await(next ...[]byte) error {
-	if len(c.epochs)+len(next) > 26 {
-		return errors.New("pseudonym keys: more than 26 master keys")
-	}
-	for _, m := range next {
-		if err := strongKey(m); err != nil {
-			return err
-		}
-	}
-	c.epochs = append(c.epochs, next...)
-	return nil
-}
-
-func strongKey(key []byte) error {
-	if len(key) < 16 {
-		return fmt.Errorf("pseudonym key has %d bits, want at least 128 (make one with `gatehouse keys new`)", len(key)*8)
-	}
-	typed, seen := true, map[byte]bool{}
-	for _, b := range key {
-		typed = typed && b >= ' ' && b <= '~'
-		seen[b] = true
-	}
-	if typed || len(seen) < 8 {
-		return errors.New("pseudonym key is text or not random; it must be random bytes (make one with `gatehouse keys new`)")
-	}
-	return nil
-}
 
 func (c *Codec) domain(name string) (*domain, error) {
 	if c == nil || name == "" {
@@ -123,7 +82,7 @@ func (c *Codec) domain(name string) (*domain, error) {
 	}
 	d = &domain{name: name, writes: c.writes}
 	for _, master := range c.epochs {
-		k, err := derive(master, name)
+		k, err := derive(master, c.tenant, name)
 		if err != nil {
 			return nil, fmt.Errorf("derive pseudonym keys: %w", err)
 		}
@@ -133,10 +92,12 @@ func (c *Codec) domain(name string) (*domain, error) {
 	return d, nil
 }
 
-func derive(master []byte, domain string) (k keys, err error) {
+// derive is the way from a master key, one for each epoch, by tenant, purpose and
+// domain to the keys of a domain.
+func derive(master []byte, tenant, domain string) (k keys, err error) {
 	part := func(purpose string, n int) (key []byte) {
 		if err == nil {
-			key, err = hkdf.Key(sha256.New, master, nil, "gatehouse/"+purpose+"/v1/"+domain, n)
+			key, err = hkdf.Key(sha256.New, master, []byte(tenant), "gatehouse/"+purpose+"/v1/"+domain, n)
 		}
 		return key
 	}
@@ -174,11 +135,17 @@ func (c *Codec) Pseudonym(domain, typ, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if c.gone(typ, id) {
+		return "", errErased
+	}
 	if p, ok := d.memo.get(typ, id); ok {
 		return p, nil
 	}
 	if typ == "" || !fhirID(id) {
 		return "", errors.New("not a FHIR id")
+	}
+	if c.uuids && plainType(typ) && UUIDShaped(id) {
+		return d.uuidOf(typ, id)
 	}
 	class, packed, fits := pack(id)
 	if !fits {
@@ -201,6 +168,16 @@ func (c *Codec) Real(domain, typ, p string) (id string, ok bool) {
 	if err != nil || len(p) < 2 || !fhirID(p) {
 		return "", false
 	}
+	if id, ok = c.open(d, typ, p); !ok || c.gone(typ, id) {
+		return "", false
+	}
+	return id, true
+}
+
+func (c *Codec) open(d *domain, typ, p string) (id string, ok bool) {
+	if c.uuids && plainType(typ) && UUIDShaped(p) {
+		return d.realOf(typ, p)
+	}
 	e := int(p[0]) - 'A'
 	if e < 0 || e >= len(d.epochs) {
 		return "", false
@@ -212,7 +189,7 @@ func (c *Codec) Real(domain, typ, p string) (id string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	packed, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], p[1], domain, typ))
+	packed, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], p[1], d.name, typ))
 	if err != nil {
 		return "", false
 	}

@@ -1,9 +1,12 @@
 package view
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Text is a reversible pseudonym for a text of any length (an identifier's
@@ -90,7 +93,12 @@ func (c *Codec) permute(domain, uuid string, forward bool) (string, error) {
 		return "", errors.New("not a UUID")
 	}
 	// The first epoch for good: there is no room in a UUID to say which.
-	block, v4 := d.epochs[0].uuid, shapedV4(&b)
+	walk(d.epochs[0].uuid, &b, forward)
+	return formatUUID(&b), nil
+}
+
+func walk(block cipher.Block, b *[16]byte, forward bool) {
+	v4 := shapedV4(b)
 	for {
 		if forward {
 			block.Encrypt(b[:], b[:])
@@ -98,10 +106,50 @@ func (c *Codec) permute(domain, uuid string, forward bool) (string, error) {
 			block.Decrypt(b[:], b[:])
 		}
 		// Cycle walking keeps version 4 within version 4 and all else outside.
-		if shapedV4(&b) == v4 {
-			return formatUUID(&b), nil
+		if shapedV4(b) == v4 {
+			return
 		}
 	}
+}
+
+// UUIDShaped reports whether an id is a UUID as RFC 9562 writes it: lower case,
+// so that each has one spelling.
+func UUIDShaped(id string) bool {
+	var b [16]byte
+	return parseUUID(&b, id) && formatUUID(&b) == id
+}
+
+// plainType tells ids from what else is mapped like one, such as versions.
+func plainType(label string) bool { return strings.IndexByte(label, ':') < 0 }
+
+// uuidOf is the UUID that stands for a resource's id: a permutation of its own for
+// each type, or one id of two types would show. Like UUID it has no tag.
+func (d *domain) uuidOf(typ, id string) (string, error) {
+	block, err := d.typed(typ)
+	if err != nil {
+		return "", err
+	}
+	var b [16]byte
+	parseUUID(&b, id)
+	walk(block, &b, true)
+	p := formatUUID(&b)
+	d.memo.put(typ, id, p)
+	return p, nil
+}
+
+func (d *domain) realOf(typ, p string) (string, bool) {
+	block, err := d.typed(typ)
+	if err != nil {
+		return "", false
+	}
+	var b [16]byte
+	parseUUID(&b, p)
+	walk(block, &b, false)
+	return formatUUID(&b), true
+}
+
+func (d *domain) typed(typ string) (cipher.Block, error) {
+	return aes.NewCipher(d.epochs[0].hash("uuid", typ))
 }
 
 func shapedV4(b *[16]byte) bool { return b[6]>>4 == 4 && b[8]>>6 == 2 }

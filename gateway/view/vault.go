@@ -21,10 +21,15 @@ type Vault interface {
 	// Keep stores value under key unless one stands there, and returns what
 	// stands. It may be held in memory until Sync.
 	Keep(key, value []byte) ([]byte, error)
+	// Put stores a value that is the same whoever stores it, until Sync perhaps in
+	// memory alone.
+	Put(key, value []byte) error
 	// Get returns the value, nil where there is none.
 	Get(key []byte) ([]byte, error)
 	// Sync makes what was kept durable: a pseudonym is released only after it.
 	Sync() error
+	// Drop removes keys, durably; one that is not there is no error.
+	Drop(keys ...[]byte) error
 }
 
 var errNoVault = errors.New("id needs a vault and none is configured")
@@ -32,8 +37,16 @@ var errNoVault = errors.New("id needs a vault and none is configured")
 // store gives an id that does not fit a handle: a keyed hash.
 func (c *Codec) store(d *domain, typ, id string) (string, error) {
 	epoch, k := d.now()
-	p := string([]byte{epoch, classStored}) + sixBits.EncodeToString(k.hash("handle:"+typ, id))
+	p := storedText(epoch, k, typ, id)
 	return p, c.keep(d, epoch, k, typ, id, p)
+}
+
+func storedText(epoch byte, k *keys, typ, id string) string {
+	return string([]byte{epoch, classStored}) + sixBits.EncodeToString(k.hash("handle:"+typ, id))
+}
+
+func surrogateText(drawn []byte) string {
+	return string([]byte{'A', classRandom}) + sixBits.EncodeToString(drawn)
 }
 
 // keep lets p be resolved to id.
@@ -45,7 +58,10 @@ func (c *Codec) keep(d *domain, epoch byte, k *keys, typ, id, p string) error {
 	if err != nil {
 		return fmt.Errorf("seal vault entry: %w", err)
 	}
-	if _, err = c.vault.Keep(k.hash("resolve:"+typ, p), sealed); err != nil {
+	if err := c.note(d); err != nil {
+		return err
+	}
+	if err = c.vault.Put(k.hash("resolve:"+typ, p), sealed); err != nil {
 		return fmt.Errorf("keep pseudonym: %w", err)
 	}
 	d.memo.put(memoLabel(p[1], typ), id, p)
@@ -79,6 +95,9 @@ func (c *Codec) Surrogate(domain, typ, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if c.gone(typ, id) {
+		return "", errErased
+	}
 	if p, ok := d.memo.get(memoLabel(classRandom, typ), id); ok {
 		return p, nil
 	}
@@ -97,7 +116,7 @@ func (c *Codec) Surrogate(domain, typ, id string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keep surrogate: %w", err)
 	}
-	p := string([]byte{epoch, classRandom}) + sixBits.EncodeToString(drawn)
+	p := surrogateText(drawn)
 	return p, c.keep(d, epoch, k, typ, id, p)
 }
 
@@ -189,6 +208,33 @@ func (v *fileVault) Keep(key, value []byte) ([]byte, error) {
 	}
 	v.pending[string(key)] = value
 	return value, nil
+}
+
+func (v *fileVault) Put(key, value []byte) error {
+	_, err := v.Keep(key, value)
+	return err
+}
+
+// Drop waits for a commit at work: it could bring back what is dropped.
+func (v *fileVault) Drop(keys ...[]byte) error {
+	v.syncing.Lock()
+	defer v.syncing.Unlock()
+	v.mu.Lock()
+	for _, key := range keys {
+		delete(v.pending, string(key))
+	}
+	v.mu.Unlock()
+	if v.db == nil {
+		return nil
+	}
+	return v.db.Update(func(tx *bbolt.Tx) error {
+		for _, key := range keys {
+			if err := tx.Bucket(bucket).Delete(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (v *fileVault) Get(key []byte) ([]byte, error) {

@@ -1,0 +1,70 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// Issue 6 point 5: the vault of several replicas. The statements are those that
+// PostgreSQL gets; test/real runs them there.
+func TestVault(t *testing.T) {
+	dir := t.TempDir()
+	open2 := func() *Vault {
+		v, err := open(t, dir).Vault(t.Context())
+		must(t, err)
+		return v
+	}
+	a, b := open2(), open2()
+	stands, err := a.Keep([]byte("k"), []byte("first"))
+	must(t, err)
+	late, err := b.Keep([]byte("k"), []byte("second"))
+	if err != nil || string(stands) != "first" || string(late) != "first" {
+		t.Errorf("got %s, %s, %v", stands, late, err)
+	}
+	must(t, a.Put([]byte("p"), []byte("put")))
+	if got, _ := a.Get([]byte("p")); string(got) != "put" {
+		t.Errorf("before Sync: %q", got)
+	}
+	if got, _ := b.Get([]byte("p")); got != nil {
+		t.Errorf("before Sync, elsewhere: %q", got)
+	}
+	must(t, a.Sync())
+	must(t, a.Sync())
+	if got, err := b.Get([]byte("p")); string(got) != "put" || err != nil {
+		t.Errorf("after Sync: %q %v", got, err)
+	}
+	must(t, a.Put([]byte("q"), []byte("put")))
+	must(t, a.Drop([]byte("k"), []byte("p"), []byte("q"), []byte("never")))
+	must(t, a.Sync())
+	for _, key := range []string{"k", "p", "q"} {
+		if got, err := open2().Get([]byte(key)); got != nil || err != nil {
+			t.Errorf("%s was dropped: %q %v", key, got, err)
+		}
+	}
+}
+
+// Of several replicas that draw a surrogate at once, one is first for all.
+func TestVaultHasOneFirst(t *testing.T) {
+	dir := t.TempDir()
+	var got [8][]byte
+	var all sync.WaitGroup
+	for i := range got {
+		v, err := open(t, dir).Vault(t.Context())
+		must(t, err)
+		all.Go(func() {
+			stands, err := v.Keep([]byte("k"), fmt.Append(nil, i))
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = stands
+		})
+	}
+	all.Wait()
+	for _, stands := range got {
+		if !bytes.Equal(stands, got[0]) || stands == nil {
+			t.Errorf("%s and %s", stands, got[0])
+		}
+	}
+}
