@@ -19,6 +19,7 @@ func policyCommands() *cobra.Command {
 	group := &cobra.Command{Use: "policy", Short: "Edit, test, compare, roll out and explain the rules"}
 	group.AddCommand(policyInit(), policyTest(), policyCoverage(), policyExplain(), policyDiff(), policyReplay(), policyShadowReport(), policyBuild())
 	group.AddCommand(changeCommands()...)
+	group.AddCommand(policyReview())
 	return group
 }
 

@@ -22,7 +22,7 @@ import (
 
 // TestMain lets this binary be the gatehouse command of the scripts.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gatehouse": main})
+	testscript.Main(m, map[string]func(){"gatehouse": main, "curl": curlMain})
 }
 
 // TestScripts plays the scenarios of test/scripts: text files of commands and
@@ -39,13 +39,14 @@ func TestMain(m *testing.M) {
 //	begin …, end            an http command that runs meanwhile
 //	hup                     send SIGHUP to what runs in the background
 //	flip FILE               change one byte in the middle of a file
+//	tour PAGE FILE          write the commands and edits of a page as a shell script
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "test/scripts",
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": openWorld, "token": token, "http": httpCommand, "eventually": eventually,
-			"hold": hold, "release": release, "begin": begin, "end": end, "hup": hup, "flip": flip,
+			"hold": hold, "release": release, "begin": begin, "end": end, "hup": hup, "flip": flip, "tour": tour,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values["world"] = &world{}

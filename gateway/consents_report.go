@@ -29,11 +29,8 @@ func ConsentHash(id string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// hashesKept of each problem are told.
-const hashesKept = 10
-
 // ExamineConsents reads the active Consents of the source that a configuration
-// names, as far as one lookup goes; nil where consents are not consulted.
+// names, as far as one lookup goes (some thousands), and names each that is wrong; nil where consents are not consulted.
 func ExamineConsents(ctx context.Context, path string) (*ConsentReport, error) {
 	s, err := offline(path)
 	if err != nil || s.cfg.Consent.Source == "none" {
@@ -51,7 +48,7 @@ func ExamineConsents(ctx context.Context, path string) (*ConsentReport, error) {
 	r := &ConsentReport{Unusable: map[string][]string{}}
 	err = gather(ctx, s.consents, int64(s.cfg.Limits.Resource), upstream.Consent, "Consent", "status=active&_count=200", func(resource []byte) error {
 		r.Read++
-		if problem := s.consent.Problem(resource); problem != "" && len(r.Unusable[problem]) < hashesKept {
+		if problem := s.consent.Problem(resource); problem != "" {
 			r.Unusable[problem] = append(r.Unusable[problem], ConsentHash(s.consent.ID(resource)))
 		}
 		return nil

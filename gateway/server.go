@@ -178,6 +178,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return p.keepIndex(ctx) })
 	group.Go(func() error { return p.followChanges(ctx) })
 	group.Go(func() error { return p.repeatAlerts(ctx) })
+	group.Go(func() error { return p.keepGranted(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())
 }

@@ -97,6 +97,7 @@ type stores struct {
 	offline bool // commands: nothing is asked of the network
 	bundles bundles
 	changes changes
+	granted granted
 
 	metrics *metrics  // nil: nothing is counted
 	once    auth.Once // nil: this process is alone

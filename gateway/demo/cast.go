@@ -119,5 +119,14 @@ var breaking = []act{
 	}},
 }
 
+// changing are those who need no lines: a nurse who may not see yet what is
+// prescribed, and two officers who change that (docs/policies.md).
+var changing = []act{
+	{name: "nurse", claims: map[string]any{"sub": "u-6001", "client_id": "ward-app", "roles": []string{"nurse"}, "organization": internal,
+		"purpose_of_use": "TREAT", "scope": "user/*.cruds"}},
+	{name: "author", claims: map[string]any{"sub": "u-8001", "client_id": "compliance-desk", "roles": []string{"compliance-officer"}, "scope": "openid"}},
+	{name: "approver", claims: map[string]any{"sub": "u-8002", "client_id": "compliance-desk", "roles": []string{"compliance-officer"}, "scope": "openid"}},
+}
+
 // edited is the billing clerk's line once the role table is edited.
 var edited = line{says: "200: now the clerk sees what the ward measured", target: "/Observation?_count=5", has: []string{`"id":`}}

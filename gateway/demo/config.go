@@ -55,7 +55,7 @@ consent: {source: upstream, default: deny, max_staleness: 5s}
 
 # Breaking the glass: who may, and who reviews it, on the admin API.
 emergency: {roles: [clinician], max_duration: 30m, step_up: {acr: mfa, max_age: 15m}, review_within: 72h}
-admin_auth: {issuer: %[6]s, roles: {privacy: [privacy-officer], operator: [operator]}}
+admin_auth: {issuer: %[6]s, roles: {privacy: [privacy-officer], operator: [operator], compliance: [compliance-officer]}}
 
 # Made by "gatehouse keys new FILE". Without pseudonyms.key the pseudonyms
 # that were given out lead nowhere; without audit.key nobody can read the trail.

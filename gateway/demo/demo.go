@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"gatehouse/gateway"
@@ -128,7 +129,22 @@ func (d *Demo) openProvider() error {
 		return fmt.Errorf("listen for the identity provider: %w", err)
 	}
 	d.issuer = "http://" + l.Addr().String()
-	d.serve(l, newProvider(d.issuer, d.base))
+	p := newProvider(d.issuer, d.base)
+	d.serve(l, p)
+	return d.handOut(p)
+}
+
+// handOut writes the tokens that commands of docs/policies.md read.
+func (d *Demo) handOut(p *provider) error {
+	dir := filepath.Join(d.dir, "tokens")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make directory of tokens: %w", err)
+	}
+	for _, a := range changing {
+		if err := write(filepath.Join(dir, a.name), []byte(p.sign(a.claims))); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // everybody are the people of all scenes; the first of a name has the claims.
-func everybody() []act { return slices.Concat(cast, revoking, breaking) }
+func everybody() []act { return slices.Concat(cast, revoking, breaking, changing) }
 
 // token is OAuth's token endpoint: a person by the password grant, a service by
 // client credentials.

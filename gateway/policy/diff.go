@@ -48,6 +48,9 @@ func Diff(ctx context.Context, a, b Options) (*Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	if before.engine.revision == after.engine.revision { // the same bytes
+		return &Difference{From: before.engine.revision, To: after.engine.revision}, nil
+	}
 	d := &Difference{From: before.engine.revision, To: after.engine.revision,
 		Rules: diffRules(before.rules, after.rules), Tables: diffTables(before.tables, after.tables)}
 	d.Cells, d.Asked = diffMatrix(ctx, before, after)

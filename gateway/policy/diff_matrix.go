@@ -60,14 +60,16 @@ type matrix struct {
 	before, after *Engine
 	situations    []situation
 	purposes      []string // "" is none
+	organizations []string // that situations are about
 }
 
 func diffMatrix(ctx context.Context, a, b *edition) ([]CellChange, int) {
 	v := newVocabulary()
 	v.learn(a, "before ")
 	v.learn(b, "after ")
-	m := &matrix{before: a.engine, after: b.engine, situations: situationsOf(v, a, b),
-		purposes: append([]string{""}, slices.Sorted(maps.Keys(v.purposes))...)}
+	changed, alike := v.toldApart()
+	m := &matrix{before: a.engine, after: b.engine, situations: append(situationsOf(v, a, b), inOrganizations(changed, alike, a, b)...),
+		organizations: append(changed, alike), purposes: append([]string{""}, slices.Sorted(maps.Keys(v.purposes))...)}
 	all, classes, columns := parties(v), v.classes(fhir.R4.ResourceTypes()), v.classes(actions)
 	found := make([][]CellChange, len(all))
 	var group errgroup.Group
@@ -150,9 +152,12 @@ func (m *matrix) hopeless(ctx context.Context, p party, action string) bool {
 			return false
 		}
 		for _, purpose := range m.purposes {
-			q, _ := caseOf(p, "", action, purpose)
-			if possible, _ := e.For(ctx, q).Possible(); possible {
-				return false
+			for _, organization := range append([]string{home}, m.organizations...) {
+				q, _ := caseOf(p, "", action, purpose)
+				of(q, organization)
+				if possible, _ := e.For(ctx, q).Possible(); possible {
+					return false
+				}
 			}
 		}
 	}

@@ -131,3 +131,50 @@ func TestNamed(t *testing.T) {
 		t.Errorf("%+v %v", o, err)
 	}
 }
+
+// Rows for wards and named organizations show in the matrix, and those for other
+// ones do not.
+func TestDiffOfOrganizations(t *testing.T) {
+	const nurse = "  nurse:\n"
+	row := "    - {reason: r, types: [MedicationRequest], actions: [read], when: own_ward, organizations: [Organization/ward-3]}\n"
+	wards := func(o Options, text string) Options {
+		if err := os.WriteFile(filepath.Join(o.Dir, "wards.yaml"), []byte("wards: "+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	with := func(old, new string) Options {
+		return altered(t, "roles.yaml", func(s string) string { return strings.Replace(s, old, new, 1) })
+	}
+	const here, other = "{Organization/ward-3: [Location/ward-3]}", "{Organization/ward-3: [Location/ward-3], Organization/ward-4: [Location/ward-4]}"
+	for _, c := range []struct {
+		name          string
+		before, after Options
+		want, lacks   string
+	}{
+		{"a row for one ward", Options{}, wards(with(nurse, nurse+row), here),
+			"a record of a patient who lies in Location/ward-3, for people of Organization/ward-3, for no purpose or TREAT", "people of Organization/home"},
+		{"a row for all wards", wards(with("", ""), other), wards(with(nurse, nurse+strings.Replace(row, ", organizations: [Organization/ward-3]", "", 1)), other),
+			"a record of a patient who lies in Location/ward-3, for people of Organization/ward-3, for no purpose or TREAT", ""},
+		{"an organization", Options{}, with(nurse, nurse+strings.Replace(row, "own_ward", "own_organization", 1)),
+			"a record of their own organization, for people of Organization/ward-3, for no purpose or TREAT", "Location"},
+	} {
+		d, err := Diff(context.Background(), c.before, c.after)
+		if err != nil {
+			t.Fatal(c.name, err)
+		}
+		var cases []string
+		for _, cell := range d.Cells {
+			if cell.Who != "role nurse" || !slices.Equal(cell.Types, []string{"MedicationRequest"}) || !slices.Equal(cell.Actions, []string{"read"}) {
+				t.Errorf("%s: another cell: %+v", c.name, cell)
+			}
+			cases = append(cases, cell.Allowed...)
+		}
+		if !slices.Contains(cases, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, cases, c.want)
+		}
+		if c.lacks != "" && strings.Contains(strings.Join(cases, "\n"), c.lacks) {
+			t.Errorf("%s: %q speaks of %s", c.name, cases, c.lacks)
+		}
+	}
+}

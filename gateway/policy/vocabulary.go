@@ -100,12 +100,13 @@ func textsOf(t *ast.Term) (all []string) {
 // found in their tables by the names of keys and in their rules by what these
 // compare with the input; and where each word stands.
 type vocabulary struct {
-	roles, purposes, clients, labels map[string]bool
-	places                           map[string][]string
+	roles, purposes, clients, labels, organizations map[string]bool
+
+	places map[string][]string
 }
 
 func newVocabulary() *vocabulary {
-	return &vocabulary{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string][]string{}}
+	return &vocabulary{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string][]string{}}
 }
 
 // learn adds the words of a policy; side keeps the places of two policies apart.
@@ -154,7 +155,8 @@ func (v *vocabulary) word(path, value string) {
 
 // table walks a table; name is that of the key that value stands under.
 func (v *vocabulary) table(place, name string, value any) {
-	words := map[string]map[string]bool{"roles": v.roles, "purposes": v.purposes, "agreements": v.clients, "clients": v.clients, "sensitive": v.labels, "labels": v.labels}[name]
+	words := map[string]map[string]bool{"roles": v.roles, "purposes": v.purposes, "agreements": v.clients, "clients": v.clients, "sensitive": v.labels, "labels": v.labels,
+		"organizations": v.organizations, "wards": v.organizations}[name]
 	add := func(word, place string) {
 		if words != nil {
 			words[word] = true

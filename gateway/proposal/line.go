@@ -67,6 +67,8 @@ func (l *Line) Before() string {
 // RollBack puts a change in force that was before.
 func (l *Line) RollBack(c *Change, by Person, note string, now time.Time) error {
 	switch {
+	case c.Last().What != Approved:
+		return ErrState // rejected since
 	case l.Tip().Change == c.ID:
 		return ErrStands
 	case !slices.ContainsFunc(l.Steps, func(s Step) bool { return s.Change == c.ID }):

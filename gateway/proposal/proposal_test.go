@@ -74,6 +74,9 @@ func TestAttemptsAreBounded(t *testing.T) {
 // a rollback leads to what was before, again and again.
 func TestLine(t *testing.T) {
 	a, b, c := change(t, "a", ""), change(t, "b", "a"), change(t, "c", "b")
+	for _, x := range []*Change{a, b, c} {
+		x.Approve(bob, now)
+	}
 	var l Line
 	must := func(err error) {
 		t.Helper()
@@ -103,6 +106,10 @@ func TestLine(t *testing.T) {
 	}
 	if got[0] != "b" || got[1] != "a" || l.Before() != "" {
 		t.Errorf("before c, b, a stand %v %q, want b, a and none", got, l.Before())
+	}
+	c.Reject(bob, "no", now)
+	if err := l.RollBack(c, bob, "", now); !errors.Is(err, ErrState) {
+		t.Errorf("back to what was rejected since: %v", err)
 	}
 	must(l.Activate(b, bob, now)) // its base is in force again
 	if tip := l.Tip(); tip.Change != "b" || tip.N != 6 || l.Before() != "a" {
