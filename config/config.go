@@ -193,6 +193,8 @@ type View struct {
 	File string `yaml:"file" path:"file"`
 	// The tool whose rule file this is; such a view is read-only.
 	Compat string `yaml:"compat" oneof:"microsoft miracum"`
+	// What is read through the view may be changed through it: what was hidden stays, and ids, references, identifiers and shifted dates are turned back.
+	Write bool `yaml:"write"`
 }
 
 // Audit is the record of every access.

@@ -60,9 +60,11 @@ func (s *snapshot) statementThrough(whole []byte, w *view.View) ([]byte, error) 
 	return doc, nil
 }
 
-var readInteractions = []string{"read", "vread", "history-instance", "history-type", "search-type"}
-
 func throughView(rest map[string]any, w *view.View) {
+	interactions := []string{"read", "vread", "history-instance", "history-type", "search-type"}
+	if w.Writes() {
+		interactions = append(interactions, "create", "update", "patch", "delete")
+	}
 	filter(rest, "interaction", "code", func(code string) bool { return code != "transaction" })
 	filter(rest, "operation", "name", func(name string) bool { return name != "validate" })
 	resources, _ := rest["resource"].([]any)
@@ -70,7 +72,7 @@ func throughView(rest map[string]any, w *view.View) {
 		resource, _ := r.(map[string]any)
 		typ, _ := resource["type"].(string)
 		delete(resource, "updateCreate")
-		filter(resource, "interaction", "code", func(code string) bool { return slices.Contains(readInteractions, code) })
+		filter(resource, "interaction", "code", func(code string) bool { return slices.Contains(interactions, code) })
 		filter(resource, "operation", "name", func(name string) bool { return name != "validate" })
 		filter(resource, "searchParam", "name", func(name string) bool { return w.Searchable(typ, name) })
 		for _, k := range []string{"searchInclude", "searchRevInclude"} {

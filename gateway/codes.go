@@ -124,6 +124,7 @@ var codes = []fhir.Code{
 	{Code: "view.failed", Status: 200, Meaning: "An entry of a Bundle could not be brought into the form that you may see, and is left out."},
 	{Code: "view.parameter-hidden", Status: 400, Meaning: "A parameter, sort key or chain touches an element that your view hides or changes."},
 	{Code: "view.read-only", Status: 403, Meaning: "What you see is a changed form of the record, and cannot be written back."},
+	{Code: "view.write-hidden", Status: 422, Meaning: "What you send cannot be merged into the record: it changes an element that your view hides or changes."},
 	{Code: "write.conflict", Status: 409, Meaning: "The change conflicts with the record as it is."},
 	{Code: "write.unjudged", Status: 500, Meaning: "The change was made, and whether its result may be shown could not be decided."},
 	{Code: "write.unpinned", Status: 409, Meaning: "The FHIR server behind the gateway keeps no versions, so a change cannot be made safely."},

@@ -17,6 +17,11 @@ import (
 // after judges a draft. Refusing it needs no secrecy: the caller knows what it
 // wrote.
 func (x *exchange) after(ctx context.Context, c *judge.Court, s *step, d draft) (*judge.Item, error) {
+	if c.View != nil { // what is written is nothing to be shown, and may have no id yet
+		whole := *c
+		whole.View = nil
+		c = &whole
+	}
 	it, err := c.Resource(ctx, d.judged, fhir.Ref{Type: s.m.access.Type})
 	if err != nil {
 		return nil, x.refusedDraft(it, err)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 	"slices"
 
 	"gatehouse/fhir"
@@ -155,8 +154,9 @@ func (x *exchange) firewall(m *matter) error {
 	}
 	switch m.access.Interaction {
 	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
-		return &failure{status: http.StatusForbidden, code: "view.read-only",
-			text: "What you see is a changed form of the record, and cannot be written back."}
+		if !m.view.Writes() {
+			return readOnly()
+		}
 	}
 	m.self = m.asked.Target() // before the pseudonyms in it are opened
 	outcome, shown, refused := m.view.Inbound(m.access, view.Context{Domain: m.domain})

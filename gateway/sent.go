@@ -110,6 +110,7 @@ func (x *exchange) wrote(ctx context.Context, s *step, out output, h head) error
 	if body != nil {
 		h.contentType = fhirJSON
 	}
+	x.asSeen(s, &h)
 	h.length = int64(len(body))
 	if s.existed != nil {
 		x.released(s.existed)
@@ -156,7 +157,13 @@ func (x *exchange) readBack(ctx context.Context, s *step, location string) (body
 	if ref.ID == "" {
 		return nil, "", nil
 	}
-	m, err := x.inner(ctx, &fhir.Access{Interaction: fhir.Read, Type: ref.Type, ID: ref.ID})
+	id := ref.ID
+	if s.m.view != nil { // the firewall opens it again
+		if id, err = s.m.view.Pseudonym(s.m.domain, ref.Type, ref.ID); err != nil {
+			return nil, "", madeUnjudged(internal(err))
+		}
+	}
+	m, err := x.inner(ctx, &fhir.Access{Interaction: fhir.Read, Type: ref.Type, ID: id})
 	if err != nil {
 		return nil, "", madeUnjudged(err)
 	}

@@ -30,6 +30,7 @@ type step struct {
 	existed *judge.Item
 	before  *judge.Item // nil where there is none
 	after   *judge.Item // nil of a delete
+	merged  *judge.Item // what the body was merged into, where it came through a view
 
 	method, url, pin string
 	body             []byte
@@ -70,6 +71,11 @@ func (x *exchange) judgeStep(ctx context.Context, s *step, g graph) error {
 		return nil
 	}
 	var err error
+	if s.m.view != nil {
+		if err = x.throughView(ctx, s); err != nil {
+			return err
+		}
+	}
 	switch s.m.access.Interaction {
 	case fhir.Create:
 		err = x.judgeCreate(ctx, s, g, x.court(s.m))
@@ -133,7 +139,10 @@ func (x *exchange) judgeUpdate(ctx context.Context, s *step, g graph) error {
 	if s.pin, err = x.pin(s.m, s.before); err != nil {
 		return err
 	}
-	if readable, changed := x.reads(ctx, s.m, s.before); readable && changed {
+	if err := s.stillMerged(); err != nil {
+		return err
+	}
+	if readable, changed := x.reads(ctx, s.m, s.before); readable && changed && s.merged == nil {
 		return partial()
 	}
 	return x.keepLabels(ctx, s, d)
@@ -272,7 +281,11 @@ func tagVersion(etag string) string {
 // pin is the If-Match that holds the upstream to the version that was judged.
 func (x *exchange) pin(m *matter, before *judge.Item) (string, error) {
 	version := before.Verdict.Facts.VersionID
-	if m.access.IfMatch != "" && !matchesTag(m.access.IfMatch, `"`+version+`"`) {
+	known := version
+	if m.view != nil {
+		known = x.versionTag(m)(m.view, &before.Verdict.Facts)
+	}
+	if m.access.IfMatch != "" && !matchesTag(m.access.IfMatch, `"`+known+`"`) {
 		return "", versionConflict()
 	}
 	if version != "" {

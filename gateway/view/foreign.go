@@ -18,6 +18,9 @@ type foreign interface {
 }
 
 func loadForeign(v fhir.Version, name string, c config.View, o Options) (*View, error) {
+	if c.Write {
+		return nil, fmt.Errorf("%s: views of other tools' rules are read-only: remove write", c.File)
+	}
 	data, err := os.ReadFile(c.File)
 	if err != nil {
 		return nil, fmt.Errorf("read rule file: %w", err)

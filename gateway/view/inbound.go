@@ -107,11 +107,14 @@ type inbound struct {
 
 func refuse(code, text string) *fhir.Error { return &fhir.Error{Status: 400, Code: code, Text: text} }
 
-// readOnly: what a view shows may not be written back; it would erase what is
-// hidden (W-11), and patch tests would ask for it.
+// readOnly: what a view shows may not be written back unless it is merged; it
+// would erase what is hidden (W-11), and patch tests would ask for it.
 func (w *View) readOnly(a *fhir.Access) *fhir.Error {
 	switch a.Interaction {
 	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete, fhir.Transaction:
+		if w.writes && !a.Conditional && a.Interaction != fhir.Transaction {
+			return nil
+		}
 		return &fhir.Error{Status: 403, Code: "view.read-only", Text: "This client sees transformed resources and cannot write them."}
 	case fhir.Operation:
 		if len(a.Body) > 0 {

@@ -28,6 +28,7 @@ type View struct {
 	random   bool    // pseudonyms are surrogates from the vault
 	mapsIDs  bool    // ids are pseudonyms: inbound they are opened
 	shifts   bool    // dates are shifted
+	writes   bool    // what it shows may be written back
 	revision string  // of the rules: what a version id is bound to
 	over     *View   // laid over this one
 	below    traits  // of the view that this one is laid over
@@ -62,7 +63,11 @@ func Load(v fhir.Version, name string, c config.View, o Options) (*View, error) 
 	if err != nil {
 		return nil, err
 	}
-	return build(v, name, f, o)
+	w, err := build(v, name, f, o)
+	if err == nil {
+		w.writes = c.Write
+	}
+	return w, err
 }
 
 func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
@@ -244,6 +249,7 @@ func (w *View) Overlay(other *View) *View {
 // lay puts one view on top of all that are there.
 func (w *View) lay(other *View) *View {
 	both := *w
+	both.writes = false // two views are not undone by one merge
 	both.name, both.revision = w.name+"+"+other.name, w.revision+"+"+other.revision
 	if w.over != nil {
 		both.over = w.over.lay(other)
