@@ -63,7 +63,7 @@ func (t *trail) open() (dir string, key []byte, err error) {
 
 func auditCommands() *cobra.Command {
 	group := &cobra.Command{Use: "audit", Short: "Verify, export and read the audit log, also while the gateway runs"}
-	group.AddCommand(auditVerify(), auditExport(), auditReport(), auditIndex())
+	group.AddCommand(auditVerify(), auditExport(), auditReport(), auditIndex(), auditHold(), auditRelease(), auditExpire())
 	return group
 }
 
@@ -182,6 +182,9 @@ func (v verifier) run(out io.Writer, kept []string) error {
 	}
 	fmt.Fprintf(out, "log          %s\npublic key   %s\nsigned       %d records\nunsigned     %d younger than the checkpoint\n",
 		report.Origin, v.public, report.Size, report.Unsigned)
+	if report.Expired > 0 {
+		fmt.Fprintf(out, "expired      %d records, as the log has signed; their hashes are still in the tree\n", report.Expired)
+	}
 	if v.key != nil {
 		v.span(out)
 	}

@@ -215,7 +215,7 @@ type Audit struct {
 	SigningKeyCommand []string `yaml:"signing_key_command"`
 	// What becomes of a request that cannot be recorded.
 	OnFailure string `yaml:"on_failure" default:"refuse" oneof:"refuse"`
-	// How long records are to be kept; this version deletes none.
+	// How long records are kept: what is older leaves the log, a segment at a time.
 	Retention Duration `yaml:"retention" default:"6y"`
 	// Where records are copied to.
 	Sinks []Sink `yaml:"sinks"`

@@ -23,6 +23,7 @@ type metrics struct {
 	consents *prometheus.CounterVec
 	glass    *prometheus.CounterVec
 	alerts   *prometheus.CounterVec
+	expired  prometheus.Counter
 	shadow   shadowMetrics
 	policy   *prometheus.GaugeVec
 	limits   *prometheus.CounterVec
@@ -45,6 +46,8 @@ func newMetrics() *metrics {
 	}
 	m.glass = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_emergency_total", Help: "Emergency access, opened or refused."}, []string{"result"})
 	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_alerts_total", Help: "Alerts to the channels of the configuration, by event."}, []string{"event"})
+	m.expired = prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_audit_expired_records_total", Help: "Audit records that audit.retention took out."})
+	m.registry.MustRegister(m.expired)
 	m.shadow.register(m.registry)
 	m.policy = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "gatehouse_policy_info", Help: "The policy in force, by its revision; 1."}, []string{"revision"})
 	m.limits = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_limited_total", Help: "Requests refused by a limit, by whose and which."}, []string{"of", "limit"})

@@ -45,6 +45,8 @@ type Process struct {
 	lastReload    atomic.Pointer[reloadResult]
 	heard         heard
 	sinks         []*sink.Sink
+	expiring      sync.Mutex
+	asked         map[string]bool // commands to expire that were heard; the listener alone uses it
 }
 
 // Open loads the configuration, opens the audit log and the listeners, and
@@ -84,6 +86,8 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p := &Process{Gateway: g, trail: o}
 	p.stores.listen(emergencyKind, p.learnGrant)
 	p.stores.listen(blockKind, p.learnBlock)
+	p.stores.listen(holdEventKind, p.learnHold)
+	p.stores.listen(expireKind, p.learnExpire)
 	p.stores.listen(blockEventKind, p.learnBlockEvent)
 	p.stores.listen(resolveKind, p.learnResolve)
 	p.stores.listen(erasedKind, p.stores.learnErased)
@@ -172,6 +176,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })
 	group.Go(func() error { return p.copyTrail(ctx) })
+	group.Go(func() error { return p.keepRetention(ctx) })
 	group.Go(func() error { return p.keepShadow(ctx) })
 	group.Go(func() error { return p.pollBundle(ctx) })
 	group.Go(func() error { return p.follow(ctx) })

@@ -48,6 +48,9 @@ const (
 	retryEvery = 500 * time.Millisecond
 )
 
+// ErrHeld is what Open fails with where another process has the log.
+var ErrHeld = errors.New("another process writes the audit log")
+
 var (
 	errClosed = errors.New("audit log is closed")
 	errFull   = errors.New("audit log: too much waits for the disk")
@@ -81,6 +84,7 @@ type Log struct {
 
 	current   atomic.Uint64 // number of the segment being written
 	durable   atomic.Int64  // records on disk
+	stored    atomic.Int64  // bytes taken since Open
 	writer    segmentWriter
 	publisher publisher
 	throttled throttled

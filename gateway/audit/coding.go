@@ -12,8 +12,9 @@ var errFormat = errors.New("record does not read as format 1")
 // writer appends the fields of a record; integers are varints, texts carry
 // their length.
 type writer struct {
-	b   []byte
-	cut bool // some text was capped
+	b     []byte
+	cut   bool // some text was capped
+	clean bool // texts were escaped and capped before
 }
 
 func (w *writer) byte(c byte)    { w.b = append(w.b, c) }
@@ -29,8 +30,11 @@ func (w *writer) bool(v bool) {
 }
 
 func (w *writer) text(s string) {
-	s, cut := clean(s)
-	w.cut = w.cut || cut
+	if !w.clean {
+		var cut bool
+		s, cut = clean(s)
+		w.cut = w.cut || cut
+	}
 	w.count(len(s))
 	w.b = append(w.b, s...)
 }

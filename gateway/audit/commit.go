@@ -40,6 +40,7 @@ func (l *Log) enqueue(stored []byte, leaf tlog.Hash) (p *Pending, first bool) {
 	b.buf = binary.BigEndian.AppendUint32(b.buf, uint32(len(stored)))
 	b.buf = append(b.buf, stored...)
 	b.leaves = append(b.leaves, leaf)
+	l.stored.Add(int64(4 + len(stored)))
 	return b.Pending, len(b.leaves) == 1
 }
 

@@ -24,7 +24,7 @@ func lock(path string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("another process writes the audit log %s: %w", path, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrHeld, path, err)
 	}
 	return f, nil
 }

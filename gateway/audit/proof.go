@@ -116,6 +116,10 @@ func storedRecord(dir string, index int64) (found []byte, err error) {
 		s.close()
 	}
 	if found == nil {
+		gone, err := expiredOf(dir, "", unproven)
+		if err == nil && gaps(gone).past(index) > index {
+			return nil, fmt.Errorf("record %d has expired", index)
+		}
 		return nil, fmt.Errorf("record %d is missing", index)
 	}
 	return found, nil

@@ -65,12 +65,21 @@ type Record struct {
 	Notes  []Note // what the fields leave open; names no patient
 	Cut    bool   // a text was longer than its cap; set by the log
 	Erased bool   // a patient's key is gone: what it sealed reads empty; set by the log
+
+	clean bool // it was read from a log, where its texts were escaped already
 }
 
 // The codes of Notices about the configuration.
 const (
 	ConfigReloaded = "config.reloaded"
 	ConfigRefused  = "config.refused"
+)
+
+// The codes of Notices about how long the trail keeps what.
+const (
+	SegmentExpired = "audit.expired"
+	HoldSet        = "audit.hold-set"
+	HoldReleased   = "audit.hold-released"
 )
 
 // The codes of Notices about blocks.

@@ -178,10 +178,24 @@ func (l *Log) segmentsFrom(segments []uint64, base int64) ([]uint64, error) {
 			return segments[i:], nil
 		}
 	}
-	if len(segments) > 0 {
-		return nil, fmt.Errorf("the log %w: its first segments are missing", errMismatch)
+	return segments, nil // those before them have expired, or bridge says that they are missing
+}
+
+// bridge goes on at the first record of a segment where those before it have
+// expired: their leaves are in the tiles.
+func (l *Log) bridge(first int64, check func() error) error {
+	p := &l.publisher
+	gone, err := expiredOf(l.o.Dir, l.o.Origin, byMAC(l.o.Key))
+	if err != nil {
+		return err
 	}
-	return nil, nil
+	if gaps(gone).past(p.tree.size) < first {
+		return fmt.Errorf("the log %w: its records from %d to %d are missing", errMismatch, p.tree.size, first-1)
+	}
+	if p.tree, err = p.tiles.load(first); err != nil {
+		return fmt.Errorf("%w: %w", errMismatch, err)
+	}
+	return check()
 }
 
 func (l *Log) replaySegment(number uint64, last bool, check func() error) error {
@@ -192,6 +206,11 @@ func (l *Log) replaySegment(number uint64, last bool, check func() error) error 
 		return err
 	}
 	defer s.close()
+	if s.First > p.tree.size {
+		if err := l.bridge(s.First, check); err != nil {
+			return err
+		}
+	}
 	next := s.First
 	for {
 		b, err := s.next()

@@ -39,5 +39,21 @@ func (l *Log) rewrap() error {
 			return fmt.Errorf("wrap key files anew: %w", err)
 		}
 	}
-	return nil
+	return l.remark()
+}
+
+// remark signs the notes of what has expired anew, so that the newest key alone
+// tells that they are the log's.
+func (l *Log) remark() error {
+	gone, err := expiredOf(l.o.Dir, l.o.Origin, byMAC(l.o.Key))
+	for _, e := range gone {
+		var b []byte
+		if b, err = e.sign(l.o.Origin, l.o.Key, l.signer); err == nil {
+			err = replace(expiredPath(l.o.Dir, e.Segment), b)
+		}
+		if err != nil {
+			return fmt.Errorf("sign what expired anew: %w", err)
+		}
+	}
+	return err
 }

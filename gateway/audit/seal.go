@@ -33,6 +33,7 @@ var errTooLarge = fmt.Errorf("record names more than %d entries or patients", ma
 type sealer struct {
 	concerned
 	w     writer // plaintext of the part at hand
+	clean bool   // the record's texts were escaped before
 	out   []byte // leaf prefix ‖ stored record
 	nonce [12]byte
 
@@ -51,6 +52,7 @@ func (s *sealer) seal(k *keyring, r *Record) ([]byte, tlog.Hash, error) {
 	if len(r.Entries) > maxEntries || len(r.Patients) > maxEntries || len(r.Consents) > maxEntries {
 		return nil, tlog.Hash{}, errTooLarge
 	}
+	s.clean = r.clean
 	if err := s.gather(k, r); err != nil {
 		return nil, tlog.Hash{}, err
 	}
@@ -65,7 +67,7 @@ func (s *sealer) seal(k *keyring, r *Record) ([]byte, tlog.Hash, error) {
 }
 
 // begin starts a part; its first byte says whether a text in it was cut.
-func (s *sealer) begin() { s.w = writer{b: append(s.w.b[:0], 0)} }
+func (s *sealer) begin() { s.w = writer{b: append(s.w.b[:0], 0), clean: s.clean} }
 
 func (s *sealer) encrypt(a cipher.AEAD, part int) {
 	if s.w.cut {

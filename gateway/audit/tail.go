@@ -38,7 +38,7 @@ var errNotYet = errors.New("the record is missing")
 
 // Read gives f the records up to but not including limit (what is durable, see
 // Log.Durable), at least one and no more than some thousands: whole batches of
-// the log beyond max records. A record that does not open, or is missing, is an error, and Read
+// the log beyond max records. What has expired is passed over; a record that does not open, or is missing, is an error, and Read
 // does not get past it.
 func (t *Tail) Read(limit int64, max int, f func(*Record) error) error {
 	for begun := t.next; t.next < limit && t.next-begun < int64(max); {
@@ -118,8 +118,15 @@ func (t *Tail) seek() error {
 
 func (t *Tail) enter(s *segment) error {
 	if s.First > t.next {
-		s.close()
-		return fmt.Errorf("record %d: %w", t.next, errNotYet)
+		gone, err := t.r.expired()
+		if err == nil && gone.past(t.next) < s.First {
+			err = fmt.Errorf("record %d: %w", t.next, errNotYet)
+		}
+		if err != nil {
+			s.close()
+			return err
+		}
+		t.next = s.First
 	}
 	secrets, err := loadSecrets(t.r.dir, t.r.key, s.Number)
 	if err != nil {

@@ -46,6 +46,9 @@ func (l *Log) Throttled(address string) {
 
 // flushThrottled records the counts whose ten seconds are over.
 func (l *Log) flushThrottled(now time.Time) {
+	if l.Healthy() != nil {
+		return // it goes on counting until it can be recorded
+	}
 	for _, r := range l.throttled.due(now) {
 		l.Append(r)
 	}

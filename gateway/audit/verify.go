@@ -20,6 +20,7 @@ type Report struct {
 	Origin   string
 	Size     int64 // records that the checkpoint signs
 	Unsigned int64 // records on disk beyond it: younger than the checkpoint
+	Expired  int64 // records that are there no more, as the log itself has signed
 
 	// Integrity is nil when every record that is here is the one that was signed.
 	Integrity error
@@ -57,6 +58,9 @@ func Verify(dir, verifierKey string, kept ...[]byte) (Report, error) {
 		return run.report, nil
 	}
 	run.report.Size = run.signed.Size
+	if run.gone, err = expiredOf(dir, v.Name(), bySignature(v)); err != nil {
+		run.report.Integrity = err
+	}
 	run.keep(kept, v)
 	if err := run.data(); err != nil {
 		return run.report, err
@@ -76,6 +80,8 @@ type verification struct {
 	tree   tree
 	hash   hash.Hash
 	report Report
+	gone   gaps
+	until  int64 // up to where what is missing has expired
 
 	leaves   []byte // the level 0 tile at hand
 	leavesOf int64  // its number, plus one
@@ -186,8 +192,18 @@ func (v *verification) record(index int64, stored []byte) error {
 // missing bridges the records up to index with what the tiles hold of them.
 func (v *verification) missing(index int64) {
 	for v.tree.size < index {
-		leaf, _ := v.leaf(v.tree.size)
-		v.incomplete(v.tree.size, fmt.Errorf("record %d is missing", v.tree.size))
+		leaf, ok := v.leaf(v.tree.size)
+		if v.until <= v.tree.size {
+			v.until = v.gone.past(v.tree.size)
+		}
+		switch {
+		case v.until <= v.tree.size:
+			v.incomplete(v.tree.size, fmt.Errorf("record %d is missing", v.tree.size))
+		case !ok:
+			v.broken(v.tree.size, fmt.Errorf("record %d has expired, and its hash is missing", v.tree.size))
+		default:
+			v.report.Expired++
+		}
 		v.grow(leaf)
 	}
 }

@@ -9,14 +9,19 @@ import (
 // Span is what a report or an export was made from.
 type Span struct {
 	Records     int64
+	Expired     int64     // records that are there no more: their time was over
 	First, Last time.Time // earliest and latest time in them, UTC; zero where there are none
 }
 
 func (s Span) String() string {
-	if s.Records == 0 {
-		return "0 records"
+	text := "0 records"
+	if s.Records > 0 {
+		text = fmt.Sprintf("%d records from %s to %s UTC", s.Records, s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
 	}
-	return fmt.Sprintf("%d records from %s to %s UTC", s.Records, s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
+	if s.Expired > 0 {
+		text += fmt.Sprintf(" (%d others have expired)", s.Expired)
+	}
+	return text
 }
 
 // Add counts a record.
@@ -36,12 +41,23 @@ func (s *Span) Add(r *Record) {
 // than the checkpoint signs are damage too.
 func (r *Reader) Whole(f func(*Record) error) (Span, error) {
 	var span Span
+	gone, err := r.expired()
+	if err != nil {
+		return span, err
+	}
+	for _, e := range gone {
+		span.Expired += e.Records
+	}
 	signed, err := r.Signed() // before the data is read: it only grows
 	if err != nil {
 		return span, err
 	}
+	next := int64(0)
 	for rec, err := range r.All() {
-		if err == nil && rec.Index != span.Records {
+		if err == nil && rec.Index != next {
+			next = gone.past(next)
+		}
+		if err == nil && rec.Index != next {
 			err = fmt.Errorf("record %d comes in its place", rec.Index)
 		}
 		if err != nil {
@@ -51,13 +67,14 @@ func (r *Reader) Whole(f func(*Record) error) (Span, error) {
 			return span, err
 		}
 		span.Add(rec)
+		next++
 	}
 	return span, span.Reaches(signed)
 }
 
 // Reaches fails where the span ends before what the checkpoint signs.
 func (s Span) Reaches(signed int64) error {
-	if s.Records < signed {
+	if s.Records+s.Expired < signed {
 		return s.Damaged(fmt.Errorf("the checkpoint signs %d records", signed))
 	}
 	return nil

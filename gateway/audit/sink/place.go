@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
+
+	"gatehouse/config"
 )
 
 // place is how far a sink is, on disk beside the log.
@@ -61,4 +64,18 @@ func (p *place) save() error {
 		return fmt.Errorf("write %s: %w", p.path, err)
 	}
 	return os.Rename(p.path+".tmp", p.path)
+}
+
+// Delivered is up to which record every sink of a configuration has got all, as
+// their places in dir say.
+func Delivered(sinks []config.Sink, dir string) (int64, error) {
+	next := int64(math.MaxInt64)
+	for i := range sinks {
+		p, err := openPlace(dir, sinks[i].ID())
+		if err != nil {
+			return 0, err
+		}
+		next = min(next, p.From)
+	}
+	return next, nil
 }
