@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"gatehouse/gateway"
+	"gatehouse/gateway/emergency"
+	"gatehouse/gateway/reidentify"
 )
 
 // Issue 5 point 2, BTG-01, CONS-13: while nobody can tell what patients have
@@ -98,5 +103,44 @@ func TestAlertOutlivesTheProcess(t *testing.T) {
 	got := told()
 	if len(got) != 1 || !strings.Contains(got[0], opened.header.Get("X-Request-Id")) || !strings.Contains(got[0], `"event":"emergency.opened"`) {
 		t.Errorf("heard %v", got)
+	}
+}
+
+// BTG-02: the review at the command line, by somebody else, with a reason, once; the
+// running gateway hears of it.
+func TestReviewAtTheCommandLine(t *testing.T) {
+	h := openGlass(t)
+	ann := h.ann(nil)
+	if got := h.breakGlass(ann, collapsed); got.status != 201 || h.get("/Patient/A", ann).status != 200 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	paul, opener := reidentify.Person{Issuer: h.issuer.URL, Subject: "paul"}, reidentify.Person{Issuer: h.issuer.URL, Subject: "ann-2", User: "Practitioner/7"}
+	list, err := gateway.EmergencyReviews(t.Context(), h.cfg(), paul, false)
+	if err != nil || len(list) != 1 || list[0].Patient != "Patient/A" {
+		t.Fatalf("got %v %v", list, err)
+	}
+	for _, c := range []struct {
+		by                reidentify.Person
+		id, verdict, note string
+		want              error
+	}{
+		{opener, list[0].ID, "justified", "it was me", emergency.ErrOwn},
+		{paul, list[0].ID, "justified", "", emergency.ErrVerdict},
+		{paul, list[0].ID, "fine", "seen in the chart", emergency.ErrVerdict},
+		{paul, list[0].ID, "justified", "seen in the chart", nil},
+		{paul, list[0].ID, "unjustified", "on second thought", emergency.ErrReviewed},
+	} {
+		if err := gateway.ReviewEmergency(t.Context(), h.cfg(), c.by, c.id, c.verdict, c.note); !errors.Is(err, c.want) {
+			t.Errorf("%s %q: got %v, want %v", c.verdict, c.note, err, c.want)
+		}
+	}
+	if err := gateway.ReviewEmergency(t.Context(), h.cfg(), paul, "none", "justified", "x y"); err == nil {
+		t.Error("one that there is not was reviewed")
+	}
+	h.within(3*time.Second, func() bool { return h.get("/Patient/A", ann).status == 404 })
+	left, err := gateway.EmergencyReviews(t.Context(), h.cfg(), paul, false)
+	all, err2 := gateway.EmergencyReviews(t.Context(), h.cfg(), paul, true)
+	if errors.Join(err, err2) != nil || len(left) != 0 || len(all) != 1 || all[0].Reviewed.By.Subject != "paul" {
+		t.Errorf("left %v, all %v, %v", left, all, errors.Join(err, err2))
 	}
 }
