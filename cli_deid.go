@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,11 @@ import (
 type deidOptions struct {
 	view, compat, keyFile, now, domain, shape, tenant string
 	release                                           fhirRelease
+
+	out      string
+	progress bool
+	workers  int
+	told     io.Writer // of progress
 }
 
 func deid() *cobra.Command {
@@ -28,22 +34,33 @@ func deid() *cobra.Command {
 		Long: `Writes resources, Bundles or NDJSON, from files or stdin, to stdout as a view
 shows them: in the order of the input, one line for one line. With --domain and
 the gateway's own pseudonym key it gives what the gateway would give to that
-domain. Where something cannot be read, deid stops and says where.
+domain. Where something cannot be read, deid stops and says where; a resource that
+can be read and not be shown leaves an OperationOutcome. Several processors work at
+once. Directories are read for .json and .ndjson files.
+
+With --out, each file is written below that directory under its own name. A run that
+broke off is taken up again by the same command, where it stopped: but not with a view
+whose ids are random, such as safe-harbor.
 
 With --compat, FILE is a rule file of Microsoft's FHIR anonymizer or of
 miracum's FHIR pseudonymizer, and the output is what that tool would write.
 Nothing is written before all has been read.`,
 		Example: `  gatehouse deid --view research --key-file keys/pseudonyms.key --domain study-17 patients.ndjson > out.ndjson
+  gatehouse deid --view research --key-file keys/pseudonyms.key --domain study-17 --out shared/ export/
   gatehouse deid --view views/billing.yaml < bundle.json
   gatehouse deid --view rules.json --compat microsoft --now 2024-06-30 patient.json`,
 		RunE: func(c *cobra.Command, files []string) error {
-			if o.compat == "" {
+			o.told = c.ErrOrStderr()
+			if o.compat == "" || o.out != "" {
 				return deidentify(c.OutOrStdout(), c.InOrStdin(), files, o)
 			}
 			return whole(c.OutOrStdout(), func(out io.Writer) error { return deidentify(out, c.InOrStdin(), files, o) })
 		},
 	}
 	o.flags(c)
+	c.Flags().StringVar(&o.out, "out", "", "write a file for each file into `DIR`, and take up what broke off")
+	c.Flags().BoolVar(&o.progress, "progress", false, "tell on stderr how far it is; default where stderr is a terminal")
+	c.Flags().IntVar(&o.workers, "workers", 0, "how many work at once; default one for each processor")
 	return c
 }
 
@@ -64,18 +81,31 @@ func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) erro
 	if err != nil {
 		return err
 	}
+	t := newTeller(o)
+	defer t.end()
+	job := func(c view.Context) *view.Job { return t.of(&view.Job{View: w, Context: c, Workers: o.workers}) }
 	if len(files) == 0 {
-		return w.Deid(out, in, view.Context{Domain: o.domain})
+		if o.out != "" {
+			return errors.New("--out needs files or directories")
+		}
+		return job(view.Context{Domain: o.domain}).Run(out, in)
 	}
-	for _, name := range files {
-		if err := deidFile(w, out, name, o.domain); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	list, err := inputs(files)
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		return o.into(w, o.out, list, job)
+	}
+	for _, one := range list {
+		if err := deidFile(out, one.path, o.domain, job); err != nil {
+			return fmt.Errorf("%s: %w", one.path, err)
 		}
 	}
 	return nil
 }
 
-func deidFile(w *view.View, out io.Writer, name, domain string) error {
+func deidFile(out io.Writer, name, domain string, job func(view.Context) *view.Job) error {
 	path, err := filepath.Abs(name)
 	if err != nil {
 		return err
@@ -85,7 +115,7 @@ func deidFile(w *view.View, out io.Writer, name, domain string) error {
 		return err
 	}
 	defer f.Close()
-	return w.Deid(out, f, view.Context{Domain: domain, Source: path})
+	return job(view.Context{Domain: domain, Source: path}).Run(out, f)
 }
 
 // whole writes all that f writes, or nothing: until f is done it is kept in a

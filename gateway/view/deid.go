@@ -3,9 +3,11 @@ package view
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"gatehouse/fhir/wire"
 )
@@ -13,11 +15,30 @@ import (
 // maxDocument is the largest resource, Bundle or line that Deid reads whole.
 const maxDocument = 256 << 20
 
-// Deid writes what r holds as the view shows it: one resource or Bundle as it
-// stands, or NDJSON line by line, in order, one line for one line. Each
-// resource's one patient is read from it. Where a line fails Deid stops, with
-// its number; what was written before stands.
+// Job applies a view to a stream. Its counters may be read while it runs.
+type Job struct {
+	View    *View
+	Context Context // the patient is read from each resource
+	Workers int     // 0: as many as there are processors
+	// Skip are lines at the beginning that were done before.
+	Skip int64
+	// Done is called, by one goroutine, when so many lines, those skipped
+	// included, have been written whole. An error ends the job.
+	Done func(lines int64) error
+
+	Lines, Bytes, Withheld atomic.Int64 // read; Withheld of them left an OperationOutcome
+}
+
+// Deid is Run of a job without ado.
 func (w *View) Deid(dst io.Writer, r io.Reader, c Context) error {
+	return (&Job{View: w, Context: c}).Run(dst, r)
+}
+
+// Run writes what r holds as the view shows it: one resource or Bundle as it
+// stands, or NDJSON line by line, in order, one line for one line, by several
+// workers; what is in memory is bounded. Where a line cannot be read Run stops,
+// with its number; what was written before stands.
+func (j *Job) Run(dst io.Writer, r io.Reader) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	out := bufio.NewWriterSize(dst, 64<<10)
 	lines, err := ndjson(in)
@@ -25,9 +46,9 @@ func (w *View) Deid(dst io.Writer, r io.Reader, c Context) error {
 		return errors.Join(err, out.Flush())
 	}
 	if lines {
-		err = w.deidLines(out, in, c)
+		err = j.lines(out, in)
 	} else {
-		err = w.deidOne(out, in, c)
+		err = j.one(out, in)
 	}
 	return errors.Join(err, out.Flush())
 }
@@ -47,31 +68,7 @@ func ndjson(in *bufio.Reader) (bool, error) {
 	return (*wire.Tree).Parse(new(wire.Tree), bytes.TrimSpace(line)) == nil, nil
 }
 
-func (w *View) deidLines(out *bufio.Writer, in *bufio.Reader, c Context) error {
-	if bom, _ := in.Peek(3); string(bom) == "\ufeff" {
-		in.Discard(3)
-	}
-	lines := wire.NewLines(in, maxDocument)
-	var shown []byte
-	for n := 1; ; n++ {
-		line, err := lines.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if shown, err = w.apply(shown[:0], line, c); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		out.Write(shown)
-		if err := out.WriteByte('\n'); err != nil {
-			return fmt.Errorf("write line %d: %w", n, err)
-		}
-	}
-}
-
-func (w *View) deidOne(out *bufio.Writer, in *bufio.Reader, c Context) error {
+func (j *Job) one(out *bufio.Writer, in *bufio.Reader) error {
 	doc, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
 	if err != nil {
 		return fmt.Errorf("read input: %w", err)
@@ -79,7 +76,7 @@ func (w *View) deidOne(out *bufio.Writer, in *bufio.Reader, c Context) error {
 	if len(doc) > maxDocument {
 		return errors.New("read input: document is longer than 256 MiB; use NDJSON")
 	}
-	shown, err := w.apply(nil, bytes.TrimPrefix(doc, []byte("\ufeff")), c)
+	shown, err := j.apply(nil, bytes.TrimPrefix(doc, []byte("\ufeff")))
 	if err != nil {
 		return err
 	}
@@ -87,8 +84,33 @@ func (w *View) deidOne(out *bufio.Writer, in *bufio.Reader, c Context) error {
 	return err
 }
 
-// apply is Apply with the patient read from the resource itself.
-func (w *View) apply(dst, doc []byte, c Context) ([]byte, error) {
-	c.Patient, _ = PatientOf(w.version, doc, c.Own)
-	return w.Apply(dst, doc, c)
+// apply shows one document. What cannot be brought into its form, though it can
+// be read, leaves an OperationOutcome.
+func (j *Job) apply(dst, doc []byte) ([]byte, error) {
+	c := j.Context
+	c.Patient, _ = PatientOf(j.View.version, doc, c.Own)
+	out, err := j.View.Apply(dst, doc, c)
+	j.Lines.Add(1)
+	j.Bytes.Add(int64(len(doc)))
+	if errors.Is(err, ErrMeaning) || errors.Is(err, errRule) {
+		j.Withheld.Add(1)
+		return append(dst, Withheld...), nil
+	}
+	return out, err
+}
+
+// Resumable tells whether a job may be taken up by another process: random ids
+// are known to the one that made them alone.
+func (w *View) Resumable() bool { return w.foreign == nil && !w.random }
+
+// Fingerprint names what a job makes of its input: the rules, the domain and the
+// key, without telling it.
+func (w *View) Fingerprint(domain string) string {
+	key := "-"
+	if w.codec != nil && domain != "" {
+		if sum, err := w.codec.mac(domain, "fingerprint", w.revision); err == nil {
+			key = base64.RawURLEncoding.EncodeToString(sum[:12])
+		}
+	}
+	return w.revision + " " + key
 }

@@ -209,7 +209,7 @@ func (r *run) overrule() error {
 	for _, ru := range r.view.dynamic {
 		items, err := ru.dynamic.Eval(&r.tree, 0)
 		if err != nil {
-			return fmt.Errorf("rule at %s: %w", ru.at, err)
+			return fmt.Errorf("%w at %s: %w", errRule, ru.at, err)
 		}
 		for _, item := range items {
 			r.lay(item, ru.index)

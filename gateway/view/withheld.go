@@ -11,6 +11,9 @@ const Withheld = `{"resourceType":"OperationOutcome","issue":[{"severity":"warni
 // hides of it: a modifier may say that the opposite is true (R4 §2.4.1.2).
 var ErrMeaning = errors.New("the view hides a modifierExtension or implicitRules, without which the resource means something else")
 
+// errRule is a rule that fails on a resource that can be read.
+var errRule = errors.New("rule")
+
 // modifies reports members that change what is said around them.
 func modifies(name string) bool { return name == "modifierExtension" || name == "implicitRules" }
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Issue 6.11: what broke off is taken up where the journal says that it is good.
+func TestDeidTakesUpWhatBrokeOff(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	write("view.yaml", "default: keep\nrules: [{path: Patient.name, method: redact}]\n")
+	var in strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&in, `{"resourceType":"Patient","id":"p%d","name":[{"family":"Adams"}]}`+"\n", i)
+	}
+	write("a.ndjson", in.String())
+	run := func() {
+		t.Helper()
+		if err := deidentify(io.Discard, strings.NewReader(""), []string{file("a.ndjson")}, deidOptions{view: file("view.yaml"), shape: "sealed", out: file("out"), told: io.Discard}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	whole := read("out/a.ndjson")
+	if strings.Contains(whole, "Adams") || strings.Count(whole, "\n") != 1000 {
+		t.Fatalf("got %d bytes", len(whole))
+	}
+	// As if it had broken off behind line 2, whose end the journal knows, in the midst of another.
+	good := strings.Join(strings.SplitAfterN(whole, "\n", 3)[:2], "")
+	lines := strings.SplitAfter(read("out/"+journalName), "\n")
+	half := strings.Replace(lines[1], `"done":true`, fmt.Sprintf(`"lines":2,"bytes":%d`, len(good)), 1)
+	write("out/"+journalName, lines[0]+half+`{"file":"a.nd`)
+	if err := os.Remove(file("out/a.ndjson")); err != nil {
+		t.Fatal(err)
+	}
+	marked := strings.Replace(good, "p0", "PP", 1) // not made again
+	write("out/a.ndjson.part", marked+`{"resourceType":"Pat`)
+	run()
+	if got := read("out/a.ndjson"); got != strings.Replace(whole, "p0", "PP", 1) {
+		t.Errorf("taken up badly: %d bytes of %d: %.200s", len(got), len(whole), got)
+	}
+	if bytes.Contains([]byte(read("out/"+journalName)), []byte("Adams")) {
+		t.Error("the journal holds data")
+	}
+}
