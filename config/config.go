@@ -146,8 +146,36 @@ type Pseudonyms struct {
 	// Keeps apart gateways that share a key: the same id has another pseudonym in
 	// each. Changing it changes every pseudonym and date shift.
 	Tenant string `yaml:"tenant"`
+	// A pseudonym service of a trusted third party that names some types in place of
+	// the key; the key names the others, and shifts dates.
+	Service *PseudonymService `yaml:"service"`
 
 	held *Keys
+}
+
+// PseudonymService is a pseudonym service of a trusted third party.
+type PseudonymService struct {
+	// gpas: gPAS 1.10.3 or later, by its FHIR operations. vfps: Vfps, by its HTTP API v1.
+	Kind string `yaml:"kind" required:"gpas" oneof:"gpas vfps"`
+	// Base below which its interface is.
+	URL string `yaml:"url" required:"https://gpas.example.org/ttp-fhir/fhir/gpas"`
+	// HTTP basic: the user, with password_file.
+	Username string `yaml:"username"`
+	// One line.
+	PasswordFile string `yaml:"password_file" path:"secret"`
+	// Bearer token, in place of username and password_file. One line.
+	TokenFile string `yaml:"token_file" path:"secret"`
+	// PEM, in place of the system's certificate authorities.
+	CAFile string `yaml:"ca_file" path:"certificates"`
+	// The service may be plain http to another machine.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// Resource types that it names.
+	Types []string `yaml:"types" default:"Patient"`
+	// Its domain or namespace, which must be there: {domain} is the client's domain,
+	// {type} the resource's type.
+	Target string `yaml:"target" default:"{domain}"`
+	// How long one answer may take.
+	Timeout Duration `yaml:"timeout" default:"5s"`
 }
 
 // Client is what one OAuth client gets.

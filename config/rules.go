@@ -15,6 +15,7 @@ import (
 // is safe only beside something else.
 func (l *loader) checkRules(c *Config) {
 	l.checkKeys(c)
+	l.checkPseudonymService(c.Pseudonyms.Service)
 	l.checkListeners(c)
 	l.checkTLS(c)
 	c.Base = l.checkBase(c)

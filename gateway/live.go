@@ -20,6 +20,7 @@ import (
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/relation"
 	"gatehouse/gateway/seal"
+	"gatehouse/gateway/trustee"
 	"gatehouse/gateway/upstream"
 	"gatehouse/gateway/view"
 
@@ -240,6 +241,11 @@ func (s *snapshot) codec() (*view.Codec, error) {
 	}
 	o := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Erased: &s.stores.erased,
 		Tenant: s.cfg.Pseudonyms.Tenant, UUIDs: s.cfg.Pseudonyms.Shape == "uuid"}
+	if service := s.cfg.Pseudonyms.Service; service != nil {
+		if o.Service, err = trustee.New(*service, s.stores.trusteeFailed, time.Now); err != nil {
+			return nil, err
+		}
+	}
 	codec, err := o.Codec(keys.Epochs[:keys.Writes+1]...)
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key: %w", err)

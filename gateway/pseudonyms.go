@@ -39,7 +39,16 @@ type PseudonymDesk struct {
 	store *state.Store
 	codec func(vault bool) (*view.Codec, error)
 	now   func() time.Time
-	uuids bool // a UUID may be a pseudonym
+	form  func(typ, id string) bool // whether an id that is no sealed pseudonym may be one
+}
+
+// otherForms: a UUID where pseudonyms are UUIDs, and whatever the service of a
+// trusted third party makes.
+func otherForms(cfg *config.Config) func(typ, id string) bool {
+	return func(typ, id string) bool {
+		service := cfg.Pseudonyms.Service
+		return cfg.Pseudonyms.Shape == "uuid" && view.UUIDShaped(id) || service != nil && slices.Contains(service.Types, typ) && fhir.ValidID(id)
+	}
 }
 
 // Resolved is a pseudonym and what it leads to; Real is "" where it leads
@@ -71,7 +80,7 @@ func OnPseudonyms(cfg *config.Config, f func(*PseudonymDesk) error) error {
 			}
 			return c, err
 		}
-		return errors.Join(f(&PseudonymDesk{st, codec, time.Now, cfg.Pseudonyms.Shape == "uuid"}), own.closeVault())
+		return errors.Join(f(&PseudonymDesk{st, codec, time.Now, otherForms(cfg)}), own.closeVault())
 	})
 }
 
@@ -84,7 +93,7 @@ func (d *PseudonymDesk) Ask(ctx context.Context, by reidentify.Person, domain, r
 		if !ok {
 			t, p = typ, id
 		}
-		if is, _ := view.Shape(p); !is && !(d.uuids && view.UUIDShaped(p)) || !knownType(t) {
+		if is, _ := view.Shape(p); !is && !d.form(t, p) || !knownType(t) {
 			return nil, fmt.Errorf("%w: one of the ids is no pseudonym that a view made, or its type is none", reidentify.ErrRequest)
 		}
 		if one := t + "/" + p; !slices.Contains(all, one) {

@@ -147,3 +147,11 @@ func (s *stores) closeVaultFile() error {
 	}
 	return s.done()
 }
+
+// trusteeFailed counts what a pseudonym service did not give; what needed it is
+// withheld.
+func (s *stores) trusteeFailed(error) {
+	if s.metrics != nil {
+		s.metrics.alarm("pseudonyms.service")
+	}
+}

@@ -42,6 +42,7 @@ var parts = map[string][]string{
 	"scope":         nil,
 	"seal":          nil,
 	"state":         nil,
+	"trustee":       nil,
 	"upstream":      {"policy"}, // for the Permit
 	"view":          {"view/compat"},
 	"view/compat":   nil,
@@ -79,6 +80,7 @@ var jsonUsers = map[string]string{
 	"gateway/label":         "reads tables",
 	"gateway/scenario":      "writes made-up records, reads the answers about them",
 	"gateway/policy":        "reads schemas and tables",
+	"gateway/trustee":       "speaks the interfaces of pseudonym services",
 	"fhir/gen":              "a generator: reads FHIR's definitions",
 	"gateway/view/compat":   "reads the rule files of another tool",
 	"gateway/view/gen":      "a generator",

@@ -36,6 +36,7 @@ type Codec struct {
 	uuids   bool
 	own     *keys // of no domain
 	erased  *Erased
+	service Service
 	vault   Vault
 	mu      sync.RWMutex
 	domains map[string]*domain
@@ -144,6 +145,9 @@ func (c *Codec) Pseudonym(domain, typ, id string) (string, error) {
 	if typ == "" || !fhirID(id) {
 		return "", errors.New("not a FHIR id")
 	}
+	if c.elsewhere(typ) {
+		return c.asked(d, typ, id)
+	}
 	if c.uuids && plainType(typ) && UUIDShaped(id) {
 		return d.uuidOf(typ, id)
 	}
@@ -168,14 +172,18 @@ func (c *Codec) Real(domain, typ, p string) (id string, ok bool) {
 	if err != nil || len(p) < 2 || !fhirID(p) {
 		return "", false
 	}
-	if id, ok = c.open(d, typ, p); !ok || c.gone(typ, id) {
+	id, ok = c.open(d, typ, p)
+	if !ok && c.elsewhere(typ) {
+		id, ok = c.led(d, typ, p)
+	}
+	if !ok || c.gone(typ, id) {
 		return "", false
 	}
 	return id, true
 }
 
 func (c *Codec) open(d *domain, typ, p string) (id string, ok bool) {
-	if c.uuids && plainType(typ) && UUIDShaped(p) {
+	if c.uuids && plainType(typ) && UUIDShaped(p) && !c.elsewhere(typ) {
 		return d.realOf(typ, p)
 	}
 	e := int(p[0]) - 'A'

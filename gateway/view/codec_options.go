@@ -13,6 +13,8 @@ type CodecOptions struct {
 	Tenant string   // keeps gateways that share a key apart; "" is a tenant too
 	UUIDs  bool     // the pseudonym of a UUID is a UUID
 	Erased *Erased  // patients whose pseudonyms lead nowhere; nil: nobody
+
+	Service Service // names some types in place of the keys; nil: none
 }
 
 // maxEpochs is how many keys there may be: a pseudonym names its own by a letter.
@@ -37,7 +39,7 @@ func (o CodecOptions) Codec(masters ...[]byte) (*Codec, error) {
 			return nil, err
 		}
 	}
-	c := &Codec{epochs: all, writes: len(masters) - 1, tenant: o.Tenant, uuids: o.UUIDs, erased: o.Erased, vault: o.Vault, domains: map[string]*domain{}}
+	c := &Codec{epochs: all, writes: len(masters) - 1, tenant: o.Tenant, uuids: o.UUIDs, erased: o.Erased, service: o.Service, vault: o.Vault, domains: map[string]*domain{}}
 	own, err := derive(all[0], o.Tenant, "") // no domain has this name
 	if err != nil {
 		return nil, fmt.Errorf("derive pseudonym keys: %w", err)
