@@ -48,6 +48,9 @@ func (s *snapshot) callerOf(subject *auth.Subject) (*caller, error) {
 	if !ok {
 		c = s.newCaller(subject)
 		s.callers.Add(subject, c)
+		if subject.SMART {
+			s.stores.granted.note(subject.Client, subject.Scopes, s.now())
+		}
 	}
 	if c.refused != nil {
 		return c, c.refused
@@ -60,7 +63,6 @@ func (s *snapshot) newCaller(subject *auth.Subject) *caller {
 	c := &caller{subject: subject, client: client, grants: scope.Unbound, viewName: client.View, domain: client.Domain}
 	if subject.SMART {
 		c.grants = scope.Parse(s.grammar.Version, subject.Scopes, subject.Patient, s.grammar.Bases)
-		s.stores.granted.note(subject.Client, subject.Scopes, s.now())
 	}
 	c.marks = s.marks(client, subject)
 	c.info = policy.ClientInfo{ID: subject.Client, Config: clientInfo(client)}
