@@ -247,6 +247,8 @@ type Audit struct {
 	Retention Duration `yaml:"retention" default:"6y"`
 	// Where records are copied to.
 	Sinks []Sink `yaml:"sinks"`
+	// Where its checkpoints are published to.
+	Publish []Publish `yaml:"publish"`
 
 	held, signing *Keys
 }

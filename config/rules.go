@@ -34,6 +34,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkStateURL(c.State.URL)
 	l.checkEmergency(c)
 	l.checkSinks(&c.Audit)
+	l.checkPublish(&c.Audit)
 }
 
 func (l *loader) checkListeners(c *Config) {

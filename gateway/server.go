@@ -45,6 +45,7 @@ type Process struct {
 	lastReload    atomic.Pointer[reloadResult]
 	heard         heard
 	sinks         []*sink.Sink
+	publisher     *sink.Publisher // of checkpoints
 	expiring      sync.Mutex
 	asked         map[string]bool // commands to expire that were heard; the listener alone uses it
 }
@@ -73,6 +74,8 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 		return nil, err
 	}
 	o.Log = log
+	publisher := &sink.Publisher{}
+	o.Publish = publisher.Take
 	trail, err := audit.Open(o)
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
@@ -83,7 +86,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone
 	g.notify = notify.New(log, g.metrics.alarm)
 	g.metrics.reviews(g.glass.Waiting)
-	p := &Process{Gateway: g, trail: o}
+	p := &Process{Gateway: g, trail: o, publisher: publisher}
 	p.stores.listen(emergencyKind, p.learnGrant)
 	p.stores.listen(blockKind, p.learnBlock)
 	p.stores.listen(holdEventKind, p.learnHold)
@@ -138,7 +141,7 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 		return err
 	}
 	s.start()
-	if err := p.openSinks(cfg); err != nil {
+	if err := errors.Join(p.openSinks(cfg), p.openPublisher(cfg)); err != nil {
 		s.stop()
 		return err
 	}

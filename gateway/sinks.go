@@ -46,6 +46,13 @@ func (p *Process) openSinks(cfg *config.Config) error {
 	return err
 }
 
+// openPublisher prepares where checkpoints are published to.
+func (p *Process) openPublisher(cfg *config.Config) error {
+	return p.publisher.Open(cfg.Audit.Publish, cfg.Audit.Dir, sink.Options{Source: p.audit, Log: p.log,
+		HTTP:   func(c config.Upstream, log *zap.Logger) (sink.Doer, error) { return httpClient(c, log) },
+		Failed: func(string) { p.metrics.alarm("audit.publish") }})
+}
+
 func httpClient(c config.Upstream, log *zap.Logger) (*http.Client, error) {
 	return upstream.NewClient(c, log)
 }
@@ -63,6 +70,7 @@ func (p *Process) copyTrail(ctx context.Context) error {
 	for _, s := range p.sinks {
 		all.Go(func() { s.Run(ctx) })
 	}
+	all.Go(func() { p.publisher.Run(ctx) })
 	all.Wait()
 	return nil
 }
@@ -74,6 +82,12 @@ func (p *Process) sinkTroubles(now time.Time) map[string]string {
 		if err := s.Trouble(); err != nil {
 			n, behind := s.Lag(now)
 			troubles["audit.sinks."+s.Name] = fmt.Sprintf("takes nothing: %v; %d records wait, the oldest for %s", err, n, behind.Round(time.Second))
+		}
+	}
+	for _, a := range p.publisher.Anchors() {
+		if err := a.Trouble(); err != nil {
+			size, _ := a.Last()
+			troubles["audit.publish."+a.Name] = fmt.Sprintf("takes no checkpoint: %v; it has one of %d records", err, size)
 		}
 	}
 	return troubles

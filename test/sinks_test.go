@@ -5,10 +5,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"gatehouse/gateway"
+	"gatehouse/gateway/audit"
 )
 
 // repository is a FHIR audit record repository that is away, or takes all.
@@ -108,5 +113,35 @@ func TestSinksDoNotChangeByReload(t *testing.T) {
 	h.write("gatehouse.yaml", strings.Replace(h.config(), "audit.key}", "audit.key, sinks: [{type: jsonl, path: out.jsonl}]}", 1))
 	if err := h.process.Reload(); err == nil || !strings.Contains(err.Error(), "audit.sinks cannot change") {
 		t.Errorf("reload: %v", err)
+	}
+}
+
+// Issue 7 point 2: checkpoints go where the operator cannot rewrite them, the last
+// one at the end too, and the log grew out of each.
+func TestCheckpointsArePublished(t *testing.T) {
+	h := newHouse(t, "R4")
+	h.write("gatehouse.yaml", strings.Replace(h.config(), "audit: {dir: audit, key_file: audit.key}",
+		"audit: {dir: audit, key_file: audit.key, publish: [{type: file, path: kept, every: 1s}]}", 1))
+	h.start()
+	h.get("/Patient/1", h.staff())
+	h.within(5*time.Second, func() bool { kept, _ := filepath.Glob(filepath.Join(h.dir, "kept", "*")); return len(kept) > 0 })
+	h.stop()
+	o, err := gateway.AuditOptions(h.cfg())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := audit.VerifierKey(o.Origin, o.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _ := filepath.Glob(filepath.Join(h.dir, "kept", "*"))
+	for _, path := range kept {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := audit.Verify(o.Dir, public, b); err != nil || !r.OK() {
+			t.Errorf("%s: %+v, %v", path, r, err)
+		}
 	}
 }
