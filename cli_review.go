@@ -67,7 +67,7 @@ func rowsOf(r *gateway.Review) (rows [][4]string) {
 		if h.Name != "" {
 			who += " (" + h.Name + ")"
 		}
-		add("role "+h.Role, who, fmt.Sprintf("%s by %s, %d requests", h.User, strings.Join(h.Clients, ", "), h.Requests), day(h.Last))
+		add("role "+h.Role, who, strings.TrimSpace(fmt.Sprintf("%s by %s, %d requests", h.User, strings.Join(h.Clients, ", "), h.Requests)), day(h.Last))
 	}
 	for _, e := range r.Ending {
 		when := "until " + e.Until

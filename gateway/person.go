@@ -22,7 +22,7 @@ func PersonOf(ctx context.Context, cfg *config.Config, token, role string) (reid
 	if cfg.AdminAuth == nil {
 		return nobody, errors.New("a token tells who you are where the configuration has admin_auth")
 	}
-	s := &snapshot{cfg: cfg, now: time.Now}
+	s := &snapshot{cfg: cfg, now: time.Now, stores: new(stores)}
 	if err := errors.Join(s.buildKeys(nil), s.buildAuth(nil)); err != nil {
 		return nobody, err
 	}
