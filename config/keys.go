@@ -101,15 +101,37 @@ func RotateKey(path string, announce bool, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("key file %s: %w", path, err)
 	}
+	// Before it is read: of two at once the second would write over the first's key,
+	// with which something may be made already.
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s.new is there: another rotation is at work; one that was cut off leaves it, and then remove it", path)
+	}
+	if err != nil {
+		return fmt.Errorf("write key file %s: %w", path, err)
+	}
+	if err := rotateInto(f, path, info, announce, now); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// rotateInto writes the rotated file to f and puts it in the place of path.
+func rotateInto(f *os.File, path string, like fs.FileInfo, announce bool, now time.Time) error {
 	text, err := readPrivate(path)
 	if err != nil {
-		return fmt.Errorf("key file %s: %w", path, err)
+		return errors.Join(fmt.Errorf("key file %s: %w", path, err), f.Close())
 	}
 	next, err := rotated(string(text), announce, now)
 	if err != nil {
-		return fmt.Errorf("key file %s %w", path, err)
+		return errors.Join(fmt.Errorf("key file %s %w", path, err), f.Close())
 	}
-	if err := replaceFile(path, next, info); err != nil {
+	_, err = f.WriteString(next)
+	err = errors.Join(err, own(f, like), f.Chmod(like.Mode().Perm()), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
 		return fmt.Errorf("write key file %s: %w", path, err)
 	}
 	return nil
@@ -134,23 +156,6 @@ func rotated(text string, announce bool, now time.Time) (string, error) {
 		text += " " + waiting
 	}
 	return text + "\n", nil
-}
-
-// replaceFile puts text in the place of a file, with its owner and mode.
-func replaceFile(path, text string, like fs.FileInfo) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".gatehouse-key-") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	err = errors.Join(err, own(f, like), f.Chmod(like.Mode().Perm()), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }
 
 // ReadKeys reads a file made by NewKey or RotateKey. Errors never quote it.

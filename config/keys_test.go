@@ -78,6 +78,15 @@ func TestRotateKeyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(key)
+	if err := os.WriteFile(key+".new", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := RotateKey(key, false, rotatedAt); err == nil || !strings.Contains(err.Error(), "another rotation is at work") {
+		t.Errorf("two at once: %v", err)
+	}
+	if err := os.Remove(key + ".new"); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{link: "is a link", filepath.Join(dir, "none"): "no such file", dir: "is a link, or no file", write(t, dir, "p", "secret\n"): "is not a key"} {
 		if err := RotateKey(path, false, rotatedAt); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", path, err)
@@ -85,6 +94,9 @@ func TestRotateKeyRefuses(t *testing.T) {
 	}
 	if after, _ := os.ReadFile(key); !bytes.Equal(before, after) {
 		t.Error("a refused rotation changes the file")
+	}
+	if left, _ := filepath.Glob(dir + "/*.new"); left != nil {
+		t.Errorf("a refused rotation leaves %v", left)
 	}
 }
 
