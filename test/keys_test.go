@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -140,5 +141,51 @@ func TestUUIDShapedPseudonyms(t *testing.T) {
 	h.resolve(bob, "/"+id+"/approve", "", 200, "")
 	if got := h.resolve(ann, "/"+id+"/show", "", 200, ""); len(got.Resolved) != 1 || got.Resolved[0].Real != "Patient/"+real {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// X-02, issue 6 point 5: one number in two systems, and in two studies, shows no
+// link; a mapped system is taken for no real one, and leads back with its value alone.
+func TestIdentifiersAreMappedPerSystem(t *testing.T) {
+	h := openResearch(t)
+	record := `{"resourceType":"Patient","id":"mrn-19700101","identifier":[{"system":"urn:hospital:mrn","value":"4711"},{"system":"urn:hospital:case","value":"4711"}]}`
+	h.ehr.on("GET /Patient", 200, searchset("", record))
+	seen := map[string]bool{}
+	type pair struct{ System, Value string }
+	var first pair
+	for _, client := range []string{"study", "other"} {
+		got := h.get("/Patient", h.researcher(client))
+		var b struct {
+			Entry []struct{ Resource struct{ Identifier []pair } }
+		}
+		if err := json.Unmarshal([]byte(got.body), &b); err != nil || len(b.Entry) != 1 || len(b.Entry[0].Resource.Identifier) != 2 {
+			t.Fatalf("%v %s", err, got.body)
+		}
+		for _, one := range b.Entry[0].Resource.Identifier {
+			if !strings.HasPrefix(one.System, "urn:gatehouse:pseudonymous:") || seen[one.System] || seen[one.Value] || strings.Contains(got.body, "4711") {
+				t.Errorf("%s: %+v", client, one)
+			}
+			seen[one.System], seen[one.Value] = true, true
+			if first.Value == "" {
+				first = one
+			}
+		}
+	}
+	ask := func(client, token string) (string, int) {
+		t.Helper()
+		h.ehr.requests()
+		got := h.get("/Patient?identifier="+token, h.researcher(client))
+		if got.status != 200 {
+			t.Errorf("%s: %d %s", token, got.status, got.body)
+		}
+		return strings.Join(h.ehr.requests(), " "), len(got.ids(t))
+	}
+	if sent, _ := ask("study", first.System+"|"+first.Value); !strings.Contains(strings.ReplaceAll(sent, "%7C", "|"), "identifier=urn:hospital:mrn|4711") {
+		t.Errorf("the upstream got %s", sent)
+	}
+	for client, token := range map[string]string{"study": "urn:hospital:mrn|4711", "other": first.System + "|" + first.Value} {
+		if sent, n := ask(client, token); sent != "" || n != 0 {
+			t.Errorf("%s asks for %s: the upstream got %q, %d found", client, token, sent, n)
+		}
 	}
 }
