@@ -38,11 +38,11 @@ type exchange struct {
 	notices   map[string]map[string]bool // patients by the channel that policy notifies of them
 	room      int64                      // of the gateway's bodyBytes, given back at the end
 	record    audit.Record
-	known     map[string]int // place among the consents of record, by patient, where they are many
-	releases  int            // resources that the metrics do not count yet
-	kept      kept           // what policy read, for record
-	samples   []sample       // for the shadow policy, once all is answered
-	unsampled int            // beside those
+	lent      *ledger  // memory of record, where it has many entries
+	releases  int      // resources that the metrics do not count yet
+	kept      kept     // what policy read, for record
+	samples   []sample // for the shadow policy, once all is answered
+	unsampled int      // beside those
 	failed    *failure
 	sent      bool      // a change has been sent
 	looked    bool      // for what a Binary is a part of
@@ -110,6 +110,7 @@ func (x *exchange) finish() {
 	x.logLine(status, code)
 	x.sendNotices()
 	x.overshadow()
+	x.giveBack()
 }
 
 // logLine makes its fields only where the line is written: a logger may pass

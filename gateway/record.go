@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"gatehouse/fhir"
@@ -97,21 +98,56 @@ func (x *exchange) consented(c audit.Consent) {
 		}
 		return
 	}
-	if x.known == nil { // a window may be of two hundred patients
-		x.known = make(map[string]int, cap(x.record.Entries))
+	if x.lent == nil { // a window may be of two hundred patients
+		x.borrow()
+	}
+	if len(x.lent.places) == 0 {
 		for i := range all {
-			x.known[all[i].Patient] = i
+			x.lent.places[all[i].Patient] = i
 		}
 	}
-	if at, ok := x.known[c.Patient]; ok && (all[at] == c || slices.Contains(all, c)) {
+	if at, ok := x.lent.places[c.Patient]; ok && (all[at] == c || slices.Contains(all, c)) {
 		return
 	}
-	x.known[c.Patient] = len(all)
-	x.record.Consents = append(all, c)
+	x.lent.places[c.Patient] = len(all)
+	x.record.Consents = append(x.record.Consents, c)
+}
+
+// ledger is memory for the record of a page, which is a good part of what a page
+// needs; it goes from request to request.
+type ledger struct {
+	entries  []audit.Entry
+	consents []audit.Consent
+	places   map[string]int // of consents, by patient
+}
+
+var ledgers = sync.Pool{New: func() any { return &ledger{places: map[string]int{}} }}
+
+func (x *exchange) borrow() {
+	x.lent = ledgers.Get().(*ledger)
+	x.record.Entries = append(x.lent.entries, x.record.Entries...)
+	x.record.Consents = append(x.lent.consents, x.record.Consents...)
+}
+
+// giveBack ends the record.
+func (x *exchange) giveBack() {
+	if x.lent == nil || cap(x.record.Entries) > 1024 {
+		return
+	}
+	x.lent.entries, x.lent.consents = x.record.Entries[:0], x.record.Consents[:0]
+	x.record.Entries, x.record.Consents = nil, nil
+	clear(x.lent.entries[:cap(x.lent.entries)])
+	clear(x.lent.consents[:cap(x.lent.consents)])
+	clear(x.lent.places)
+	ledgers.Put(x.lent)
+	x.lent = nil
 }
 
 // roomFor makes room for the resources of a window.
 func (x *exchange) roomFor(resources int) {
+	if x.lent == nil && resources > 1 {
+		x.borrow()
+	}
 	x.record.Entries = slices.Grow(x.record.Entries, resources)
 }
 
@@ -134,7 +170,10 @@ func (x *exchange) commit(ctx context.Context) error {
 		return &failure{status: http.StatusServiceUnavailable, code: "audit.unavailable", retry: time.Second,
 			text: "The access could not be recorded, so it was not given. Try again.", log: err}
 	}
-	x.record.Entries, x.record.Consents, x.known = x.record.Entries[:0], nil, nil
+	x.record.Entries, x.record.Consents = x.record.Entries[:0], x.record.Consents[:0]
+	if x.lent != nil {
+		clear(x.lent.places)
+	}
 	x.kept.empty()
 	return nil
 }

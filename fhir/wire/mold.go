@@ -110,6 +110,10 @@ func common(a, b []byte) int {
 	n := min(len(a), len(b))
 	a, b = a[:n], b[:n]
 	i := 0
+	for len(a) >= 32 && len(b) >= 32 && string(a[:32]) == string(b[:32]) {
+		a, b = a[32:], b[32:]
+		i += 32
+	}
 	for len(a) >= 8 && len(b) >= 8 {
 		if x := binary.LittleEndian.Uint64(a) ^ binary.LittleEndian.Uint64(b); x != 0 {
 			return i + bits.TrailingZeros64(x)>>3

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -138,7 +139,8 @@ func (r *Reading) checkEnvelope() error {
 // judge decides on the window's entries together.
 func (r *Reading) judge(ctx context.Context, w *Window) error {
 	items := r.window.items
-	w.Items = make([]*Item, len(items))
+	r.window.list = slices.Grow(r.window.list[:0], len(items))[:len(items)]
+	w.Items = r.window.list
 	for i := range items {
 		w.Items[i] = &items[i]
 		r.check(&items[i])

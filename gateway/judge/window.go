@@ -37,9 +37,10 @@ func planFor(v fhir.Version, typ string) *fhir.EntryPlan {
 // window is the memory of the entries that are judged together.
 type window struct {
 	items []Item
-	ends  []int  // in bytes, of each item's resource
-	bytes []byte // the resources, one behind the other
-	room  []byte // what views make of them
+	list  []*Item // of these
+	ends  []int   // in bytes, of each item's resource
+	bytes []byte  // the resources, one behind the other
+	room  []byte  // what views make of them
 	hits  []wire.Hit
 	next  Item   // read already, of the window to come
 	ahead []byte // its resource

@@ -66,7 +66,7 @@ func timeOfDay(s string) bool {
 // tooOld: dates of people beyond the age bound, and anything that far back,
 // tell that somebody is that old.
 func (r *run) tooOld(d parsedDate, maxAge int) bool {
-	return maxAge > 0 && d.day.AddDate(maxAge+1, 0, 0).Before(r.view.now())
+	return maxAge > 0 && d.day.AddDate(maxAge+1, 0, 0).Before(r.now)
 }
 
 // shiftDate moves a date by the patient's offset, so that intervals stay to the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 	"unsafe"
 
 	"gatehouse/fhir/wire"
@@ -18,6 +19,7 @@ type run struct {
 	ctx     Context
 	tree    wire.Tree
 	doc     []byte
+	now     time.Time
 	nodes   []wire.Node
 	dst     []byte
 	from    int32

@@ -181,7 +181,7 @@ func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 	}
 	r.view, r.ctx, r.doc, r.nodes, r.dst, r.from = w, c, doc, r.tree.Nodes, dst, 0
 	r.second, r.err, r.frags, r.over = w.below != traits{}, nil, r.frags[:0], nil
-	r.here, r.muddled = resource{}, false
+	r.here, r.muddled, r.now = resource{}, false, w.now()
 	if err := r.overrule(); err != nil {
 		return dst, err
 	}
