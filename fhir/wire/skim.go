@@ -36,11 +36,22 @@ func (p *Plan) Skim(doc []byte, hits []Hit) ([]Hit, error) {
 	return s.hits, nil
 }
 
+// SkimSome is Skim that ends with the nth hit. What is behind it is not checked:
+// it is for documents that have been, or were made here.
+func (p *Plan) SkimSome(doc []byte, hits []Hit, n int) ([]Hit, error) {
+	s := skim{doc: doc, hits: hits, enough: n}
+	if i, f := s.value(space(doc, 0), 0, p.root, 0); f != none && f != enough {
+		return s.hits, f.at(i)
+	}
+	return s.hits, nil
+}
+
 // skim is one run of a plan over a document.
 type skim struct {
 	doc    []byte
 	hits   []Hit
 	count  int // of the hits
+	enough int // of them; 0: all are looked for
 	groups int32
 }
 
@@ -56,6 +67,9 @@ func (s *skim) value(i, depth int, n *node, group int32) (end int, f fault) {
 	s.hits = append(s.hits, Hit{n.path, int32(i), 0, group})
 	end, f = s.open(i, depth, n, group)
 	s.hits[hit].End = int32(end)
+	if f == none && s.count == s.enough {
+		f = enough
+	}
 	return end, f
 }
 

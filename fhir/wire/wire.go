@@ -47,6 +47,7 @@ const (
 	lateType
 	notBundle
 	badEntry
+	enough // none: what was looked for has been found
 )
 
 var reasons = [...]string{
@@ -66,6 +67,7 @@ var reasons = [...]string{
 	lateType:      "no resourceType near the start",
 	notBundle:     "not a Bundle",
 	badEntry:      "entry is not an array of objects",
+	enough:        "no fault",
 }
 
 func (f fault) at(offset int) error { return &Error{int64(offset), reasons[f]} }

@@ -167,3 +167,25 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+// TestSkimSome: hits come as Skim gives them, and no more than were asked for.
+func TestSkimSome(t *testing.T) {
+	p := NewPlan("a", "b.c", "d")
+	const doc = `{"x":[1],"b":{"c":"two","c2":3},"a":{"in":"one"},"d":4,"b":{}}`
+	all, err := p.Skim([]byte(strings.Replace(doc, `,"b":{}}`, "}", 1)), nil)
+	if err != nil || len(all) != 3 {
+		t.Fatal(all, err)
+	}
+	for n := 1; n <= 3; n++ {
+		got, err := p.SkimSome([]byte(doc), nil, n)
+		if err != nil || !slices.Equal(got, all[:n]) {
+			t.Errorf("%d hits: got %v, %v, want %v", n, got, err, all[:n])
+		}
+	}
+	if _, err := p.SkimSome([]byte(doc), nil, 4); err == nil {
+		t.Error("a name that comes twice was not seen")
+	}
+	if got, err := p.SkimSome([]byte(`{"a":1}`), nil, 2); err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}

@@ -83,7 +83,7 @@ func mark(t *wire.Tree, e *wire.Edits, meta int) {
 	e.Append(meta, "tag", []byte(`[`+subsetted+`]`))
 }
 
-var namePlan = wire.NewPlan("id", "meta.versionId")
+var namePlan = wire.NewPlan("id", "meta.versionId", "meta")
 
 // rename reads the id that a view gave a resource, and writes the client's
 // version over the upstream's, where there is one: with a view the same version
@@ -91,15 +91,21 @@ var namePlan = wire.NewPlan("id", "meta.versionId")
 // (DESIGN §10.6). What it writes is appended to dst.
 func rename(dst, doc []byte, version string) (room, out []byte, id string, err error) {
 	var space [4]wire.Hit
-	hits, err := namePlan.Skim(doc, space[:0])
+	hits, err := namePlan.SkimSome(doc, space[:0], 3) // no view writes a name twice
 	if err != nil {
 		return dst, nil, "", fmt.Errorf("read the id after the view: %w", err)
 	}
 	var name, number *wire.Hit
 	for i := range hits {
 		at := &name
-		if hits[i].Path == 1 {
+		switch hits[i].Path {
+		case 1:
 			at = &number
+		case 2:
+			if doc[hits[i].Start] != '{' {
+				return dst, nil, "", errors.New("meta is no object after the view")
+			}
+			continue
 		}
 		if *at != nil {
 			return dst, nil, "", errors.New("two ids or versions after the view")
