@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+
+	"gatehouse/fhir/wire"
 )
 
 // ehr is the upstream: synthetic resources, composed once.
@@ -53,6 +56,28 @@ func (e *ehr) page(patients int) []byte {
 func (e *ehr) entry(i, patients int) []byte {
 	id := "o" + strconv.Itoa(i)
 	return fmt.Appendf(nil, `{"fullUrl":"%s/Observation/%s","resource":%s,"search":{"mode":"match"}}`, e.base, id, observation(id, "p"+strconv.Itoa(i%patients)))
+}
+
+// unlike is a page of 100 patients of which no two resources have their members in
+// the same order, but for the first three.
+func (e *ehr) unlike() []byte {
+	var entries [][]byte
+	for i := range perPage {
+		var t wire.Tree
+		one := observation("o"+strconv.Itoa(i), "p"+strconv.Itoa(i))
+		if err := t.Parse(one); err != nil {
+			panic(err) // it is made here
+		}
+		var members [][]byte
+		for m := range t.Children(0) {
+			members = append(members, one[t.Nodes[m].NameStart-1:t.Nodes[m].End])
+		}
+		rest := members[3:]
+		slices.Reverse(rest[:2+i/len(rest)])
+		turned := slices.Concat(members[:3], rest[i%len(rest):], rest[:i%len(rest)])
+		entries = append(entries, slices.Concat([]byte(`{"fullUrl":"`+e.base+`/Observation/o`+strconv.Itoa(i)+`","resource":{`), bytes.Join(turned, []byte(",")), []byte(`},"search":{"mode":"match"}}`)))
+	}
+	return e.bundle(entries)
 }
 
 func (e *ehr) head() string {

@@ -48,8 +48,10 @@ type bench struct {
 	view    *view.View
 	up      *upstream.Upstream
 	read    []byte
-	pages   map[int][]byte // by number of patients
+	pages   map[int][]byte // by number of patients, and that of forms
 }
+
+const forms = -1
 
 var ctx = context.Background()
 
@@ -140,6 +142,7 @@ func (b *bench) list() []stage {
 		{"scan a page alone", func() error { return b.scan() }},
 		{"judge a page of 1 patient", func() error { return b.judgePage(1, nil) }},
 		{"judge a page of 100 patients", func() error { return b.judgePage(perPage, nil) }},
+		{"judge a page of 100 forms", func() error { return b.judgePage(forms, nil) }},
 		{"judge a research page", func() error { return b.judgePage(perPage, b.view) }},
 		{"audit: seal and queue a read", func() error { b.trail.Append(b.record(1)); return nil }},
 		{"audit: seal and queue 100 patients", func() error { b.trail.Append(b.record(perPage)); return nil }},
@@ -233,7 +236,7 @@ func (h *house) newBench() (*bench, error) {
 	if len(problems) > 0 {
 		return nil, problems.Err()
 	}
-	b := &bench{cfg: cfg, read: theRead, pages: map[int][]byte{1: newEHR(publicURL).page(1), perPage: newEHR(publicURL).page(perPage)}}
+	b := &bench{cfg: cfg, read: theRead, pages: map[int][]byte{1: newEHR(publicURL).page(1), perPage: newEHR(publicURL).page(perPage), forms: newEHR(publicURL).unlike()}}
 	for _, step := range []func(*house) error{b.buildAuth, b.buildPolicy, b.buildCourt, b.buildTrail} {
 		if err := step(h); err != nil {
 			return nil, err
