@@ -158,9 +158,10 @@ func (it *item) label() string {
 // server, "" for none. A type beside it that says otherwise makes it none.
 func (r *factReader) resolve(it *item, typ string) {
 	ref, version, ok := r.base.ParseRef(it.value)
-	if !ok || typ != "" && typ != ref.Type || !r.version.KnownType(ref.Type) {
+	if !ok || typ != "" && typ != ref.Type || ref.Type != r.known && !r.version.KnownType(ref.Type) {
 		return
 	}
+	r.known = ref.Type
 	it.ref = ref
 	end := len(it.value)
 	if version != "" {

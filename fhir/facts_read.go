@@ -24,6 +24,7 @@ type factReader struct {
 	text    []byte // what the facts keep of the document, copied out once
 	items   []item
 	given   uint16 // bit by fact that some item may give
+	known   string // a type that the release has
 	id      extent
 	ver     extent
 
@@ -56,7 +57,7 @@ func (r *factReader) release() {
 	clear(r.items) // they hold strings that would outlive the resource
 	r.items, r.text = r.items[:0], r.text[:0]
 	r.doc, r.base, r.plan, r.id, r.ver, r.given = nil, nil, nil, extent{}, extent{}, 0
-	r.labeller, r.found, r.tree.Doc, r.security, r.inlaid, r.deep, r.unknown = nil, r.found[:0], nil, [2]int32{}, false, false, false
+	r.known, r.labeller, r.found, r.tree.Doc, r.security, r.inlaid, r.deep, r.unknown = "", nil, r.found[:0], nil, [2]int32{}, false, false, false
 	factReaders.Put(r)
 }
 

@@ -39,7 +39,7 @@ func (m *Memo) find(v *Evaluation, r *residual, res *Resource) (Decision, bool) 
 	}
 	for i := range min(m.count, len(m.seen)) {
 		s := &m.seen[i]
-		if s.uses&usesConsent != 0 && s.consent != res.Consent || s.uses&usesRelation != 0 && s.relation != res.Relation {
+		if s.uses&usesConsent != 0 && s.consent != res.Consent || s.uses&usesRelation != 0 && !sameRelation(s.relation, res.Relation) {
 			continue
 		}
 		if sameFacts(s.uses, s.facts, res.Facts) {
@@ -57,6 +57,13 @@ func (m *Memo) keep(f *frame, res *Resource, d Decision) {
 	}
 	m.seen[m.count%len(m.seen)] = seen{m.rules.dependsOn(f), res.Facts, res.Consent, res.Relation, d}
 	m.count++
+}
+
+// sameRelation is sure: a patient with no care around is like another.
+func sameRelation(a, b *Relation) bool { return a == b || a.empty() && b.empty() }
+
+func (r *Relation) empty() bool {
+	return r != nil && len(r.Encounters)+len(r.CareTeams)+len(r.Practitioners) == 0
 }
 
 // sameFacts compares the facts that are used.

@@ -29,12 +29,13 @@ import (
 
 // Upstream is one FHIR server. It is safe for concurrent use.
 type Upstream struct {
-	base    *url.URL // without a trailing slash
-	public  string   // the same of the gateway
-	ours    []base   // every name by which links of the server are its own
-	auth    credential
-	carrier *http.Transport
-	timeout time.Duration
+	base     *url.URL // without a trailing slash
+	public   string   // the same of the gateway
+	ours     []base   // every name by which links of the server are its own
+	shortest int      // bytes that one of these takes in a URL, at least
+	auth     credential
+	carrier  *http.Transport
+	timeout  time.Duration
 }
 
 // Request is one FHIR request, printed from its parse.
@@ -108,7 +109,11 @@ func New(c config.Upstream, publicBase *url.URL, log *zap.Logger) (*Upstream, er
 	}
 	u := &Upstream{base: c.Parsed, public: strings.TrimSuffix(publicBase.String(), "/"), auth: auth, carrier: carrier, timeout: cmp.Or(time.Duration(c.Timeout), 30*time.Second)}
 	for _, known := range append([]*url.URL{c.Parsed}, c.ParsedAliases...) {
-		u.ours = append(u.ours, newBase(known))
+		one := newBase(known)
+		u.ours = append(u.ours, one)
+		if u.shortest == 0 || one.shortest() < u.shortest {
+			u.shortest = one.shortest()
+		}
 	}
 	return u, nil
 }

@@ -154,6 +154,14 @@ func climbs(path string) bool {
 	return false
 }
 
+// shortest is how many bytes of a URL name it at least; escapes make it longer.
+func (b base) shortest() int {
+	if strings.Contains(b.host, ":") { // IPv6 has many spellings
+		return len("//[::]")
+	}
+	return len("//") + len(b.host)
+}
+
 var (
 	slashes       = []byte("//")
 	escapedLetter = []byte(`u00`)
@@ -163,6 +171,9 @@ var (
 // then is the walk taken that finds and rewrites them. Escapes that could hide
 // one count as one: \/ and the \u00… of a character that URLs have.
 func (u *Upstream) MayName(b []byte) bool {
+	if len(b) < u.shortest {
+		return false
+	}
 	if hides(b) {
 		return true
 	}
