@@ -63,7 +63,7 @@ func (t *trail) open() (dir string, key []byte, err error) {
 
 func auditCommands() *cobra.Command {
 	group := &cobra.Command{Use: "audit", Short: "Verify, export and read the audit log, also while the gateway runs"}
-	group.AddCommand(auditVerify(), auditExport(), auditReport(), auditIndex(), auditHold(), auditRelease(), auditExpire())
+	group.AddCommand(auditVerify(), auditExport(), auditReport(), auditIndex(), auditHold(), auditRelease(), auditExpire(), auditDetect())
 	return group
 }
 

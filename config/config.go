@@ -65,6 +65,8 @@ type Config struct {
 	// Webhooks by name, for emergency.notify and for policies that oblige
 	// {"notify": name}.
 	Notify map[string]Channel `yaml:"notify"`
+	// What is watched for in the stream of audit records, and what is done then.
+	Watch []Watch `yaml:"watch"`
 	// FHIR operations that are served.
 	Operations Operations `yaml:"operations"`
 	// What one address, body and answer may cost.

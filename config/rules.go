@@ -35,6 +35,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkEmergency(c)
 	l.checkSinks(&c.Audit)
 	l.checkPublish(&c.Audit)
+	l.checkWatch(c)
 }
 
 func (l *loader) checkListeners(c *Config) {

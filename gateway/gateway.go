@@ -33,6 +33,7 @@ type Gateway struct {
 	reports   *semaphore.Weighted // made at once
 	glass     *emergency.Book     // emergency grants
 	blocked   patientBlocks
+	tight     tightened
 	refrained refrained                         // types, of which labels have withheld a record
 	logins    *lru.Cache[string, *atomic.Int64] // see checkSession
 	binaries  *lru.Cache[string, made]          // by id; see judgeAttached
@@ -79,6 +80,9 @@ func (x *exchange) admit(ctx context.Context) error {
 		return err
 	}
 	if err := x.authenticate(ctx); err != nil {
+		return err
+	}
+	if err := x.checkTightened(); err != nil {
 		return err
 	}
 	return x.checkSession()

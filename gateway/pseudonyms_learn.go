@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"gatehouse/gateway/audit"
 	"gatehouse/gateway/reidentify"
 	"gatehouse/gateway/state"
 
@@ -29,15 +30,20 @@ func (p *Process) recordSteps(row state.Row) error {
 	if err != nil {
 		return err
 	}
+	return p.tell(resolveHeardKind, row, r.ID, recordsOf(r))
+}
+
+// tell records those of all steps of a request that this gateway's trail does not
+// have yet; rows of the kind say how many it has.
+func (p *Process) tell(kind string, row state.Row, request string, all []*audit.Record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
-	id := p.trail.Dir + "\x00" + r.ID
-	heard, err := p.stores.shared.Get(ctx, resolveHeardKind, id)
+	id := p.trail.Dir + "\x00" + request
+	heard, err := p.stores.shared.Get(ctx, kind, id)
 	if err != nil && !errors.Is(err, state.ErrNone) {
 		return err
 	}
 	told, _ := strconv.Atoi(string(heard.Value)) // 0 where there is none
-	all := recordsOf(r)
 	if told >= len(all) {
 		return nil
 	}
@@ -46,5 +52,5 @@ func (p *Process) recordSteps(row state.Row) error {
 			return f
 		}
 	}
-	return p.stores.shared.Put(ctx, resolveHeardKind, id, []byte(strconv.Itoa(len(all))), row.Expires)
+	return p.stores.shared.Put(ctx, kind, id, []byte(strconv.Itoa(len(all))), row.Expires)
 }

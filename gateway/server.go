@@ -48,6 +48,8 @@ type Process struct {
 	publisher     *sink.Publisher // of checkpoints
 	expiring      sync.Mutex
 	asked         map[string]bool // commands to expire that were heard; the listener alone uses it
+	erasing       sync.Map        // erasures at work, by id
+	began         int64           // records of the log when this process opened it
 }
 
 // Open loads the configuration, opens the audit log and the listeners, and
@@ -87,6 +89,9 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	g.notify = notify.New(log, g.metrics.alarm)
 	g.metrics.reviews(g.glass.Waiting)
 	p := &Process{Gateway: g, trail: o, publisher: publisher}
+	if p.began, err = audit.SignedIn(o.Dir); err != nil {
+		return nil, errors.Join(err, trail.Close())
+	}
 	p.stores.listen(emergencyKind, p.learnGrant)
 	p.stores.listen(blockKind, p.learnBlock)
 	p.stores.listen(holdEventKind, p.learnHold)
@@ -98,6 +103,8 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.changes.wake = make(chan struct{}, 1)
 	p.stores.listen(changeKind, p.learnChange)
 	p.stores.listen(lineKind, p.learnLine)
+	p.stores.listen(eraseKind, p.learnErase)
+	p.stores.listen(tightKind, p.learnTightening)
 	return p, nil
 }
 
@@ -187,6 +194,7 @@ func (p *Process) Run(ctx context.Context) error {
 	group.Go(func() error { return p.followChanges(ctx) })
 	group.Go(func() error { return p.repeatAlerts(ctx) })
 	group.Go(func() error { return p.keepGranted(ctx) })
+	group.Go(func() error { return p.keepWatch(ctx) })
 	group.Go(func() error { <-ctx.Done(); return p.drain() })
 	return errors.Join(group.Wait(), p.Close())
 }

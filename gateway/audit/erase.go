@@ -2,6 +2,9 @@ package audit
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,12 +19,21 @@ import (
 // reused) are beyond its reach: to make those worthless too, change the audit
 // key and destroy the old one.
 func (l *Log) Erase(ctx context.Context, patient string) error {
+	if _, err := l.EraseKeys(ctx, patient); err != nil {
+		return err
+	}
+	return l.Append(&Record{Kind: Notice, Code: ErasedCode}).Wait(ctx)
+}
+
+// EraseKeys is Erase without a record of it: for whoever has more to erase, and
+// records it when all is done. It gives how many key files it cut.
+func (l *Log) EraseKeys(ctx context.Context, patient string) (cut int, err error) {
 	if err := l.newSegment(ctx); err != nil {
-		return fmt.Errorf("erase patient: %w", err)
+		return 0, fmt.Errorf("erase patient: %w", err)
 	}
 	numbers, err := numbered(filepath.Join(l.o.Dir, "keys"), ".key")
 	if err != nil {
-		return fmt.Errorf("erase patient: %w", err)
+		return 0, fmt.Errorf("erase patient: %w", err)
 	}
 	current := l.current.Load()
 	for _, n := range numbers {
@@ -29,10 +41,20 @@ func (l *Log) Erase(ctx context.Context, patient string) error {
 			break
 		}
 		if err := eraseFrom(l.o.Dir, l.o.Key, n, patient); err != nil {
-			return fmt.Errorf("erase patient: %w", err)
+			return cut, fmt.Errorf("erase patient: %w", err)
 		}
+		cut++
 	}
-	return l.Append(&Record{Kind: Notice, Code: "audit.erased"}).Wait(ctx)
+	return cut, nil
+}
+
+// PatientHash stands for a patient in what tells of an erasure: who has the audit
+// key and the name can tell that it was this patient; the name is not to be had
+// from it. key is the audit key.
+func PatientHash(key []byte, patient string) string {
+	m := hmac.New(sha256.New, derive(key, "erased patient"))
+	m.Write([]byte(patient))
+	return hex.EncodeToString(m.Sum(nil)[:16])
 }
 
 // newSegment has the writer begin a segment, so that no key in use is cut.

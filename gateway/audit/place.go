@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"time"
 )
 
 // Place is where a batch of records begins; zero is the log's beginning. Whoever
@@ -196,4 +198,27 @@ func (p *Picker) Close() {
 		p.segment.close()
 		p.segment = nil
 	}
+}
+
+// PlaceOf is a place before all records of a time on, to the segment, as far as
+// the clock did not step back further than that.
+func (r *Reader) PlaceOf(t time.Time) (Place, error) {
+	numbers, err := r.from(0)
+	if err != nil {
+		return Place{}, err
+	}
+	for _, n := range slices.Backward(numbers) {
+		at, early := Place{Segment: n, Offset: headLen}, false
+		err := r.After(at, func(b Batch) error {
+			early = b.Records[0].Time.Before(t)
+			return errStop
+		})
+		if early {
+			return at, nil
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			return Place{}, err
+		}
+	}
+	return Place{}, nil
 }

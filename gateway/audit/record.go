@@ -91,6 +91,15 @@ const (
 // PolicyChange begins the codes of Notices about changes of policy.
 const PolicyChange = "policy.change."
 
+// Erasing a patient: what the codes of the Notices of its steps begin with, and
+// the code of the one that says that it is done. WatchPrefix begins those of
+// alerts.
+const (
+	ErasePrefix = "erase."
+	ErasedCode  = "audit.erased"
+	WatchPrefix = "watch."
+)
+
 // Reidentify begins the codes of Notices about the way back from pseudonyms;
 // PseudonymNote is the note of each pseudonym that one is about.
 const (

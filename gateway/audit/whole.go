@@ -83,6 +83,9 @@ func (s Span) Reaches(signed int64) error {
 // Signed is how many records the log's own checkpoint signs.
 func (r *Reader) Signed() (int64, error) { return signedSize(r.dir) }
 
+// SignedIn is that of the log in a directory.
+func SignedIn(dir string) (int64, error) { return signedSize(dir) }
+
 // Damaged is what a reader fails with that came as far as the span.
 func (s Span) Damaged(err error) error {
 	if s.Records == 0 {

@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/gateway/audit"
+	"gatehouse/gateway/audit/watch"
+	"gatehouse/gateway/notify"
+	"gatehouse/gateway/state"
+
+	"go.uber.org/zap"
+)
+
+// This file has the rules of watch read the trail while the gateway serves, off
+// the path of requests, and acts on what they find. An alert only ever tightens.
+
+// lookEvery is how often the log is looked at; what was read takes no more than
+// a third of a core.
+const (
+	lookEvery = time.Second
+	lookRest  = 2 // times as long as a step took
+)
+
+const watchHeardKind = "watch-heard"
+
+// keepWatch watches until ctx ends.
+func (p *Process) keepWatch(ctx context.Context) error {
+	var w *watching
+	wait := lookEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		cfg, began := p.live.Load().cfg, time.Now()
+		if len(cfg.Watch) == 0 {
+			w = nil
+			continue
+		}
+		var err error
+		if w == nil || !reflect.DeepEqual(w.rules, cfg.Watch) {
+			w, err = p.newWatching(ctx, cfg)
+		}
+		if err == nil {
+			err = w.step(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.metrics.alarm("audit.watch")
+			p.log.Error("the audit trail is not watched", zap.Error(err))
+			wait = 30 * time.Second
+			continue
+		}
+		wait = max(lookEvery, lookRest*time.Since(began))
+	}
+}
+
+// watching is one set of rules at its place in the log.
+type watching struct {
+	p       *Process
+	rules   []config.Watch
+	watcher *watch.Watcher
+	log     *audit.Reader
+	next    audit.Place
+	quiet   int64 // alerts up to this record were given before, or are of before there were rules
+}
+
+// newWatching learns from the log what is usual, without an alert for what an
+// earlier run has looked at.
+func (p *Process) newWatching(ctx context.Context, cfg *config.Config) (*watching, error) {
+	log, err := audit.OpenReader(p.trail.Dir, p.trail.Key)
+	if err != nil {
+		return nil, err
+	}
+	w := &watching{p: p, rules: cfg.Watch, watcher: watch.New(cfg.Watch), log: log}
+	row, err := p.stores.shared.Get(ctx, watchHeardKind, p.trail.Dir)
+	switch {
+	case errors.Is(err, state.ErrNone):
+		w.quiet = p.began - 1
+	case err != nil:
+		return nil, err
+	default:
+		w.quiet, _ = strconv.ParseInt(string(row.Value), 10, 64)
+	}
+	w.next, err = log.PlaceOf(p.now().Add(-watch.Reach(cfg.Watch)))
+	return w, err
+}
+
+// step looks at what the log has grown by.
+func (w *watching) step(ctx context.Context) error {
+	last := int64(-1)
+	err := w.log.After(w.next, func(b audit.Batch) error {
+		for _, r := range b.Records {
+			for _, a := range w.watcher.See(r) {
+				if a.Index > w.quiet {
+					w.p.alerted(ctx, &a)
+				}
+			}
+			last = r.Index
+		}
+		w.next = b.Next
+		return ctx.Err()
+	})
+	if last <= w.quiet {
+		return err
+	}
+	w.quiet = last
+	return errors.Join(err, w.p.stores.shared.Put(ctx, watchHeardKind, w.p.trail.Dir, []byte(strconv.FormatInt(last, 10)), time.Time{}))
+}
+
+// alerted records an alert, tells it and does what its rule says.
+func (p *Process) alerted(ctx context.Context, a *watch.Alert) {
+	s := p.live.Load()
+	p.recorded(alertRecord(a)) // a failure raises its own alarm, and the rest is done all the same
+	told := notify.Alert{Event: "watch." + a.Rule.Detector, Time: a.At.UTC(), Gateway: s.publicURL, Client: a.Caller.Client, Reason: a.Evidence}
+	if n := len(a.Requests); n > 0 {
+		told.Request = a.Requests[n-1]
+	}
+	if strings.HasPrefix(a.Caller.User, "Practitioner") {
+		told.User = a.Caller.User
+	}
+	for _, patient := range a.Patients {
+		told.Patient = append(told.Patient, s.patientHash(patient))
+	}
+	p.metrics.alerts.WithLabelValues(told.Event).Inc()
+	for _, name := range a.Rule.Notify {
+		if c, ok := s.cfg.Notify[name]; ok {
+			p.notify.Send(name, c, told)
+		}
+	}
+	p.log.Warn("an alert of watch", zap.String("detector", a.Rule.Detector), zap.String("client", a.Caller.Client), zap.String("request", told.Request), zap.String("then", a.Rule.Then))
+	if err := p.tighten(ctx, a); err != nil {
+		p.metrics.alarm("state.unavailable")
+		p.log.Error("what an alert of watch is to do could not be stored", zap.Error(err))
+	}
+}
+
+// alertRecord is the alert as the trail tells it, patients sealed.
+func alertRecord(a *watch.Alert) *audit.Record {
+	return &audit.Record{Kind: audit.Notice, Code: audit.WatchPrefix + a.Rule.Detector, Caller: a.Caller, Patients: a.Patients,
+		Notes: []audit.Note{{Name: "evidence", Value: a.Evidence}, {Name: "record", Value: fmt.Sprint(a.Index)},
+			{Name: "requests", Value: strings.Join(a.Requests, " ")}, {Name: "then", Value: a.Rule.Then}}}
+}
+
+// tighten does what the rule says.
+func (p *Process) tighten(ctx context.Context, a *watch.Alert) error {
+	until := p.now().Add(time.Duration(a.Rule.For))
+	switch a.Rule.Then {
+	case "block":
+		b := &Block{What: "user", Value: a.Caller.Subject, Reason: "watch: " + a.Rule.Detector, By: "watch", Until: until}
+		if b.Value == "" || a.Rule.Detector == "new-right" {
+			b.What, b.Value = "client", a.Caller.Client
+		}
+		if err := b.check(p.now()); err != nil {
+			return err
+		}
+		if err := storeBlock(ctx, p.stores.shared, b); err != nil {
+			return err
+		}
+	case "throttle", "step_up":
+		t := tightening{Then: a.Rule.Then, At: p.now().UTC(), Detector: a.Rule.Detector}
+		value, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		id := tightID(a.Caller.Issuer, a.Caller.Subject, a.Caller.Client)
+		if err := p.stores.shared.Put(ctx, tightKind, id, value, until); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
+	return p.stores.poll(ctx)
+}
+
+// Detect runs the rules of a configuration over its trail, with no effect, and
+// gives each alert from since on (zero: of all the log) to told.
+func Detect(ctx context.Context, cfg *config.Config, since time.Time, told func(*watch.Alert) error) (audit.Span, error) {
+	o, err := AuditOptions(cfg)
+	if err != nil {
+		return audit.Span{}, err
+	}
+	log, err := audit.OpenReader(o.Dir, o.Key)
+	if err != nil {
+		return audit.Span{}, err
+	}
+	w := watch.New(slices.Clone(cfg.Watch))
+	return log.Whole(func(r *audit.Record) error {
+		for _, a := range w.See(r) {
+			if !a.At.Before(since) {
+				if err := told(&a); err != nil {
+					return err
+				}
+			}
+		}
+		return ctx.Err()
+	})
+}
