@@ -76,6 +76,9 @@ func (d *EraseDesk) Ask(ctx context.Context, by reidentify.Person, patient, reas
 	if !ok || !fhir.ValidID(id) || !plainText(reason) || strings.Contains(reason, id) && len(id) > 3 {
 		return nil, ErrErasePatient
 	}
+	if err := d.free(ctx, patient); err != nil {
+		return nil, err
+	}
 	r, err := reidentify.New(requestID(), eraseDomain, reason, []string{patient}, by, d.now())
 	if err != nil {
 		return nil, ErrErasePatient
@@ -90,6 +93,15 @@ func (d *EraseDesk) Ask(ctx context.Context, by reidentify.Person, patient, reas
 
 // Approve has the gateways erase the patient.
 func (d *EraseDesk) Approve(ctx context.Context, by reidentify.Person, id string) (*Erasure, error) {
+	e, err := d.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.IDs) == 1 {
+		if err := d.free(ctx, e.IDs[0]); err != nil {
+			return nil, err
+		}
+	}
 	return d.step(ctx, id, func(e *Erasure) error { return e.Request.Approve(by, d.now()) })
 }
 
@@ -102,8 +114,21 @@ func (d *EraseDesk) Deny(ctx context.Context, by reidentify.Person, id, note str
 		if e.approved() {
 			return reidentify.ErrState
 		}
-		return e.Request.Deny(by, note, d.now())
+		err := e.Request.Deny(by, note, d.now())
+		if err == nil {
+			e.IDs = nil
+		}
+		return err
 	})
+}
+
+// free refuses to erase what is under legal hold.
+func (d *EraseDesk) free(ctx context.Context, patient string) error {
+	list, err := listHolds(ctx, d.store)
+	if err == nil && held(list)(patient) {
+		err = ErrHeldBack
+	}
+	return err
 }
 
 // Get gives one request.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,9 @@ func (r *eraser) run(ctx context.Context, e *Erasure) (*Erased, error) {
 		return nil, errors.New("the request names nobody any more")
 	}
 	patient, done := e.IDs[0], &Erased{At: time.Now().UTC().Truncate(time.Second)}
+	if list, err := listHolds(ctx, r.store); err != nil || held(list)(patient) { // since it was approved
+		return nil, cmp.Or(err, ErrHeldBack)
+	}
 	if r.forget != nil {
 		if err := r.forget(ctx, patient); err != nil {
 			return nil, fmt.Errorf("erase pseudonyms: %w", err)

@@ -134,7 +134,7 @@ func (p *Process) alerted(ctx context.Context, a *watch.Alert) {
 	p.metrics.alerts.WithLabelValues(told.Event).Inc()
 	for _, name := range a.Rule.Notify {
 		if c, ok := s.cfg.Notify[name]; ok {
-			p.notify.Send(name, c, told)
+			p.notify.Send(name, c, told, nil)
 		}
 	}
 	p.log.Warn("an alert of watch", zap.String("detector", a.Rule.Detector), zap.String("client", a.Caller.Client), zap.String("request", told.Request), zap.String("then", a.Rule.Then))

@@ -52,7 +52,7 @@ func (l *Log) EraseKeys(ctx context.Context, patient string) (cut int, err error
 // key and the name can tell that it was this patient; the name is not to be had
 // from it. key is the audit key.
 func PatientHash(key []byte, patient string) string {
-	m := hmac.New(sha256.New, derive(key, "erased patient"))
+	m := hmac.New(sha256.New, derive(key[:32], "erased patient"))
 	m.Write([]byte(patient))
 	return hex.EncodeToString(m.Sum(nil)[:16])
 }
