@@ -51,7 +51,7 @@ the configuration has admin_auth, a token with the role privacy (--token-file); 
 the account of the system, so that two people need two accounts.
 
 Erased are the keys of all that the audit trail tells of the patient, the rows of its
-index, and emergency grants. The records stay, and tell of a request on somebody; the
+index, emergency grants, and the way back from pseudonyms that were given out. The records stay, and tell of a request on somebody; the
 tree over them stays whole, and a record says that it was done, by whom and why, with
 a keyed hash in the patient's place. A block stands until it is lifted. The FHIR
 server, copies of the trail's key files and what was sent to sinks are out of reach.`,

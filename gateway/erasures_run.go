@@ -22,8 +22,7 @@ type eraser struct {
 	trail audit.Options
 	log   *audit.Log
 	store *state.Store
-	// forget removes the patient's pseudonyms, so that those given out lead
-	// nowhere; nil where there are none.
+	// forget has the patient's pseudonyms that were given out lead nowhere.
 	forget func(ctx context.Context, patient string) error
 }
 
@@ -37,10 +36,8 @@ func (r *eraser) run(ctx context.Context, e *Erasure) (*Erased, error) {
 	if list, err := listHolds(ctx, r.store); err != nil || held(list)(patient) { // since it was approved
 		return nil, cmp.Or(err, ErrHeldBack)
 	}
-	if r.forget != nil {
-		if err := r.forget(ctx, patient); err != nil {
-			return nil, fmt.Errorf("erase pseudonyms: %w", err)
-		}
+	if err := r.forget(ctx, patient); err != nil {
+		return nil, fmt.Errorf("erase pseudonyms: %w", err)
 	}
 	var err error
 	if done.Grants, err = r.grants(ctx, patient); err != nil {
@@ -131,7 +128,9 @@ func (p *Process) erase(e *Erasure) {
 	defer p.erasing.Delete(e.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), eraseWait)
 	defer cancel()
-	r := &eraser{cfg: p.live.Load().cfg, trail: p.trail, log: p.audit, store: p.stores.shared}
+	cfg := p.live.Load().cfg
+	r := &eraser{cfg: cfg, trail: p.trail, log: p.audit, store: p.stores.shared,
+		forget: func(ctx context.Context, patient string) error { return p.stores.forgetPseudonyms(ctx, cfg, patient) }}
 	done, err := r.run(ctx, e)
 	if err = errors.Join(err, r.finish(ctx, e.ID, done, err)); err != nil {
 		p.metrics.alarm("audit.erase")
@@ -155,7 +154,7 @@ func EraseHere(ctx context.Context, cfg *config.Config, d *EraseDesk, e *Erasure
 	if err != nil {
 		return err
 	}
-	r := &eraser{cfg: cfg, trail: o, log: log, store: d.store}
+	r := &eraser{cfg: cfg, trail: o, log: log, store: d.store, forget: forgetHere(cfg, d.store)}
 	done, err := r.run(ctx, e)
 	err = errors.Join(err, r.finish(ctx, e.ID, done, err))
 	return errors.Join(err, log.Close())
