@@ -56,7 +56,7 @@ func BuildIndex(ctx context.Context, cfg *config.Config) error {
 
 // Reading is one reading of the trail, before it is made.
 type Reading struct {
-	What    string            `json:"what"`           // report, export, incident, detect
+	What    string            `json:"what"` // report, export, incident, detect
 	By      reidentify.Person `json:"by"`
 	About   string            `json:"about"` // the question, without its patient
 	Patient string            `json:"patient,omitempty"`
