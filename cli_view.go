@@ -16,7 +16,7 @@ import (
 
 func viewCommands() *cobra.Command {
 	group := &cobra.Command{Use: "view", Short: "Check views, and show what they change"}
-	group.AddCommand(viewLint(), viewApply())
+	group.AddCommand(viewLint(), viewApply(), viewKAnonymity())
 	return group
 }
 

@@ -127,6 +127,7 @@ var codes = []fhir.Code{
 	{Code: "view.failed", Status: 200, Meaning: "An entry of a Bundle could not be brought into the form that you may see, and is left out."},
 	{Code: "view.parameter-hidden", Status: 400, Meaning: "A parameter, sort key or chain touches an element that your view hides or changes."},
 	{Code: "view.read-only", Status: 403, Meaning: "What you see is a changed form of the record, and cannot be written back."},
+	{Code: "view.small-cell", Status: 403, Meaning: "Too few patients have in common what you search for: fewer than your view lets be told of."},
 	{Code: "view.write-hidden", Status: 422, Meaning: "What you send cannot be merged into the record: it changes an element that your view hides or changes."},
 	{Code: "watch.step-up", Status: 401, Meaning: "An alert asks for a new login; WWW-Authenticate says so (RFC 9470)."},
 	{Code: "write.conflict", Status: 409, Meaning: "The change conflicts with the record as it is."},

@@ -76,6 +76,7 @@ func (x *exchange) count(ctx context.Context, m *matter) error {
 			return err
 		}
 	}
+	n = m.rounded(n)
 	m.count = &n
 	return nil
 }

@@ -110,7 +110,7 @@ func (b *bundle) total(next place) string {
 	switch whole := next == (place{}) && b.m.at == (place{}); {
 	case b.m.count != nil && (!whole || r.Summary == "count"):
 		n = *b.m.count
-	case !whole, r.Total == "none", len(b.m.shown) > 0:
+	case !whole, r.Total == "none", len(b.m.shown) > 0, b.m.view.SmallestCell() > 0:
 		return ""
 	}
 	return `,"total":` + strconv.Itoa(n)

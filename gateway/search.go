@@ -31,6 +31,9 @@ func (x *exchange) search(ctx context.Context, m *matter, out output) error {
 	if err := x.inCompartment(ctx, m); err != nil {
 		return err
 	}
+	if err := x.largeEnough(ctx, m); err != nil {
+		return err
+	}
 	if err := x.count(ctx, m); err != nil {
 		return err
 	}

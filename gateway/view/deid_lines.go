@@ -13,7 +13,7 @@ import (
 
 // batchBytes is how much NDJSON one worker takes at once: enough that handing
 // it over costs nothing, little enough that all in flight is some MiB.
-const batchBytes = 128 << 10
+const batchBytes = 64 << 10
 
 // batch is some lines on their way.
 type batch struct {

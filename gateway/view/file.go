@@ -30,14 +30,18 @@ type file struct {
 	rules    []*rule
 	keepRest bool
 	random   bool
+	cell     int
 }
 
 // document is a view file as written.
 type document struct {
-	Extends    string    `yaml:"extends"`
-	Default    string    `yaml:"default"`    // deny | keep
-	Pseudonyms string    `yaml:"pseudonyms"` // keyed | random
-	Rules      []written `yaml:"rules"`
+	Extends    string `yaml:"extends"`
+	Default    string `yaml:"default"`    // deny | keep
+	Pseudonyms string `yaml:"pseudonyms"` // keyed | random
+	// SmallestCell is how many patients must have in common what a search by
+	// criteria finds; 0 is no bound.
+	SmallestCell int       `yaml:"smallest_cell"`
+	Rules        []written `yaml:"rules"`
 }
 
 type written struct {
@@ -130,6 +134,12 @@ func (f *file) extend(v fhir.Version, d document, name, dir string, depth int) e
 		}
 	}
 	f.rules = append(f.rules, base.rules...)
+	if f.cell = d.SmallestCell; f.cell == 0 {
+		f.cell = base.cell
+	}
+	if f.cell < 0 {
+		return fmt.Errorf("%s: smallest_cell: %d is no number of patients", name, f.cell)
+	}
 	switch d.Default {
 	case "":
 		f.keepRest = base.keepRest

@@ -28,6 +28,7 @@ type View struct {
 	random   bool    // pseudonyms are surrogates from the vault
 	mapsIDs  bool    // ids are pseudonyms: inbound they are opened
 	shifts   bool    // dates are shifted
+	cell     int     // patients that a search must find
 	writes   bool    // what it shows may be written back
 	revision string  // of the rules: what a version id is bound to
 	over     *View   // laid over this one
@@ -71,7 +72,7 @@ func Load(v fhir.Version, name string, c config.View, o Options) (*View, error) 
 }
 
 func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
-	w := &View{name: name, version: v, codec: o.Codec, now: o.Now, random: f.random}
+	w := &View{name: name, version: v, codec: o.Codec, now: o.Now, random: f.random, cell: f.cell}
 	if w.now == nil {
 		w.now = time.Now
 	}
@@ -145,6 +146,16 @@ func (w *View) names(p pattern) bool {
 		return ok
 	}
 	return w.version.KnownType(p.anchor)
+}
+
+// SmallestCell is how many patients a search by criteria must find for any of it
+// to be shown; 0 is no bound, as for no view.
+func (w *View) SmallestCell() int {
+	most := 0
+	for v := w; v != nil; v = v.over {
+		most = max(most, v.cell)
+	}
+	return most
 }
 
 // Name is what the configuration calls the view.

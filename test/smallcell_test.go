@@ -1,0 +1,49 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// X-06, issue 6.10: criteria single nobody out where the view sets a smallest cell.
+func TestSmallestCell(t *testing.T) {
+	h := newHouse(t, "R4")
+	h.write("policy/policy.rego", "package gatehouse\n\npermit contains \"staff\" if \"staff\" in input.subject.roles\n")
+	h.write("cells.yaml", "extends: research\nsmallest_cell: 5\n")
+	h.write("gatehouse.yaml", h.config(`views: {cells: {file: cells.yaml}}
+consent: {source: none}
+clients:
+  study: {view: cells, domain: d}`))
+	h.start()
+	patients := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, strings.ReplaceAll(patientSeen, "mrn-19700101", fmt.Sprintf("mrn-%d", 100+i)))
+		}
+		return list
+	}
+	study := h.researcher("study")
+	h.ehr.on("GET /Observation", 200, searchset(""))
+	h.ehr.on("GET /Patient", 200, searchset("", patients(7)...))
+	p := idPattern.FindStringSubmatch(h.get("/Patient", study).body)[1]
+	if got := h.get("/Patient?gender=female&_count=1", study); got.status != 200 || strings.Contains(got.body, `"total"`) {
+		t.Errorf("seven: got %d %s", got.status, got.body)
+	}
+	if got := h.get("/Patient?gender=female&_summary=count", study); got.status != 200 || !strings.Contains(got.body, `"total":5`) {
+		t.Errorf("a count is rounded down: got %d %s", got.status, got.body)
+	}
+	for _, n := range []int{0, 1, 4} {
+		h.ehr.on("GET /Patient", 200, searchset("", patients(n)...))
+		for _, query := range []string{"gender=female", "gender=female&_count=1", "gender=female&_summary=count", "birthdate=ge1900", "_has:Observation:patient:code=http://loinc.org%7C1-8"} {
+			if got := h.get("/Patient?"+query, study); got.status != 403 || !strings.Contains(got.body, "view.small-cell") {
+				t.Errorf("%d by %s: got %d %s", n, query, got.status, got.body)
+			}
+		}
+	}
+	h.ehr.on("GET /Patient", 200, searchset("", patients(1)...))
+	for _, query := range []string{"", "?_id=" + p} { // nothing is singled out, and who is known already
+		if got := h.get("/Patient"+query, study); got.status != 200 || len(got.ids(t)) != 1 {
+			t.Errorf("%q: got %d %s", query, got.status, got.body)
+		}
+	}
+}
