@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/config"
+	"gatehouse/gateway"
 	"gatehouse/gateway/view"
 )
 
@@ -187,5 +188,61 @@ func TestIdentifiersAreMappedPerSystem(t *testing.T) {
 		if sent, n := ask(client, token); sent != "" || n != 0 {
 			t.Errorf("%s asks for %s: the upstream got %q, %d found", client, token, sent, n)
 		}
+	}
+}
+
+// DEIDENTIFICATION §3: what names an erased patient is not there under a view, and
+// nothing tells that it was, as long as the server may still have it.
+func TestErasedPatientIsNotThere(t *testing.T) {
+	h := openResearch(t)
+	study := h.researcher("study")
+	h.ehr.on("GET /Patient", 200, searchset("", patientSeen)) // no second page
+	old, cfg := h.pseudonym(t, study), h.cfg()
+	if got := h.get("/Observation", study); len(got.ids(t)) == 0 {
+		t.Fatalf("got %s", got.body)
+	}
+	keys, err := cfg.Pseudonyms.Key().Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec, err := view.NewCodec(nil, keys.Epochs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := gateway.OpenState(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if err := st.Put(t.Context(), "pseudonym-erased", codec.Tombstone("mrn-19700101"), []byte{1}, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if h.get("/Patient/"+old, study).status == 404 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	absent := h.get("/Patient/nobody", study)
+	h.ehr.requests()
+	if got := h.get("/Patient/"+old, study); got.status != 404 || got.body != absent.body {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := h.get("/Observation?subject=Patient/"+old, study); got.status != 200 || len(got.ids(t)) != 0 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if sent := h.ehr.requests(); len(sent) != 0 {
+		t.Errorf("the upstream got %v", sent)
+	}
+	for _, search := range []string{"/Patient", "/Observation"} {
+		if got := h.get(search, study); got.status != 200 || strings.Contains(got.body, `"entry":[{`) || strings.Contains(got.body, "OperationOutcome") || strings.Contains(got.body, `"total":1`) {
+			t.Errorf("%s: got %d %s", search, got.status, got.body)
+		}
+	}
+	if got := h.get("/Patient/mrn-19700101", h.staff()); got.status != 200 {
+		t.Errorf("whoever sees patients by name: %d", got.status)
+	}
+	if n := h.alarms(t, "view.failed"); n != "" {
+		t.Errorf("%s alarms", n)
 	}
 }

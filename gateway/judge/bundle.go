@@ -12,6 +12,7 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway/policy"
+	"gatehouse/gateway/view"
 )
 
 // Limits bound what one answer may hold in memory.
@@ -190,6 +191,10 @@ func (c *Court) releaseOne(it *Item) {
 	}
 	if errors.Is(err, errUnmatched) {
 		it.Verdict.Allow, it.Verdict.Reason = false, "view.unmatched"
+		return
+	}
+	if errors.Is(err, view.ErrErased) {
+		it.Released, it.Verdict.Allow, it.Verdict.Reason = nil, false, "view.erased"
 		return
 	}
 	c.Alarm("view.failed")

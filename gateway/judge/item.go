@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -67,6 +68,10 @@ func (c *Court) Resource(ctx context.Context, raw []byte, want fhir.Ref) (*Item,
 		return it, ErrWithheld
 	}
 	if err := c.release(it); err != nil {
+		if errors.Is(err, view.ErrErased) {
+			it.Verdict.Allow, it.Verdict.Reason = false, "view.erased"
+			return it, ErrWithheld
+		}
 		c.Alarm("view.failed")
 		it.Verdict.Allow, it.Verdict.Reason = false, "view.failed"
 		return it, ErrWithheld

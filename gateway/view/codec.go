@@ -137,7 +137,7 @@ func (c *Codec) Pseudonym(domain, typ, id string) (string, error) {
 		return "", err
 	}
 	if c.gone(typ, id) {
-		return "", errErased
+		return "", ErrErased
 	}
 	if p, ok := d.memo.get(typ, id); ok {
 		return p, nil

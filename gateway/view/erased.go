@@ -40,7 +40,9 @@ func (e *Erased) has(tombstone string) bool {
 	return e.stone[tombstone]
 }
 
-var errErased = errors.New("the patient was erased")
+// ErrErased is why a view fails on what names an erased patient: it is withheld as
+// if it were not there.
+var ErrErased = errors.New("the patient was erased")
 
 // Tombstone stands for a patient's id once the patient is erased. It is the same
 // in every domain and epoch.

@@ -96,7 +96,7 @@ func (c *Codec) Surrogate(domain, typ, id string) (string, error) {
 		return "", err
 	}
 	if c.gone(typ, id) {
-		return "", errErased
+		return "", ErrErased
 	}
 	if p, ok := d.memo.get(memoLabel(classRandom, typ), id); ok {
 		return p, nil
