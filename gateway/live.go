@@ -48,6 +48,7 @@ type snapshot struct {
 	consent   *consent.Engine  // nil: consents are not consulted
 	relation  *relation.Engine // nil: no policy asks for it
 	views     map[string]func() (*view.View, error)
+	naming    string // what pseudonyms and dates stand by for good; "": there are none
 	sealer    *seal.Sealer
 	tagKey    []byte
 	up        *upstream.Upstream
@@ -170,6 +171,9 @@ func (s *snapshot) buildViews(*zap.Logger) error {
 	codec, err := s.codec()
 	if err != nil {
 		return err
+	}
+	if codec != nil {
+		s.naming = codec.Tombstone("") // stands for the first key and the tenant
 	}
 	s.views = map[string]func() (*view.View, error){}
 	for name, c := range s.cfg.Views {

@@ -73,6 +73,11 @@ type reloadResult struct {
 	at  time.Time
 }
 
+// errNaming keeps a line that was taken out of a key file from changing every
+// pseudonym and date while clients are reading.
+var errNaming = errors.New("pseudonyms: the first key, or the tenant, is another one: what was given out would lead nowhere and dates would shift anew. " +
+	"Put it back (a key file only ever grows: gatehouse keys rotate), or restart to begin anew")
+
 func (p *Process) reloadOnce(c *change) error {
 	old := p.live.Load()
 	p.seen = p.fingerprint() // before anything is read: what changes meanwhile is seen as changed
@@ -87,6 +92,9 @@ func (p *Process) reloadOnce(c *change) error {
 	next, err := build(cfg, old, &p.stores, p.log)
 	if err != nil {
 		return err
+	}
+	if old.naming != "" && next.naming != "" && old.naming != next.naming {
+		return errNaming
 	}
 	c.policy = next.policy.Revision()
 	if err := next.selfTest(context.Background()); err != nil {

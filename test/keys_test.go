@@ -2,6 +2,8 @@ package test
 
 import (
 	"encoding/json"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,6 +72,36 @@ func TestKeysRotateWithoutDowntime(t *testing.T) {
 	h.start()
 	if got := h.get("/Patient/"+old, study); got.status != 200 {
 		t.Errorf("after a restart: %d", got.status)
+	}
+}
+
+// A line taken out of the key file of pseudonyms would change all of them: a reload
+// refuses that, and goes on with the keys it has.
+func TestFirstKeyStays(t *testing.T) {
+	h := openResearch(t)
+	study := h.researcher("study")
+	before := h.pseudonym(t, study)
+	h.rotate("pseudonyms", false)
+	h.reload(t)
+	fresh := h.pseudonym(t, study)
+	file := filepath.Join(h.dir, "pseudonyms.key")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n")
+	h.write("pseudonyms.key", rest)
+	r, err := http.Post("http://"+h.process.AdminAddr()+"/-/reload", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, r); got.status != 422 || !strings.Contains(got.body, "the first key") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	for _, p := range []string{before, fresh} {
+		if got := h.get("/Patient/"+p, study); got.status != 200 {
+			t.Errorf("%s: got %d", p, got.status)
+		}
 	}
 }
 
