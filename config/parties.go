@@ -20,8 +20,15 @@ type Upstream struct {
 	// longer one has the same time again for each 256 KiB. Operations have ten
 	// times as long.
 	Timeout Duration `yaml:"timeout" default:"30s"`
+	// Instead of timeout, for requests of one class.
+	Timeouts Timeouts `yaml:"timeouts"`
 	// Connections at once.
 	MaxConnections int `yaml:"max_connections" default:"256"`
+	// Requests of clients that it works on at once; others wait for a second. Left
+	// out: half of max_connections, the rest being for what answers are judged by.
+	MaxRequests int `yaml:"max_requests"`
+	// When the server is left alone for a while.
+	Breaker Breaker `yaml:"breaker"`
 	// Speak plain http to a server that is not on loopback.
 	InsecureHTTP bool `yaml:"insecure_http"`
 	// Allow writes to a server without versions or If-Match: concurrent
@@ -30,6 +37,28 @@ type Upstream struct {
 
 	Parsed        *url.URL   `yaml:"-"` // URL, parsed, without a trailing slash
 	ParsedAliases []*url.URL `yaml:"-"` // Aliases, likewise
+}
+
+// Timeouts are those of the classes of requests; what is left out is
+// upstream.timeout, and ten times that for operations.
+type Timeouts struct {
+	// Of one resource or version.
+	Read Duration `yaml:"read"`
+	// Searches and histories.
+	Search Duration `yaml:"search"`
+	// Creates, updates, patches, deletes, transactions.
+	Write Duration `yaml:"write"`
+	// Operations and exports.
+	Operation Duration `yaml:"operation"`
+}
+
+// Breaker stops sending what a server in trouble would fail anyway.
+type Breaker struct {
+	// So many requests within ten seconds that failed (no connection, no answer in
+	// time, or 502, 503, 504), being half of all at least, and it is left alone.
+	Failures int `yaml:"failures" default:"20"`
+	// For so long; then a few requests try it.
+	Rest Duration `yaml:"rest" default:"5s"`
 }
 
 // UpstreamAuth is how the gateway authenticates to the upstream. A secret is

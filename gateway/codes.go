@@ -119,6 +119,7 @@ var codes = []fhir.Code{
 	{Code: "token.revoked", Status: 401, Meaning: "The token was ended before its time."},
 	{Code: "transaction.denied", Status: 403, Meaning: "An entry of the transaction may not be carried out, so none was."},
 	{Code: "transaction.twice", Status: 400, Meaning: "Two entries of the transaction are about the same resource."},
+	{Code: "upstream.down", Status: 503, Meaning: "The FHIR server behind the gateway has failed repeatedly and is left alone for a moment. Retry-After says how long to wait."},
 	{Code: "upstream.busy", Status: 503, Meaning: "The FHIR server behind the gateway is busy. Retry-After says how long to wait."},
 	{Code: "upstream.invalid", Status: 502, Meaning: "The FHIR server behind the gateway gave an answer that cannot be judged."},
 	{Code: "upstream.timeout", Status: 504, Meaning: "The FHIR server behind the gateway took too long."},

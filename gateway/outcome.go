@@ -159,6 +159,12 @@ func upstreamFailed(err error, method string) error {
 	switch e.Kind {
 	case upstream.Timeout:
 		return tooSlow(err)
+	case upstream.Resting:
+		return &failure{status: http.StatusServiceUnavailable, code: "upstream.down", log: err, retry: 5 * time.Second,
+			text: "The FHIR server behind the gateway has failed repeatedly. Wait as long as Retry-After says."}
+	case upstream.Busy:
+		return &failure{status: http.StatusServiceUnavailable, code: "upstream.busy", log: err, retry: time.Second,
+			text: "The FHIR server behind the gateway is busy. Wait as long as Retry-After says."}
 	case upstream.Protocol:
 		return badUpstream(err)
 	case upstream.Refused:

@@ -83,7 +83,7 @@ func quotaOf(cfg *config.Config, key string) (row quotaRow, limits *config.Clien
 // degraded says what this process serves without, and how.
 func (p *Process) degraded(s *snapshot) map[string]string {
 	all := map[string]string{}
-	for name, err := range map[string]error{"limits": p.limit.Healthy()} {
+	for name, err := range map[string]error{"limits": p.limit.Healthy(), "upstream": s.up.Resting(), "consents": s.consents.Resting()} {
 		if err != nil {
 			all[name] = err.Error()
 		}

@@ -19,9 +19,11 @@ const (
 	Refused                 // never sent: no permit, or nothing that may be sent
 	Credentials             // never sent: the gateway has no credentials for it
 	Canceled                // whoever asked has gone
+	Resting                 // never sent: the server has failed and is left alone
+	Busy                    // never sent: it works on as much as it may
 )
 
-var kinds = [...]string{"unreachable", "timeout", "protocol", "refused", "credentials", "canceled"}
+var kinds = [...]string{"unreachable", "timeout", "protocol", "refused", "credentials", "canceled", "resting", "busy"}
 
 func (k Kind) String() string { return kinds[k] }
 

@@ -9,7 +9,6 @@ package upstream
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +34,8 @@ type Upstream struct {
 	shortest int      // bytes that one of these takes in a URL, at least
 	auth     credential
 	carrier  *http.Transport
-	timeout  time.Duration
+	limits   timeouts
+	care
 }
 
 // Request is one FHIR request, printed from its parse.
@@ -107,7 +107,7 @@ func New(c config.Upstream, publicBase *url.URL, log *zap.Logger) (*Upstream, er
 	if err != nil {
 		return nil, fmt.Errorf("new upstream: %w", err)
 	}
-	u := &Upstream{base: c.Parsed, public: strings.TrimSuffix(publicBase.String(), "/"), auth: auth, carrier: carrier, timeout: cmp.Or(time.Duration(c.Timeout), 30*time.Second)}
+	u := &Upstream{base: c.Parsed, public: strings.TrimSuffix(publicBase.String(), "/"), auth: auth, carrier: carrier, limits: newTimeouts(c), care: newCare(c, log)}
 	for _, known := range append([]*url.URL{c.Parsed}, c.ParsedAliases...) {
 		one := newBase(known)
 		u.ours = append(u.ours, one)
@@ -127,11 +127,18 @@ func (u *Upstream) Forward(ctx context.Context, p policy.Permit, r Request) (*An
 	if err := p.Allows(r.Target); err != nil {
 		return nil, &Error{Kind: Refused, Err: err}
 	}
-	head, body, err := u.send(ctx, r)
+	release, err := u.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{head, policy.Hold(body)}, nil
+	head, body, err := u.send(ctx, r)
+	if err != nil || body == http.NoBody {
+		release()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{head, policy.Hold(&inside{body, release})}, nil
 }
 
 // The purposes of the gateway's own requests.
@@ -177,8 +184,8 @@ func (u *Upstream) WriteConsent(ctx context.Context, r Request) (*OwnAnswer, err
 	return &OwnAnswer{head, body}, nil
 }
 
-// send is the only place where a request leaves.
-func (u *Upstream) send(ctx context.Context, r Request) (Head, io.ReadCloser, error) {
+// try is the only place where a request leaves.
+func (u *Upstream) try(ctx context.Context, r Request) (Head, io.ReadCloser, error) {
 	where, err := u.locate(r.Target)
 	if err != nil {
 		return Head{}, nil, &Error{Kind: Refused, Err: err}
@@ -187,10 +194,7 @@ func (u *Upstream) send(ctx context.Context, r Request) (Head, io.ReadCloser, er
 	if err != nil {
 		return Head{}, nil, &Error{Kind: Refused, Err: err}
 	}
-	limit := u.timeout
-	if r.Slow {
-		limit *= 10
-	}
+	limit := u.limits.of(r)
 	watch := newWatch(ctx, limit)
 	if err := u.auth.apply(watch.ctx, header); err != nil {
 		watch.stop()
