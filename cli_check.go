@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"gatehouse/config"
 	"gatehouse/gateway"
 	"gatehouse/gateway/auth"
+	doctors "gatehouse/gateway/doctor"
 	"gatehouse/gateway/upstream"
 )
 
@@ -31,18 +33,61 @@ what to write instead. Nothing is served and nothing is asked of the network.`,
 
 func doctor() *cobra.Command {
 	var path string
-	return configFlag(&cobra.Command{
+	var asJSON bool
+	c := configFlag(&cobra.Command{
 		Use:   "doctor",
 		Short: "Ask the upstream and the issuers whether they can be used",
 		Long: `Checks a configuration, then asks the upstream for its CapabilityStatement with
 the credentials configured, and each issuer for its keys, and prints for each
-whether that worked and why not. Then it reads the active Consents, up to some
+whether that worked and why not. It tries how the upstream searches, pages and
+versions, looks at ids, TLS, clocks and whether the server can be reached past
+the gateway, and says what to set (docs/operations.md); --json prints that alone.
+Then it reads the active Consents, up to some
 thousands, and names those that are not understood, by what is wrong with them
 (docs/consent.md) and by a hash: the first twelve hex digits of the SHA-256 of
 Consent/ID.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return examine(c.Context(), c.OutOrStdout(), path) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if asJSON {
+				return examineJSON(c.Context(), c.OutOrStdout(), path)
+			}
+			return examine(c.Context(), c.OutOrStdout(), path)
+		},
 	}, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "print what was found out about the upstream as JSON")
+	return c
+}
+
+// probed is how long all probes of the upstream may take.
+const probed = 2 * time.Minute
+
+// probe finds out how the upstream behaves.
+func probe(ctx context.Context, cfg *config.Config) ([]doctors.Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, probed)
+	defer cancel()
+	up, err := upstream.New(cfg.Upstream, cfg.Base, zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	defer up.Close()
+	return doctors.Examine(ctx, cfg, up, time.Now), nil
+}
+
+func examineJSON(ctx context.Context, out io.Writer, path string) error {
+	cfg, problems := config.Load(path)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	found, err := probe(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(map[string]any{"upstream": cfg.Upstream.URL, "findings": found}, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\n", b)
+	return err
 }
 
 // patience is how long doctor waits for each answer.
@@ -70,6 +115,15 @@ func examine(ctx context.Context, out io.Writer, path string) error {
 	tell("upstream "+cfg.Upstream.URL, func(ctx context.Context) error { return askUpstream(ctx, cfg) })
 	for _, issuer := range cfg.Issuers {
 		tell("issuer "+issuer.Issuer, func(ctx context.Context) error { return askIssuer(ctx, cfg, issuer) })
+	}
+	if !failed {
+		found, err := probe(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			fmt.Fprintf(out, "upstream %s\n", f)
+		}
 	}
 	if !failed && cfg.Consent.Source != "none" {
 		tell("consents", func(ctx context.Context) error { return examineConsents(ctx, out, path) })

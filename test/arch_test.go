@@ -29,6 +29,7 @@ var parts = map[string][]string{
 	"auth/authtest": nil, // an identity provider for tests and the demo
 	"consent":       nil, // reads FHIR through a Source that gateway injects
 	"demo":          {"auth/authtest"},
+	"doctor":        {"upstream"},
 	"emergency":     nil,
 	"scenario":      {"auth/authtest", "policy"},
 	"judge":         {"policy", "scope", "consent", "relation", "view", "audit"},
@@ -73,6 +74,7 @@ var jsonUsers = map[string]string{
 	"gateway/auth/authtest": "a test issuer",
 	"gateway/consent":       "reads the forms by which patients consent",
 	"gateway/demo":          "a toy store with made-up patients",
+	"gateway/doctor":        "reads what probes bring, which nobody else does",
 	"gateway/emergency":     "reads and writes its own rows of the state store",
 	"gateway/notify":        "writes alerts",
 	"gateway/proposal":      "reads and writes its own rows of the state store",
