@@ -25,17 +25,22 @@ func viewLint() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lint NAME|FILE...",
 		Short: "Print every problem of view files",
-		Long: `Loads views as serve does and prints what is wrong as FILE:LINE:COLUMN: text.
-No key is needed.`,
+		Long: `Loads views as serve does and prints what is wrong as FILE:LINE:COLUMN: text, and
+of those that load what to look at: rules that never apply, text that survives as it
+is, keys that can be guessed, settings that protect little. No key is needed.`,
 		Example: "  gatehouse view lint views/*.yaml",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, names []string) error {
 			var problems []error
 			for _, name := range names {
 				o.view = name
-				if _, err := o.loadWith(throwaway()); err != nil {
+				w, err := o.loadWith(throwaway())
+				if err != nil {
 					problems = append(problems, err)
 					continue
+				}
+				for _, what := range w.Findings() {
+					fmt.Fprintf(c.OutOrStdout(), "%s\n", what)
 				}
 				fmt.Fprintf(c.OutOrStdout(), "%s: good\n", name)
 			}

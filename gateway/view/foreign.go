@@ -15,6 +15,7 @@ import (
 type foreign interface {
 	Apply(dst, doc []byte, c compat.Context) ([]byte, error)
 	Touches(typ, element string, parts func(datatype string) []string) bool
+	Findings() []string
 }
 
 func loadForeign(v fhir.Version, name string, c config.View, o Options) (*View, error) {
