@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,10 +20,34 @@ type Vault struct {
 	syncing sync.Mutex
 	mu      sync.Mutex
 	pending map[string][]byte // put, and not yet durable
+	down    atomic.Int64      // Unix nanoseconds until which the database is not asked
 }
 
-// vaultWait bounds each question to the database: a page waits for it.
-const vaultWait = 5 * time.Second
+// vaultWait bounds each question to the database: a page waits for it. vaultRest is
+// how long it is not asked after it failed: a page would else wait for each of its
+// resources.
+const (
+	vaultWait = 5 * time.Second
+	vaultRest = 2 * time.Second
+
+	maxPending = 100_000
+)
+
+var errVaultDown = errors.New("the pseudonym vault has just failed")
+
+// within asks the database.
+func (v *Vault) within(ask func(context.Context) error) error {
+	if time.Now().UnixNano() < v.down.Load() {
+		return errVaultDown
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), vaultWait)
+	defer cancel()
+	err := ask(ctx)
+	if err != nil {
+		v.down.Store(time.Now().Add(vaultRest).UnixNano())
+	}
+	return err
+}
 
 // vaultTable has its format in its name.
 const vaultTable = "gatehouse_vault_1"
@@ -48,9 +73,11 @@ func (v *Vault) Keep(key, value []byte) ([]byte, error) {
 	if stands, err := v.Get(key); err != nil || stands != nil {
 		return stands, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), vaultWait)
-	defer cancel()
-	if _, err := v.db.ExecContext(ctx, `INSERT INTO `+vaultTable+` (pair, sealed) VALUES ($1, $2) ON CONFLICT (pair) DO NOTHING`, key, value); err != nil {
+	err := v.within(func(ctx context.Context) error {
+		_, err := v.db.ExecContext(ctx, `INSERT INTO `+vaultTable+` (pair, sealed) VALUES ($1, $2) ON CONFLICT (pair) DO NOTHING`, key, value)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("write pseudonym vault: %w", err)
 	}
 	return v.Get(key)
@@ -60,6 +87,9 @@ func (v *Vault) Keep(key, value []byte) ([]byte, error) {
 func (v *Vault) Put(key, value []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if len(v.pending) >= maxPending {
+		return errVaultDown // for long: nothing may grow without end
+	}
 	v.pending[string(key)] = value
 	return nil
 }
@@ -72,12 +102,13 @@ func (v *Vault) Get(key []byte) ([]byte, error) {
 	if ok {
 		return value, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), vaultWait)
-	defer cancel()
-	err := v.db.QueryRowContext(ctx, `SELECT sealed FROM `+vaultTable+` WHERE pair = $1`, key).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
+	err := v.within(func(ctx context.Context) error {
+		err := v.db.QueryRowContext(ctx, `SELECT sealed FROM `+vaultTable+` WHERE pair = $1`, key).Scan(&value)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read pseudonym vault: %w", err)
 	}
@@ -125,8 +156,10 @@ func (v *Vault) Drop(keys ...[]byte) error {
 // each runs a statement for every key, and its value where there is one, in one
 // transaction. Keys come in one order, or two replicas would wait for each other.
 func (v *Vault) each(statement string, keys []string, values map[string][]byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), vaultWait)
-	defer cancel()
+	return v.within(func(ctx context.Context) error { return v.all(ctx, statement, keys, values) })
+}
+
+func (v *Vault) all(ctx context.Context, statement string, keys []string, values map[string][]byte) error {
 	tx, err := v.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -42,6 +43,33 @@ func TestVault(t *testing.T) {
 		if got, err := open2().Get([]byte(key)); got != nil || err != nil {
 			t.Errorf("%s was dropped: %q %v", key, got, err)
 		}
+	}
+}
+
+// A database that fails costs an answer one wait and not one for each surrogate, and
+// what it has not stored is nowhere.
+func TestVaultThatFails(t *testing.T) {
+	s := open(t, t.TempDir())
+	v, err := s.Vault(t.Context())
+	must(t, err)
+	must(t, v.Put([]byte("p"), []byte("put")))
+	must(t, s.Close())
+	if _, err := v.Keep([]byte("k"), []byte("v")); err == nil || errors.Is(err, errVaultDown) {
+		t.Errorf("first: %v", err)
+	}
+	for name, ask := range map[string]func() error{
+		"keep": func() error { _, err := v.Keep([]byte("k"), []byte("v")); return err },
+		"get":  func() error { _, err := v.Get([]byte("k")); return err },
+		"sync": v.Sync,
+		"drop": func() error { return v.Drop([]byte("k")) },
+	} {
+		if err := ask(); !errors.Is(err, errVaultDown) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	v.down.Store(0)
+	if err := v.Sync(); err == nil || errors.Is(err, errVaultDown) {
+		t.Errorf("asked again: %v", err)
 	}
 }
 
