@@ -22,6 +22,7 @@ var messy = []string{
 	`{"resourceType":"Bundle","entry":[{"a":1},{"b":[2]}],"total":2}`,
 	`{"resourceType":"Bundle","entry":[{"a":1},{"b":[2]}`,
 	`{"entry":[{"a":1}],"link":[],"resourceType":"Bundle"}`,
+	`{"":{"":{"a":0,"0":0}}}`,
 }
 
 var paths = []string{"id", "a", "a.b", "a.b[]", "entry.resource.id", "entry.resource.subject.reference", "entry[]", "meta.security.code"}

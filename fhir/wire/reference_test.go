@@ -130,7 +130,7 @@ func expectHits(m *model, paths []string) (hits []Hit, ok bool) {
 			if through != "" {
 				next = through + "." + next
 			}
-			if strings.ContainsAny(m.names[i], ".[]") {
+			if m.names[i] == "" || strings.ContainsAny(m.names[i], ".[]") {
 				next = "." // no path names it
 			}
 			if !walk(c, next, inside) {
