@@ -132,11 +132,11 @@ func (r *run) perturb(i int, f *field, m *method) bool {
 var scrubbed = regexp.MustCompile(`(?i)[\w.+-]+@[\w-]+(\.[\w-]+)+|https?://\S+|\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()/.-]{5,}\d|\b\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b|\b\d{6,}\b`)
 
 // scrub blanks what looks like an address, a number or a date in free text,
-// and the names that the caller knows of the patient. It is a help, not a
+// and the names and numbers that are known of the patient. It is a help, not a
 // guarantee.
 func (r *run) scrub(i int) bool {
 	text := scrubbed.ReplaceAllString(r.tree.Text(i), "***")
-	for _, known := range r.ctx.Known {
+	for _, known := range r.known() {
 		if len(known) > 2 {
 			text = replaceFold(text, known)
 		}

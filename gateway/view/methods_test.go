@@ -207,6 +207,19 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// The document's own names and numbers are known.
+func TestScrubKnowsWhoItIsAbout(t *testing.T) {
+	w := ruleView(t, "default: keep\nrules: [{path: nodesByType('Annotation').text, method: scrub}]\n")
+	for doc, want := range map[string]string{
+		`{"resourceType":"Observation","subject":{"display":"Jim Chalmers"},"note":[{"text":"jim CHALMERS is well"}]}`:                                                                                                                                                                 "*** *** is well",
+		`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","name":[{"family":"Duck","given":["Dagobert"]}],"identifier":[{"value":"A77X"}]}},{"resource":{"resourceType":"Observation","note":[{"text":"Dagobert Duck (a77x) is well"}]}}]}`: "*** *** (***) is well",
+	} {
+		if got := apply(t, w, doc); !strings.Contains(got, `"text":"`+want+`"`) {
+			t.Errorf("%s\n got %s\nwant %s", doc, got, want)
+		}
+	}
+}
+
 func TestDeid(t *testing.T) {
 	w := testView(t, "research")
 	c := Context{Domain: "study"}

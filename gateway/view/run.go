@@ -25,6 +25,7 @@ type run struct {
 	from    int32
 	here    resource
 	over    map[int32]int // node → rule, from rules that needed FHIRPath
+	names   []string      // see known; nil until asked
 	muddled bool          // what is being shown means something else without what was hidden of it
 	second  bool          // an overlay's turn: what the first view mapped stays
 	err     error         // why the resource cannot be shown at all

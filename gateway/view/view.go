@@ -192,7 +192,7 @@ func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 	}
 	r.view, r.ctx, r.doc, r.nodes, r.dst, r.from = w, c, doc, r.tree.Nodes, dst, 0
 	r.second, r.err, r.frags, r.over = w.below != traits{}, nil, r.frags[:0], nil
-	r.here, r.muddled, r.now = resource{}, false, w.now()
+	r.here, r.muddled, r.now, r.names = resource{}, false, w.now(), nil
 	if err := r.overrule(); err != nil {
 		return dst, err
 	}
@@ -211,7 +211,7 @@ func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 }
 
 func (r *run) release() {
-	r.doc, r.dst, r.view, r.ctx, r.tree.Doc = nil, nil, nil, Context{}, nil
+	r.doc, r.dst, r.view, r.ctx, r.tree.Doc, r.names = nil, nil, nil, Context{}, nil, nil
 	runs.Put(r)
 }
 
