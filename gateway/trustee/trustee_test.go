@@ -151,12 +151,14 @@ func TestFailures(t *testing.T) {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); _, _ = io.WriteString(w, body) }
 	}
 	for name, broken := range map[string]http.HandlerFunc{
-		"500":             say(500, "mrn-1"),
-		"401":             say(401, ""),
-		"no JSON":         say(200, "mrn-1"),
-		"another answer":  say(200, `{"resourceType":"OperationOutcome"}`),
-		"an endless one":  say(200, strings.Repeat(" ", maxAnswer+2)),
-		"a redirect":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/x", 307) },
+		"500":            say(500, "mrn-1"),
+		"401":            say(401, ""),
+		"no JSON":        say(200, "mrn-1"),
+		"another answer": say(200, `{"resourceType":"OperationOutcome"}`),
+		"an endless one": say(200, strings.Repeat(" ", maxAnswer+2)),
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/x", http.StatusTemporaryRedirect)
+		},
 		"one that stalls": func(_ http.ResponseWriter, r *http.Request) { time.Sleep(500 * time.Millisecond) },
 	} {
 		web := &stub{broken: broken}
