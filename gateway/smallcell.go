@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"gatehouse/fhir"
 )
@@ -49,16 +50,23 @@ func selects(m *matter) bool {
 	if _, about := a.Version.Compartment("Patient", a.Type); a.Type != "" && a.Type != "Patient" && !about || bundleType(a) != "searchset" || a.Operation == "$everything" {
 		return false
 	}
-	if a.Compartment.ID != "" || slices.ContainsFunc(a.Criteria, names) {
+	if a.Compartment.ID != "" || slices.ContainsFunc(a.Criteria, func(p fhir.Param) bool { return names(a.Version, p) }) {
 		return false
 	}
 	return len(a.Criteria)+len(m.shown) > 0
 }
 
-// names tells of a criterion that it is about records whose names the client has.
-func names(p fhir.Param) bool {
-	return p.Has == nil && len(p.Chain) == 0 && p.Modifier != "missing" && p.Modifier != "not" &&
-		(p.Type == "reference" || p.Name == "_id" || p.Name == "identifier")
+// names tells of a criterion that it is about patients whose names, or the names
+// of whose records, the client has. A practitioner or a place names nobody.
+func names(v fhir.Version, p fhir.Param) bool {
+	if p.Has != nil || len(p.Chain) > 0 || p.Modifier == "missing" || p.Modifier == "not" {
+		return false
+	}
+	return p.Name == "_id" || p.Name == "identifier" || p.Type == "reference" && !slices.ContainsFunc(p.Values, func(ref string) bool {
+		typ, _, _ := strings.Cut(ref, "/")
+		_, about := v.Compartment("Patient", typ)
+		return typ != "Patient" && (!about || typ == "Group")
+	})
 }
 
 // patientsOn adds those whom the visible matches of one page are about.

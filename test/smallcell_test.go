@@ -40,7 +40,12 @@ clients:
 			}
 		}
 	}
+	// A practitioner that is known names no patient.
+	doctor := refPattern.FindStringSubmatch(h.get("/Patient?_id="+p, study).body)
 	h.ehr.on("GET /Patient", 200, searchset("", patients(1)...))
+	if got := h.get("/Patient?general-practitioner="+doctor[1], study); got.status != 403 {
+		t.Errorf("by %s: got %d %s", doctor[1], got.status, got.body)
+	}
 	for _, query := range []string{"", "?_id=" + p} { // nothing is singled out, and who is known already
 		if got := h.get("/Patient"+query, study); got.status != 200 || len(got.ids(t)) != 1 {
 			t.Errorf("%q: got %d %s", query, got.status, got.body)

@@ -118,6 +118,9 @@ func (in *inbound) widen(a *fhir.Access) *fhir.Error {
 		if err != nil {
 			return err
 		}
+		if _, err := search.Compile(in.view.version, a.Type, []fhir.Param{p}, nil); err != nil {
+			return hidden(p.Name) // what comes back could not be held against it
+		}
 		in.shown = append(in.shown, p)
 		criteria = append(criteria, in.upstream(a, r, &p, asked)...)
 	}
