@@ -82,6 +82,7 @@ func (l *Log) endOldSegment(ctx context.Context, before time.Time) error {
 	}
 	size := l.Durable()
 	for end := time.Now().Add(10 * time.Second); l.publisher.synced.Load() < size && ctx.Err() == nil && time.Now().Before(end); {
+		l.publisher.sync.Store(true) // what the segment asked for may have come before its last leaves
 		time.Sleep(10 * time.Millisecond)
 	}
 	return ctx.Err()

@@ -83,8 +83,8 @@ func unproven(b []byte) (string, error) {
 	return text + "\n", nil
 }
 
-// expired is what has expired from the log that r reads.
-func (r *Reader) expired() (gaps, error) {
+// Expired is what has expired from the log that r reads, by the log's own notes.
+func (r *Reader) Expired() (Gaps, error) {
 	origin, err := OriginOf(r.dir)
 	if err != nil {
 		return nil, err
@@ -141,11 +141,22 @@ func parseExpired(b []byte, origin string, proven proof) (e Expired, err error) 
 	return e, err
 }
 
-// gaps are the records that have expired.
-type gaps []Expired
+// Gaps are the records that have expired.
+type Gaps []Expired
+
+// Bridge tells whether all records from one index up to another have expired.
+func (g Gaps) Bridge(from, to int64) bool { return g.past(from) >= to }
+
+// Before counts those before an index.
+func (g Gaps) Before(index int64) (n int64) {
+	for _, e := range g {
+		n += max(0, min(e.Records, index-e.First))
+	}
+	return n
+}
 
 // past is the first index from index on that has not expired.
-func (g gaps) past(index int64) int64 {
+func (g Gaps) past(index int64) int64 {
 	for _, e := range g {
 		if e.First <= index && index < e.First+e.Records {
 			index = e.First + e.Records

@@ -141,8 +141,9 @@ type Picker struct {
 	batch   batch
 }
 
-// ErrExpired is what Pick gives for a record whose segment is gone.
-var ErrExpired = errors.New("the record's segment is no longer there")
+// ErrGone is what Pick gives for a record whose segment is gone: see Expired for
+// whether its time was over.
+var ErrGone = errors.New("the record's segment is no longer there")
 
 // Picker gives one; it is to be closed.
 func (r *Reader) Picker() *Picker { return &Picker{r: r} }
@@ -186,7 +187,7 @@ func (p *Picker) move(at Place, index int64) error {
 	var err error
 	p.segment, p.keys, err = p.r.at(at)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ErrExpired
+		return ErrGone
 	}
 	p.place, p.batch = at, batch{}
 	return err

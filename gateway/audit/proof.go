@@ -117,7 +117,7 @@ func storedRecord(dir string, index int64) (found []byte, err error) {
 	}
 	if found == nil {
 		gone, err := expiredOf(dir, "", unproven)
-		if err == nil && gaps(gone).past(index) > index {
+		if err == nil && Gaps(gone).past(index) > index {
 			return nil, fmt.Errorf("record %d has expired", index)
 		}
 		return nil, fmt.Errorf("record %d is missing", index)

@@ -103,11 +103,11 @@ func (l *Log) publishTree() error {
 		}
 		p.stale = false
 	}
-	if p.sync.Load() {
+	if p.sync.Swap(false) { // before it is done: what is asked meanwhile is for leaves to come
 		if err := p.flushTiles(); err != nil {
+			p.sync.Store(true)
 			return err
 		}
-		p.sync.Store(false)
 		p.synced.Store(p.tree.size)
 	}
 	return nil

@@ -189,7 +189,7 @@ func (l *Log) bridge(first int64, check func() error) error {
 	if err != nil {
 		return err
 	}
-	if gaps(gone).past(p.tree.size) < first {
+	if Gaps(gone).past(p.tree.size) < first {
 		return fmt.Errorf("the log %w: its records from %d to %d are missing", errMismatch, p.tree.size, first-1)
 	}
 	if p.tree, err = p.tiles.load(first); err != nil {

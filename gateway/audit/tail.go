@@ -118,7 +118,7 @@ func (t *Tail) seek() error {
 
 func (t *Tail) enter(s *segment) error {
 	if s.First > t.next {
-		gone, err := t.r.expired()
+		gone, err := t.r.Expired()
 		if err == nil && gone.past(t.next) < s.First {
 			err = fmt.Errorf("record %d: %w", t.next, errNotYet)
 		}

@@ -80,7 +80,7 @@ type verification struct {
 	tree   tree
 	hash   hash.Hash
 	report Report
-	gone   gaps
+	gone   Gaps
 	until  int64 // up to where what is missing has expired
 
 	leaves   []byte // the level 0 tile at hand

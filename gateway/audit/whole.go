@@ -41,7 +41,7 @@ func (s *Span) Add(r *Record) {
 // than the checkpoint signs are damage too.
 func (r *Reader) Whole(f func(*Record) error) (Span, error) {
 	var span Span
-	gone, err := r.expired()
+	gone, err := r.Expired()
 	if err != nil {
 		return span, err
 	}

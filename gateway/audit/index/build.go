@@ -82,10 +82,6 @@ func (a *addition) batch(b audit.Batch) error {
 	for _, r := range b.Records {
 		at := r.Time.UnixNano()
 		in.since, in.until = min(in.since, at), max(in.until, at)
-		if a.head.next.Index == 0 && a.records == 0 || at < a.head.first {
-			a.head.first = at
-		}
-		a.head.end = max(a.head.end, at)
 		a.record(r)
 		a.records++
 	}
@@ -164,8 +160,8 @@ func (a *addition) write(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	h := &a.head
-	_, err = tx.ExecContext(ctx, `UPDATE head SET segment = ?, offset = ?, next = ?, last_segment = ?, last_offset = ?, last_index = ?, sum = ?, first = ?, last = ?`,
-		int64(h.next.Segment), h.next.Offset, h.next.Index, int64(h.last.Segment), h.last.Offset, h.last.Index, h.sum, h.first, h.end)
+	_, err = tx.ExecContext(ctx, `UPDATE head SET segment = ?, offset = ?, next = ?, last_segment = ?, last_offset = ?, last_index = ?, sum = ?`,
+		int64(h.next.Segment), h.next.Offset, h.next.Index, int64(h.last.Segment), h.last.Offset, h.last.Index, h.sum)
 	return err
 }
 

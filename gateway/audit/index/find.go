@@ -26,20 +26,64 @@ func (x *Index) Find(q audit.Question, f func(*audit.Record) error) (audit.Span,
 	if s.signed, err = x.log.Signed(); err != nil { // before the data is read: it only grows
 		return audit.Span{}, "", err
 	}
+	if s.expired, err = x.log.Expired(); err != nil {
+		return audit.Span{}, "", err
+	}
 	if s.head, err = readHead(ctx, tx); err != nil {
 		return audit.Span{}, "", fmt.Errorf("audit index: %w", err)
 	}
-	span := audit.Span{Records: s.head.next.Index}
-	if span.Records > 0 {
-		span.First, span.Last = time.Unix(0, s.head.first).UTC(), time.Unix(0, s.head.end).UTC()
-	}
 	if err := s.indexed(q); err != nil {
 		if s.failed {
-			return span, "", err
+			return audit.Span{}, "", err
 		}
-		return span, "", fmt.Errorf("the log is damaged, or the index is of another one; see audit verify, and report with --scan: %w", err)
+		return audit.Span{}, "", fmt.Errorf("the log is damaged, or the index is of another one; see audit verify, and report with --scan: %w", err)
 	}
-	return s.young(span)
+	return s.young(s.span())
+}
+
+// span is that of the indexed records that are still there.
+func (s *search) span() (span audit.Span) {
+	span.Expired = s.expired.Before(s.head.next.Index)
+	span.Records = s.head.next.Index - span.Expired
+	for _, b := range s.blocks {
+		if s.expired.Bridge(b.at.Index, b.at.Index+1) {
+			continue
+		}
+		if first := time.Unix(0, b.since).UTC(); span.First.IsZero() || first.Before(span.First) {
+			span.First = first
+		}
+		if last := time.Unix(0, b.until).UTC(); last.After(span.Last) {
+			span.Last = last
+		}
+	}
+	return span
+}
+
+// over tells whether all records from one index up to another have expired, which
+// they may do meanwhile.
+func (s *search) over(from, to int64) error {
+	if s.expired.Bridge(from, to) {
+		return nil
+	}
+	var err error
+	if s.expired, err = s.x.log.Expired(); err == nil && !s.expired.Bridge(from, to) {
+		err = fmt.Errorf("record %d is missing", from)
+	}
+	return err
+}
+
+// each gives f the batches from a place on, of which none may be missing.
+func (s *search) each(from audit.Place, f func(audit.Batch) error) error {
+	next := from.Index
+	return s.x.log.After(from, func(b audit.Batch) error {
+		if b.At.Index != next {
+			if err := s.over(next, b.At.Index); err != nil {
+				return err
+			}
+		}
+		next = b.Next.Index
+		return f(b)
+	})
 }
 
 // search is one run of Find.
@@ -55,7 +99,8 @@ type search struct {
 	signed  int64
 	failed  bool // give did
 	read    int  // records that were opened
-	gone    int  // records whose segment has expired
+	gone    int  // records that were named and have expired
+	expired audit.Gaps
 }
 
 // indexed gives what the index names.
@@ -132,9 +177,9 @@ func (s *search) one(index int64) error {
 		return fmt.Errorf("audit index: record %d has no place", index)
 	}
 	r, err := s.picker.Pick(s.blocks[at].at, index)
-	if errors.Is(err, audit.ErrExpired) {
+	if errors.Is(err, audit.ErrGone) {
 		s.gone++
-		return nil
+		return s.over(index, index+1)
 	}
 	if err != nil {
 		return err
@@ -204,7 +249,7 @@ func (s *search) period(q audit.Question) (low, high int64, err error) {
 // all gives every record of a stretch.
 func (s *search) all(low, high int64) error {
 	at := max(0, sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].at.Index > low })-1)
-	err := s.x.log.After(s.blocks[at].at, func(b audit.Batch) error {
+	err := s.each(s.blocks[at].at, func(b audit.Batch) error {
 		for _, r := range b.Records {
 			if r.Index >= high {
 				return errEnough
@@ -223,7 +268,9 @@ func (s *search) all(low, high int64) error {
 
 // young gives every record that the index does not hold yet.
 func (s *search) young(span audit.Span) (audit.Span, string, error) {
-	err := s.x.log.After(s.head.next, func(b audit.Batch) error {
+	end := s.head.next.Index
+	err := s.each(s.head.next, func(b audit.Batch) error {
+		end = b.Next.Index
 		for _, r := range b.Records {
 			if err := s.hand(r); err != nil {
 				return err
@@ -232,6 +279,7 @@ func (s *search) young(span audit.Span) (audit.Span, string, error) {
 		}
 		return nil
 	})
+	span.Expired = s.expired.Before(end)
 	if err == nil {
 		err = span.Reaches(s.signed)
 	} else if !s.failed {

@@ -29,7 +29,7 @@ type Index struct {
 	log *audit.Reader
 }
 
-const format = 1
+const format = 2
 
 // name is the file of the index of a log: several gateways may share a directory.
 func name(dir, logDir string) string {
@@ -106,7 +106,7 @@ func (x *Index) prepare(ctx context.Context) error {
 	for _, statement := range []string{
 		`DROP TABLE IF EXISTS head`, `DROP TABLE IF EXISTS place`, `DROP TABLE IF EXISTS posting`,
 		`CREATE TABLE head (format INTEGER, own INTEGER, segment INTEGER, offset INTEGER, next INTEGER,
-			last_segment INTEGER, last_offset INTEGER, last_index INTEGER, sum BLOB, first INTEGER, last INTEGER)`,
+			last_segment INTEGER, last_offset INTEGER, last_index INTEGER, sum BLOB)`,
 		`CREATE TABLE place (idx INTEGER PRIMARY KEY, segment INTEGER, offset INTEGER, since INTEGER, until INTEGER)`,
 		`CREATE TABLE posting (tag INTEGER, idx INTEGER, PRIMARY KEY (tag, idx)) WITHOUT ROWID`,
 	} {
@@ -114,7 +114,7 @@ func (x *Index) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO head VALUES (?, ?, 0, 0, 0, 0, 0, 0, x'', 0, 0)`, format, x.tag("index", "")); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO head VALUES (?, ?, 0, 0, 0, 0, 0, 0, x'')`, format, x.tag("index", "")); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -122,11 +122,10 @@ func (x *Index) prepare(ctx context.Context) error {
 
 // head is how far the index came.
 type head struct {
-	check      int64       // tells whose it is
-	next       audit.Place // what it holds no more of
-	last       audit.Place // the last batch that it holds of
-	sum        []byte      // of that batch
-	first, end int64       // earliest and latest time, Unix nanoseconds; 0 where it holds nothing
+	check int64       // tells whose it is
+	next  audit.Place // what it holds no more of
+	last  audit.Place // the last batch that it holds of
+	sum   []byte      // of that batch
 }
 
 type querier interface {
@@ -136,8 +135,8 @@ type querier interface {
 func readHead(ctx context.Context, from querier) (head, error) {
 	var h head
 	var found int
-	err := from.QueryRowContext(ctx, `SELECT format, own, segment, offset, next, last_segment, last_offset, last_index, sum, first, last FROM head`).
-		Scan(&found, &h.check, &h.next.Segment, &h.next.Offset, &h.next.Index, &h.last.Segment, &h.last.Offset, &h.last.Index, &h.sum, &h.first, &h.end)
+	err := from.QueryRowContext(ctx, `SELECT format, own, segment, offset, next, last_segment, last_offset, last_index, sum FROM head`).
+		Scan(&found, &h.check, &h.next.Segment, &h.next.Offset, &h.next.Index, &h.last.Segment, &h.last.Offset, &h.last.Index, &h.sum)
 	if err == nil && found != format {
 		err = fmt.Errorf("format %d", found)
 	}
