@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -122,10 +123,16 @@ func (r *Reading) fill() error {
 
 // read takes what is known of an entry.
 func (r *Reading) read(it *Item, e *wire.Entry) error {
+	plan := r.plan
 	if e.Mold != nil {
-		if f, ok := e.Mold.Memo.(*form); ok && f.read(it, e, r.court.Mapper) {
+		f, ok := e.Mold.Memo.(*form)
+		if !ok {
+			return errors.New("a form that nobody knows")
+		}
+		if f.read(it, e, r.court.Mapper) {
 			return nil
 		}
+		plan = f.plan // whose hits these are: by another type's they would be other elements
 	}
 	it.Verdict.Facts = fhir.Facts{}
 	r.window.hits = e.Hits(r.window.hits[:0])
@@ -134,13 +141,13 @@ func (r *Reading) read(it *Item, e *wire.Entry) error {
 		return err
 	}
 	c := r.court
-	if it.Verdict.Facts, err = r.plan.ReadFacts(e.Raw, r.window.hits, resource.Start, resource.End, c.Bases, c.Labels); err != nil {
+	if it.Verdict.Facts, err = plan.ReadFacts(e.Raw, r.window.hits, resource.Start, resource.End, c.Bases, c.Labels); err != nil {
 		it.Verdict = Verdict{Reason: "resource.malformed"}
 	}
 	if typ := it.Verdict.Facts.Type; typ != r.expected {
 		r.expected, r.plan = typ, planFor(c.Version, typ) // entries of a type stand together
 	} else if m := r.bundle.Learn(); m != nil {
-		m.Memo = &form{first: *it, facts: r.plan.Form(m, resource.Start, resource.End, c.Bases, c.Labels), names: c.Mapper.MayName(it.Resource)}
+		m.Memo = &form{plan: plan, first: *it, facts: r.plan.Form(m, resource.Start, resource.End, c.Bases, c.Labels), names: c.Mapper.MayName(it.Resource)}
 	}
 	return nil
 }
@@ -172,9 +179,10 @@ func (r *Reading) members(it *Item, raw []byte, hits []wire.Hit) (resource wire.
 
 // form is what entries that fit a mold have in common with the first of them.
 type form struct {
-	first Item           // its own members
-	facts *fhir.FactForm // nil: these are read anew
-	names bool           // its resource may name the upstream
+	plan  *fhir.EntryPlan // that the first was read with
+	first Item            // its own members
+	facts *fhir.FactForm  // nil: these are read anew
+	names bool            // its resource may name the upstream
 }
 
 // read takes what is known of an entry that fits, by what has changed; false where
