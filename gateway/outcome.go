@@ -133,8 +133,13 @@ func (f *failure) outcome(requestID string) []byte {
 	return b
 }
 
-// header writes what goes with the failure.
+// header writes what goes with the failure, and takes off what counts from one
+// request to the next: by it what is hidden and what is absent would differ.
 func (f *failure) header(h http.Header) {
+	if f.withheld {
+		h.Del("RateLimit")
+		h.Del("RateLimit-Policy")
+	}
 	for _, c := range f.challenges {
 		h.Add("WWW-Authenticate", c)
 	}

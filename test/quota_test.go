@@ -42,6 +42,20 @@ organizations: {Organization/2: {limits: {rate: 1/m, burst: 100}}}`)
 	}
 }
 
+// B-01: the answer to what is hidden does not count, so that it is that to what
+// is absent, to the byte (DESIGN §10.1).
+func TestQuotasOfWhatIsHidden(t *testing.T) {
+	h := openHouse(t, `clients: {"*": {limits: {rate: 1/m, burst: 10}}}`)
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	app := h.token(map[string]any{"patient": "Patient/9", "scope": "patient/*.rs"})
+	for _, path := range []string{"/Observation/a", "/Observation/none"} {
+		got := h.get(path, app)
+		if got.status != 404 || got.header.Get("RateLimit")+got.header.Get("RateLimit-Policy") != "" {
+			t.Errorf("%s: %d %v", path, got.status, got.header)
+		}
+	}
+}
+
 // Issue 8 point 1: an organization's users share its limit, over all clients.
 func TestOrganizationLimit(t *testing.T) {
 	h := openHouse(t, `organizations: {Organization/2: {limits: {rate: 1/m, burst: 3}}}`)
