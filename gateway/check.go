@@ -26,7 +26,9 @@ func Check(path string, out io.Writer) error {
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault(), offline: true}}
 	s.grammar.Version = configured(cfg)
 	limiter, limits := limit.New(cfg.Limits, limit.Options{})
-	defer limiter.Close()
+	if limits == nil {
+		defer limiter.Close()
+	}
 	absent := s.loadOffline()
 	if errors.Is(absent, errNoBundle) || errors.Is(absent, errNoneActivated) {
 		s.policy, _ = policy.Load(policy.Options{}) // to look at the rest by

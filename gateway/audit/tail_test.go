@@ -76,8 +76,8 @@ func TestTailStopsAtAGap(t *testing.T) {
 	}
 	tail := l.Reader().Tail(0)
 	defer tail.Close()
-	err := fmt.Errorf("none")
-	for err = nil; err == nil && tail.Next() < l.Durable(); {
+	var err error
+	for err == nil && tail.Next() < l.Durable() {
 		err = tail.Read(l.Durable(), 10, func(*Record) error { return nil })
 	}
 	if err == nil {

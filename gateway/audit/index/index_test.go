@@ -21,12 +21,11 @@ var (
 )
 
 type world struct {
-	t          testing.TB
-	logs, dir  string
-	log        *audit.Log
-	n          int
-	dice       *rand.Rand
-	unfinished []*audit.Record
+	t         testing.TB
+	logs, dir string
+	log       *audit.Log
+	n         int
+	dice      *rand.Rand
 }
 
 func newWorld(t testing.TB) *world {
