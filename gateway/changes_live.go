@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -53,6 +54,30 @@ func (s *stores) approved(cfg *config.Config) (*approved, error) {
 	return approvedPolicy(ctx, cfg, s.shared, stamp)
 }
 
+// What somebody who writes to the database without the key can still do to a line
+// of changes: take it away, or put an older one back.
+var (
+	errLineGone  = errors.New("which change of policy is in force is no longer in the state store")
+	errLineOlder = errors.New("which change of policy is in force was put back in the state store to what it was before")
+)
+
+// changeInForce reads the change in force as one that follows that of the snapshot:
+// a line only grows, by a rollback too.
+func (s *snapshot) changeInForce() (*approved, error) {
+	a, err := s.stores.approved(s.cfg)
+	switch known := s.approved; {
+	case known == nil:
+		return a, err
+	case errors.Is(err, errNoneActivated):
+		return nil, errLineGone
+	case err != nil:
+		return nil, err
+	case a.step.N < known.step.N, a.step.N == known.step.N && a.step.Change != known.step.Change:
+		return nil, errLineOlder
+	}
+	return a, nil
+}
+
 // policyOptions say what the snapshot decides by. Where the change in force cannot
 // be read, or is not what was signed, the last good one stays; a start has none
 // and fails.
@@ -61,7 +86,7 @@ func (s *snapshot) policyOptions() (policy.Options, error) {
 		s.approved = nil
 		return s.stores.policy(s.cfg)
 	}
-	a, err := s.stores.approved(s.cfg)
+	a, err := s.changeInForce()
 	switch s.behind = err; {
 	case err == nil:
 		s.approved = a
@@ -100,13 +125,15 @@ func driftOf(cfg *config.Config, a *approved) string {
 	return ""
 }
 
-// retryChange is how often a change that could not be put in force is tried again.
-const retryChange = 10 * time.Second
+// checkChange is how often the change in force is read again, though nobody has
+// told of a new one: what was altered in the database without the key, and what
+// could not be put in force, shows so.
+const checkChange = 10 * time.Second
 
 // followChanges puts in force what was activated or rolled back, wherever that
 // was done, until ctx ends.
 func (p *Process) followChanges(ctx context.Context) error {
-	tick := time.NewTicker(retryChange)
+	tick := time.NewTicker(checkChange)
 	defer tick.Stop()
 	for {
 		select {
@@ -114,9 +141,6 @@ func (p *Process) followChanges(ctx context.Context) error {
 			return nil
 		case <-p.stores.changes.wake:
 		case <-tick.C:
-			if p.stores.changes.trouble() == "" {
-				continue
-			}
 		}
 		if s := p.live.Load(); s.approved != nil {
 			p.takeChange(s)
@@ -125,7 +149,7 @@ func (p *Process) followChanges(ctx context.Context) error {
 }
 
 func (p *Process) takeChange(s *snapshot) {
-	a, err := p.stores.approved(s.cfg)
+	a, err := s.changeInForce()
 	if err == nil && a.step.N == s.approved.step.N {
 		p.stores.changes.note(nil)
 		return
