@@ -73,11 +73,7 @@ func Load(o Options) (*Engine, error) {
 		return nil, err
 	}
 	tables, ps := loadTables(shipped, own)
-	if o.shipped() {
-		ps = append(ps, checkShapes(tables, shippedKeys())...)
-	} else {
-		ps = append(ps, checkShapes(tables, labelKeys)...)
-	}
+	ps = append(ps, checkShapes(tables, o, rules)...)
 	labels, standing, more := labelTables(tables)
 	ps = append(ps, more...)
 	compiler, more := compile(rules)

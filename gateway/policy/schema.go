@@ -1,26 +1,37 @@
 package policy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	wrong "github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"go.yaml.in/yaml/v3"
+
+	"gatehouse/policies"
 )
 
 const tableSchema = "tables.schema.json"
 
-// checkShapes holds the tables of the shipped policies to their schemas. A
-// table under another key is the user's own.
-func checkShapes(tables map[string]table, keys []string) Problems {
+// checkShapes holds the tables of the shipped policies to their schemas, wherever
+// the rules that read them stand as they ship. A table under another key is the
+// user's own.
+func checkShapes(tables map[string]table, o Options, rules []source) Problems {
 	var ps Problems
+	keys := shippedKeys()
+	if !o.shipped() {
+		keys = keysReadBy(rules)
+	}
 	for key, t := range tables {
 		if !slices.Contains(keys, key) {
-			if near := nearest(key, keys); near != "" && len(keys) > len(labelKeys) {
+			if near := nearest(key, keys); near != "" && o.shipped() { // in a directory another rule may read it
 				ps.add(t.file, t.line, "no rule reads the table %s: did you mean %s?", key, near)
 			}
 			continue
@@ -38,10 +49,50 @@ func checkShapes(tables map[string]table, keys []string) Problems {
 // itself, whatever the rules are.
 var labelKeys = []string{"code_systems", "implied_labels", "labelling", "notices"}
 
-// shippedKeys are the tables that the shipped rules and the gateway read.
-func shippedKeys() []string {
-	return append([]string{"agreements", "patient_access", "purposes", "roles", "sensitive", "type_groups", "wards"}, labelKeys...)
+// shippedKeys are the tables that the shipped rules and the gateway read: all that
+// have a schema.
+var shippedKeys = sync.OnceValue(func() []string {
+	var schema struct{ Properties map[string]any }
+	text, err := policies.Files.ReadFile(tableSchema)
+	if err == nil {
+		err = json.Unmarshal(text, &schema)
+	}
+	if err != nil {
+		panic(err) // it is inside this binary
+	}
+	return slices.Sorted(maps.Keys(schema.Properties))
+})
+
+// keysReadBy are the tables of which it is known how they are read: by the gateway,
+// and by rules that stand in a directory as they ship. Rules that somebody has
+// changed may want another shape.
+func keysReadBy(rules []source) []string {
+	keys := slices.Clone(labelKeys)
+	for _, r := range rules {
+		keys = append(keys, keysOfShipped()[string(r.text)]...)
+	}
+	return keys
 }
+
+// keysOfShipped are the tables that each shipped file of rules reads, by its text.
+var keysOfShipped = sync.OnceValue(func() map[string][]string {
+	all := map[string][]string{}
+	shipped, err := readFiles(FilesOf(Options{}))
+	if err != nil {
+		panic(err) // they are inside this binary
+	}
+	for _, r := range shipped.rules {
+		for _, m := range tableRead.FindAllSubmatch(r.text, -1) {
+			if key := string(m[1]); slices.Contains(shippedKeys(), key) {
+				all[string(r.text)] = append(all[string(r.text)], key)
+			}
+		}
+	}
+	return all
+})
+
+// tableRead finds references to tables in rules.
+var tableRead = regexp.MustCompile(`\bdata\.([a-z_]+)`)
 
 // report files each innermost cause at its line.
 func (t *table) report(ps *Problems, e *jsonschema.ValidationError) {
