@@ -81,7 +81,7 @@ func TestDiffOfTables(t *testing.T) {
 			`changed roles.billing "Billing clerks may read what their own organization bills.".actions`, "denied role billing search"},
 		{"a label's role", "sensitive.yaml", "  V:\n    reason: This record is very restricted.\n    roles: []", "  V:\n    reason: This record is very restricted.\n    roles: [nurse]",
 			"changed sensitive.V.roles", "allowed role nurse read"},
-		{"an agreement", "agreements.yaml", "agreements: {}", "agreements: {lab: [{reason: r, types: [Observation], actions: [create], until: 2099-01-01}]}",
+		{"an agreement", "agreements.yaml", "agreements: {}", "agreements: {lab: [{reason: r, types: [Observation], actions: [create], purposes: [TREAT], until: 2099-01-01}]}",
 			"added agreements.lab", "allowed client lab create"},
 		{"what a patient may write", "patient_access.yaml", "create: []", "create: [Observation]", "changed patient_access.create", "allowed a patient's app create"},
 		{"a view", "purposes.yaml", "    view: research\n", "", "removed purposes.HRESCH.view", "obliged role researcher read"},
