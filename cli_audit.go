@@ -21,11 +21,18 @@ import (
 
 // trail says which log a command reads: that of a configuration, or a directory
 // and the key for it.
-type trail struct{ config, dir, keyFile string }
+type trail struct {
+	config, dir, keyFile string
+	dirs                 []string // of replicas, where a command takes several
+}
 
 func (t *trail) flags(c *cobra.Command, key string) *cobra.Command {
 	c.Flags().StringVarP(&t.config, "config", "c", "", "configuration `FILE` that names log and keys")
-	c.Flags().StringVar(&t.dir, "dir", "", "`DIRECTORY` of a log, instead of -c")
+	if c.Annotations["dirs"] == "several" {
+		c.Flags().StringArrayVar(&t.dirs, "dir", nil, "`DIRECTORY` of a log, instead of -c; repeated: of each replica")
+	} else {
+		c.Flags().StringVar(&t.dir, "dir", "", "`DIRECTORY` of a log, instead of -c")
+	}
 	c.Flags().StringVar(&t.keyFile, "key-file", "", key)
 	c.MarkFlagsOneRequired("config", "dir")
 	c.MarkFlagsMutuallyExclusive("config", "dir")
@@ -61,6 +68,8 @@ func (t *trail) open() (dir string, key []byte, err error) {
 	return t.dir, key, nil
 }
 
+var severalDirs = map[string]string{"dirs": "several"}
+
 func auditCommands() *cobra.Command {
 	group := &cobra.Command{Use: "audit", Short: "Verify, export and read the audit log, also while the gateway runs"}
 	group.AddCommand(auditVerify(), auditExport(), auditReport(), auditIndex(), auditHold(), auditRelease(), auditExpire(), auditDetect())
@@ -69,10 +78,9 @@ func auditCommands() *cobra.Command {
 
 func auditVerify() *cobra.Command {
 	var t trail
-	var public string
-	var kept []string
+	var public, kept []string
 	c := t.flags(&cobra.Command{
-		Use:   "verify",
+		Use: "verify", Annotations: severalDirs,
 		Short: "Check that no record was changed, added or removed",
 		Long: `Checks every record against the log's signed checkpoint and gives two verdicts:
 integrity (each record is the one that was signed) and completeness (none is
@@ -86,19 +94,18 @@ A key file in keys/ that is gone makes its segment unreadable, which no hash
 shows: that each is there is told apart, with -c also that it opens.
 
 The public key alone is enough; with -c it is printed. With --key-file it is
-made from the signing key, or from the sealing key that this one is derived from.`,
+made from the signing key, or from the sealing key that this one is derived from.
+
+Of several replicas name each log (--dir) and its public key; a kept checkpoint is
+held against the log that it names.`,
 		Example: `  gatehouse audit verify -c gatehouse.yaml
   gatehouse audit verify --dir copy/ --public-key 'gatehouse/fhir.example.org+…' --checkpoint kept`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			v, err := t.verifier(public)
-			if err != nil {
-				return err
-			}
-			return v.run(c.OutOrStdout(), kept)
+			return t.verifyAll(c.OutOrStdout(), public, kept)
 		},
 	}, "signing key `FILE`, with --dir")
-	c.Flags().StringVar(&public, "public-key", "", "public `KEY` of the log, with --dir")
+	c.Flags().StringArrayVar(&public, "public-key", nil, "public `KEY` of the log, with --dir; may be repeated")
 	c.Flags().StringArrayVar(&kept, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be repeated")
 	c.MarkFlagsMutuallyExclusive("public-key", "key-file", "config")
 	return c

@@ -68,15 +68,19 @@ func account() reidentify.Person {
 func auditExport() *cobra.Command {
 	var r reading
 	return r.flags(&cobra.Command{
-		Use:   "export",
+		Use: "export", Annotations: severalDirs,
 		Short: "Write the log as FHIR AuditEvents",
 		Long: `Writes the log to stdout as IHE BALP AuditEvents (FHIR R4), one a line: for each
 request one per patient. This is patient data. How many records it was made from,
 and of what time, goes to stderr. A log that lost a record fails where it did: the
 events of what came before are written, and the exit code is 1. With -c the export
-is itself a record of the log.`,
+is itself a record of the log. The logs of several replicas (--dir, repeated) become
+one, by time.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if len(r.dirs) > 0 {
+				r.dir = r.dirs[0]
+			}
 			dir, key, err := r.open()
 			if err != nil {
 				return err
@@ -87,6 +91,13 @@ is itself a record of the log.`,
 				} else if err := done(); err != nil {
 					return err
 				}
+			}
+			if len(r.dirs) > 1 {
+				spans, err := audit.Merge(r.dirs, key, c.OutOrStdout())
+				for i, span := range spans {
+					fmt.Fprintf(c.ErrOrStderr(), "%s: made from %s.\n", r.dirs[i], span)
+				}
+				return err
 			}
 			span, err := audit.Export(dir, key, c.OutOrStdout())
 			fmt.Fprintf(c.ErrOrStderr(), "Made from %s.\n", span)

@@ -231,6 +231,8 @@ type View struct {
 type Audit struct {
 	// Directory of the log, made when missing.
 	Dir string `yaml:"dir" required:"var/audit" path:"made"`
+	// Names the log apart from those of other replicas under this public_url, "${HOSTNAME}"; for good.
+	Replica string `yaml:"replica"`
 	// Encrypts the records.
 	KeyFile string `yaml:"key_file" path:"key"`
 	// Instead of key_file, as for sealing.

@@ -33,6 +33,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkState(c.Limits.State)
 	l.checkStateURL(c.State.URL)
 	l.checkEmergency(c)
+	l.checkReplica(&c.Audit)
 	l.checkSinks(&c.Audit)
 	l.checkPublish(&c.Audit)
 	l.checkWatch(c)

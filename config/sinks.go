@@ -80,6 +80,15 @@ var (
 	natsSubject = regexp.MustCompile(`^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+)*$`)
 )
 
+// replicaName leaves room in a FHIR id, of 64 bytes, for record and part.
+var replicaName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$`)
+
+func (l *loader) checkReplica(a *Audit) {
+	if a.Replica != "" && !replicaName.MatchString(a.Replica) {
+		l.report("audit.replica", "%q is no name; write at most 32 letters, digits, dots and dashes, such as gw-1", l.show("audit.replica", a.Replica))
+	}
+}
+
 func (l *loader) checkSinks(a *Audit) {
 	names := map[string]bool{}
 	for i := range a.Sinks {

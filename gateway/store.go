@@ -21,7 +21,7 @@ import (
 // AuditOptions says where the audit log of a configuration is and under which
 // keys; the signing key, where none is named, is derived from the sealing key.
 func AuditOptions(cfg *config.Config) (audit.Options, error) {
-	o := audit.Options{Dir: cfg.Audit.Dir, Origin: origin(cfg.Base)}
+	o := audit.Options{Dir: cfg.Audit.Dir, Origin: audit.ReplicaOrigin(origin(cfg.Base), cfg.Audit.Replica)}
 	var err error
 	if o.Key, err = auditKey(cfg); err != nil {
 		return o, fmt.Errorf("audit key: %w", err)
@@ -75,7 +75,8 @@ func sealerOf(cfg *config.Config) (*seal.Sealer, error) {
 	return sealer, sealer.Await(keys.Epochs[keys.Writes+1:]...)
 }
 
-// origin names the log in its checkpoints.
+// origin names the gateway: its only log in the checkpoints, and for all replicas
+// the changes of policy that they share.
 func origin(base *url.URL) string { return "gatehouse/" + base.Host + base.Path }
 
 // stores are the files that outlive a snapshot: one process holds each of them

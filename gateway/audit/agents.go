@@ -28,7 +28,10 @@ func (x *exporter) client(r *Record, role coding) agent {
 }
 
 func (x *exporter) server(role coding) agent {
-	host, _, _ := strings.Cut(x.origin, "/")
+	host := strings.TrimPrefix(x.origin, "gatehouse/")
+	if end := strings.IndexAny(host, "/@"); end >= 0 {
+		host = host[:end]
+	}
 	return agent{
 		Type:    &concept{Coding: []coding{role}},
 		Who:     &reference{Identifier: &identifier{Value: x.origin}},

@@ -1,6 +1,9 @@
 package audit
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // concerned are the patients of one record and where its entries and consents
 // belong among them.
@@ -8,6 +11,7 @@ type concerned struct {
 	patients []*patientKey
 	names    []string
 	index    map[string]int // name → place in patients; used beyond a few
+	own      bool           // the first is the caller
 	next     int            // where the patient may stand that is looked for next
 	groups   [][]int        // patients of entries that are about several
 
@@ -38,6 +42,11 @@ func (c *concerned) gather(k *keyring, r *Record) error {
 	c.place, c.consentOf = c.place[:0], c.consentOf[:0]
 	clear(c.index)
 	c.next = 0
+	if c.own = strings.HasPrefix(r.Caller.User, "Patient/"); c.own {
+		if _, err := c.patient(k, r.Caller.User); err != nil {
+			return err
+		}
+	}
 	if r.Type == "Patient" && r.ID != "" {
 		if _, err := c.patient(k, "Patient/"+r.ID); err != nil {
 			return err

@@ -55,6 +55,45 @@ func TestEraseForgetsOnePatient(t *testing.T) {
 	}
 }
 
+// Issue 7.8: a patient who reads, too, stands in the log under the patient's key:
+// nothing tells after the erasure who called; of whoever else is concerned all stays.
+func TestEraseForgetsThePatientWhoCalled(t *testing.T) {
+	o := testOptions(t.TempDir())
+	l := mustOpen(t, o)
+	var want []*Record
+	for i, other := range []string{"Patient/mother", "Patient/child", ""} { // the own record, a child's, nobody's
+		r := smallRead(i)
+		r.Caller.Subject, r.Caller.User, r.Caller.Name, r.Address, r.Consents = "account-9", "Patient/mother", "Ann Smith", "192.0.2.99", nil
+		r.Entries[0].Patients = []string{other}
+		if other == "" {
+			r.Entries[0].Patients = nil
+		}
+		mustAppend(t, l, r)
+		want = append(want, r)
+	}
+	for i, r := range mustRead(t, o.Dir)[:3] {
+		if r.Caller.User != "Patient/mother" || r.Caller.Subject != "account-9" || r.Caller.Name != "Ann Smith" || r.Address != "192.0.2.99" || r.Caller.Client != want[i].Caller.Client {
+			t.Fatalf("record %d: %+v", i, r)
+		}
+	}
+	if err := l.Erase(context.Background(), "Patient/mother"); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, l)
+	checkVerified(t, o.Dir)
+	for i, r := range mustRead(t, o.Dir)[:3] {
+		text := fmt.Sprintf("%+v", r)
+		for _, gone := range []string{"mother", "account-9", "Smith", "192.0.2.99"} {
+			if bytes.Contains([]byte(text), []byte(gone)) {
+				t.Errorf("record %d still tells %s: %s", i, gone, text)
+			}
+		}
+		if !r.Erased || r.Caller.Client == "" || i == 1 && (r.Entries[0].ID == "" || r.Entries[0].Patients[0] != "Patient/child") {
+			t.Errorf("record %d lost more: %s", i, text)
+		}
+	}
+}
+
 func TestErasedKeyIsGoneAndTheOthersStay(t *testing.T) {
 	s := newSecrets()
 	tags := []uint64{0, 1, 15, 16, 1 << 60, 0x123456789abcdef0, 0x123456789abcdef1, ^uint64(0), ^uint64(0) - 1}

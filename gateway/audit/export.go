@@ -17,6 +17,16 @@ import (
 // decided. It ends with an error where the log is damaged. The span is that of
 // the records it was made from.
 func Export(dir string, key []byte, w io.Writer) (Span, error) {
+	out := bufio.NewWriterSize(w, 1<<16)
+	lines := json.NewEncoder(out)
+	span, err := exportTo(dir, key, func(_ *Record, e *auditEvent) error { return lines.Encode(e) })
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return span, fmt.Errorf("export: %w", err)
+	}
+	return span, nil
+}
+
+func exportTo(dir string, key []byte, emit func(*Record, *auditEvent) error) (Span, error) {
 	r, err := OpenReader(dir, key)
 	if err != nil {
 		return Span{}, err
@@ -25,17 +35,12 @@ func Export(dir string, key []byte, w io.Writer) (Span, error) {
 	if err != nil {
 		return Span{}, err
 	}
-	out := bufio.NewWriterSize(w, 1<<16)
-	lines := json.NewEncoder(out)
-	x := newExporter(origin, func(_ *Record, e *auditEvent) error { return lines.Encode(e) })
+	x := newExporter(origin, emit)
 	span, err := r.Whole(x.record)
 	if err == nil { // of a damaged log nobody knows what has not ended
 		err = x.abandoned()
 	}
-	if err = errors.Join(err, out.Flush()); err != nil {
-		return span, fmt.Errorf("export: %w", err)
-	}
-	return span, nil
+	return span, err
 }
 
 // OriginOf is the name that the log gives itself.
@@ -54,13 +59,14 @@ func OriginOf(dir string) (string, error) {
 // exporter turns records into events.
 type exporter struct {
 	origin  string
+	prefix  string // of ids
 	emit    func(*Record, *auditEvent) error
 	intents map[string]*Record // of requests that have not ended
 	n       int                // events of the record at hand
 }
 
 func newExporter(origin string, emit func(*Record, *auditEvent) error) *exporter {
-	return &exporter{origin: origin, emit: emit, intents: make(map[string]*Record)}
+	return &exporter{origin: origin, prefix: eventPrefix(origin), emit: emit, intents: make(map[string]*Record)}
 }
 
 func (x *exporter) record(r *Record) error {
@@ -154,7 +160,7 @@ func (x *exporter) request(r *Record) error {
 
 func (x *exporter) write(r *Record, e *auditEvent) error {
 	e.ResourceType = "AuditEvent"
-	e.ID = fmt.Sprintf("%d-%d", r.Index, x.n)
+	e.ID = fmt.Sprintf("%s%d-%d", x.prefix, r.Index, x.n)
 	e.Recorded = r.Time.UTC().Format(time.RFC3339Nano)
 	e.Source = observer{
 		Site:     x.origin,

@@ -2,16 +2,17 @@ package audit
 
 import "time"
 
-// writeHead writes the fields that name no patient.
-func writeHead(w *writer, r *Record) {
+// writeHead writes the fields that name no patient, with as much of the caller as
+// is none.
+func writeHead(w *writer, r *Record, c *Caller, address string) {
 	w.byte(byte(r.Kind))
 	w.text(r.Request)
 	w.fixed(uint64(r.Time.UnixNano()))
 	w.count(int(r.Took))
 	w.count(r.Count)
-	w.text(r.Address)
+	w.text(address)
 	w.text(r.UserAgent)
-	writeCaller(w, &r.Caller)
+	writeCaller(w, c)
 	w.text(r.Method)
 	w.text(r.Interaction)
 	w.text(r.Type)
@@ -66,6 +67,19 @@ func readNotes(d *reader, r *Record) {
 	}
 	for range d.count() {
 		r.Notes = append(r.Notes, Note{Name: d.text(), Value: d.text()})
+	}
+}
+
+// writeOwn writes who the caller is of a record in ownFormat.
+func writeOwn(w *writer, r *Record) {
+	for _, s := range [...]string{r.Caller.Subject, r.Caller.User, r.Caller.Name, r.Address} {
+		w.text(s)
+	}
+}
+
+func readOwn(d *reader, r *Record) {
+	for _, s := range [...]*string{&r.Caller.Subject, &r.Caller.User, &r.Caller.Name, &r.Address} {
+		*s = d.text()
 	}
 }
 

@@ -225,7 +225,7 @@ type fhirForm struct {
 // that an export has for the same accesses; origin names the log.
 func NewFHIR(w io.Writer, origin string) Form {
 	f := &fhirForm{w: w}
-	f.x = exporter{origin: origin, emit: func(_ *Record, e *auditEvent) error { return f.event(e) }}
+	f.x = *newExporter(origin, func(_ *Record, e *auditEvent) error { return f.event(e) })
 	return f
 }
 

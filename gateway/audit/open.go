@@ -9,6 +9,7 @@ import (
 // opener reads one stored record.
 type opener struct {
 	keys    *keyring
+	own     bool // in ownFormat
 	nonce   [12]byte
 	rest    reader // parts not yet opened
 	record  *Record
@@ -21,10 +22,10 @@ type opener struct {
 // open decrypts a stored record. Parts whose patient was erased read empty, and
 // the record says so; any other part that does not open is an error.
 func open(k *keyring, stored []byte) (*Record, error) {
-	if len(stored) < 9 || stored[0] != recordFormat {
+	if len(stored) < 9 || stored[0] != recordFormat && stored[0] != ownFormat {
 		return nil, fmt.Errorf("stored record: unknown format")
 	}
-	o := &opener{keys: k, rest: reader{b: stored[9:]}, record: &Record{}}
+	o := &opener{keys: k, own: stored[0] == ownFormat, rest: reader{b: stored[9:]}, record: &Record{}}
 	copy(o.nonce[:], stored[1:9])
 	d, err := o.next(k.log)
 	if err != nil {
@@ -138,6 +139,9 @@ func (o *opener) readParts() error {
 		}
 		if i < len(names) {
 			names[i] = d.text()
+			if i == 0 && o.own {
+				readOwn(d, o.record)
+			}
 			o.readConsents(d, names[i])
 		}
 		for e := c.head[i]; e >= 0; e = c.next[e] {

@@ -26,6 +26,10 @@ import (
 // the key is gone, and the tree stays whole.
 const recordFormat = 1
 
+// ownFormat is that of a record whose caller is a patient: that patient comes
+// first, and who called stands in the patient's part, to be erased with it.
+const ownFormat = 2
+
 var errTooLarge = fmt.Errorf("record names more than %d entries or patients", maxEntries)
 
 // sealer is the scratch space of one Append; pooled, since this is on the path
@@ -57,6 +61,9 @@ func (s *sealer) seal(k *keyring, r *Record) ([]byte, tlog.Hash, error) {
 		return nil, tlog.Hash{}, err
 	}
 	s.out = append(s.out[:0], 0, recordFormat)
+	if s.own {
+		s.out[leafPrefix] = ownFormat
+	}
 	binary.BigEndian.PutUint64(s.nonce[:], k.counter.Add(1))
 	s.out = append(s.out, s.nonce[:8]...)
 	s.begin()
@@ -81,7 +88,12 @@ func (s *sealer) encrypt(a cipher.AEAD, part int) {
 // writeLogPart writes what names no patient, and which parts follow.
 func (s *sealer) writeLogPart(r *Record) {
 	w := &s.w
-	writeHead(w, r)
+	if c := r.Caller; s.own {
+		c.Subject, c.User, c.Name = "", "", ""
+		writeHead(w, r, &c, "")
+	} else {
+		writeHead(w, r, &r.Caller, r.Address)
+	}
 	w.count(len(s.patients))
 	for _, p := range s.patients {
 		w.fixed(p.tag)
@@ -143,6 +155,9 @@ func (s *sealer) sealParts(r *Record) {
 		s.begin()
 		if i < len(s.patients) {
 			s.w.text(s.names[i])
+			if i == 0 && s.own {
+				writeOwn(&s.w, r)
+			}
 			s.writeConsents(r, i)
 		}
 		for e := s.entries.head[i]; e >= 0; e = s.entries.next[e] {

@@ -172,7 +172,7 @@ func (x *Index) tag(kind, value string) int64 {
 // Forget removes what the index holds of a patient. It comes after the patient's
 // keys are gone, or Advance would add it again.
 func (x *Index) Forget(ctx context.Context, patient string) error {
-	if _, err := x.db.ExecContext(ctx, `DELETE FROM posting WHERE tag = ?`, x.tag(byPatient, patient)); err != nil {
+	if _, err := x.db.ExecContext(ctx, `DELETE FROM posting WHERE tag IN (?, ?)`, x.tag(byPatient, patient), x.tag(byUser, patient)); err != nil {
 		return fmt.Errorf("erase from the audit index: %w", err)
 	}
 	if _, err := x.db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
