@@ -160,9 +160,13 @@ func IsInlineLabel(t *wire.Tree, node int) bool {
 	return url >= 0 && strings.HasSuffix(t.Text(url), inlineLabel)
 }
 
-// hasInlineLabel looks for the url by its length at a time (Horspool): every
-// record that is judged passes here.
+// hasInlineLabel tells whether there may be such an extension: whether its url is
+// there, or escapes that could spell it. It looks by the url's length at a time
+// (Horspool): every record that is judged passes here.
 func hasInlineLabel(doc []byte) bool {
+	if escapesLetter(doc) {
+		return true
+	}
 	const last = len(inlineLabel) - 1
 	for i := last; i < len(doc); i += inlineSkip[doc[i]] {
 		if doc[i] == inlineLabel[last] && string(doc[i-last:i+1]) == inlineLabel {
@@ -170,6 +174,21 @@ func hasInlineLabel(doc []byte) bool {
 		}
 	}
 	return false
+}
+
+// escapesLetter looks for \u00… of a small letter or a hyphen, which nobody who
+// writes JSON needs.
+func escapesLetter(doc []byte) bool {
+	for {
+		i := bytes.IndexByte(doc, '\\')
+		if i < 0 || len(doc) < i+len(`\u0061`) {
+			return false
+		}
+		if e := doc[i+1:]; string(e[:3]) == "u00" && (e[3] == '6' || e[3] == '7' || e[3] == '2' && e[4]|0x20 == 'd') {
+			return true
+		}
+		doc = doc[i+2:]
+	}
 }
 
 var inlineSkip = func() (skip [256]int) {

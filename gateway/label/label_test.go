@@ -105,6 +105,7 @@ func TestShipped(t *testing.T) {
 		{"42 CFR Part 2", observation(`"meta":{"security":[{"code":"42CFRPart2"}]}`), "42CFRPart2 NORDSCLCD R"},
 		{"a contained label", `{"resourceType":"Observation","id":"1","contained":[{"resourceType":"Specimen","meta":{"security":[{"code":"V"}]}}]}`, "V"},
 		{"a label on an element", observation(`"status":"final","note":[{"text":"x","extension":[{"url":"http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label","valueCoding":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SDV"}}]}]`), "R SDV"},
+		{"a label on an element, spelt by escapes", observation(`"status":"final","note":[{"text":"x","extension":[{"url":"http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/e\u0078tension-inline-sec\u002dlabel","valueCoding":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SDV"}}]}]`), "R SDV"},
 		{"a label on a primitive element", observation(`"_status":{"extension":[{"url":"http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label","valueCoding":{"code":"V"}}]}`), "V"},
 	} {
 		if got := strings.Join(labelsOf(t, made, c.resource), " "); got != c.want {
