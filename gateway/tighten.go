@@ -36,12 +36,13 @@ type tightening struct {
 	bucket *rate.Limiter
 }
 
-// tightID names the caller: a person at any client, or a client.
-func tightID(issuer, subject, client string) string {
+// tightID names what is done, and the caller: a person at any client, or a client.
+// Else one alert would undo another's: a new login the throttling.
+func tightID(then, issuer, subject, client string) string {
 	if subject != "" {
-		return issuer + "\x00" + subject
+		return then + "\x00" + issuer + "\x00" + subject
 	}
-	return "client\x00" + client
+	return then + "\x00client\x00" + client
 }
 
 // tightened are the callers that it is about.
@@ -99,21 +100,19 @@ func (g *Gateway) learnTightening(r state.Row) {
 // checkTightened refuses what an alert has left the caller no right to.
 func (x *exchange) checkTightened() error {
 	s := x.caller.subject
-	one := x.g.tight.get(tightID(s.Issuer, s.ID, s.Client), x.start)
-	if one == nil {
-		return nil
-	}
-	if one.Then == "step_up" {
-		if s.AuthTime.After(one.At) && x.start.Sub(s.AuthTime) >= -futureLogin {
-			return nil
-		}
+	if one := x.tightenedTo("step_up"); one != nil && (!s.AuthTime.After(one.At) || x.start.Sub(s.AuthTime) < -futureLogin) {
 		need := policy.StepUp{MaxAge: max(1, int(x.start.Sub(one.At)/time.Second))}
 		return &failure{status: http.StatusUnauthorized, code: "watch.step-up", challenges: x.s.auth.StepUp(need.ACR, need.MaxAge),
 			text: "Log in again, as the WWW-Authenticate header says.", log: errors.New("an alert of watch demands a new login")}
 	}
-	if now := x.start; !one.bucket.AllowN(now, 1) {
+	if one := x.tightenedTo("throttle"); one != nil && !one.bucket.AllowN(x.start, 1) {
 		return &failure{status: http.StatusTooManyRequests, code: "limit.watch", retry: 6 * time.Second,
 			text: "Too many requests for now. Wait as long as Retry-After says."}
 	}
 	return nil
+}
+
+func (x *exchange) tightenedTo(then string) *tightening {
+	s := x.caller.subject
+	return x.g.tight.get(tightID(then, s.Issuer, s.ID, s.Client), x.start)
 }

@@ -163,6 +163,9 @@ func (p *Process) tighten(ctx context.Context, a *watch.Alert) error {
 		if err := b.check(p.now()); err != nil {
 			return err
 		}
+		if row, err := p.stores.shared.Get(ctx, blockKind, b.id()); err == nil && (row.Expires.IsZero() || row.Expires.After(until)) {
+			return nil // somebody's own decision, perhaps until it is lifted
+		}
 		if err := storeBlock(ctx, p.stores.shared, b); err != nil {
 			return err
 		}
@@ -172,7 +175,10 @@ func (p *Process) tighten(ctx context.Context, a *watch.Alert) error {
 		if err != nil {
 			return err
 		}
-		id := tightID(a.Caller.Issuer, a.Caller.Subject, a.Caller.Client)
+		id := tightID(t.Then, a.Caller.Issuer, a.Caller.Subject, a.Caller.Client)
+		if row, err := p.stores.shared.Get(ctx, tightKind, id); err == nil && row.Expires.After(until) {
+			until = row.Expires
+		}
 		if err := p.stores.shared.Put(ctx, tightKind, id, value, until); err != nil {
 			return err
 		}
