@@ -28,19 +28,22 @@ func BenchmarkIndex(b *testing.B) {
 	x := w.index()
 	began := time.Now()
 	w.advance(x)
-	b.ReportMetric(float64(n)/time.Since(began).Seconds(), "indexed/s")
+	indexed, size := float64(n)/time.Since(began).Seconds(), 0.0
 	if info, err := os.Stat(name(w.dir, w.logs)); err == nil {
-		b.ReportMetric(float64(info.Size())/float64(n), "bytes/record")
+		size = float64(info.Size()) / float64(n)
 	}
 	q := audit.Question{Patient: "Patient/watched"}
 	began = time.Now()
 	w.told(w.scan(), q)
-	b.ReportMetric(float64(time.Since(began).Milliseconds()), "scan-ms")
+	scanned := time.Since(began)
 	for b.Loop() {
 		if err := audit.Tell(x, q, audit.NewText(io.Discard, q)); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(indexed, "indexed/s") // Loop forgets what was reported before it
+	b.ReportMetric(size, "bytes/record")
+	b.ReportMetric(float64(scanned.Milliseconds()), "scan-ms")
 	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "report-ms")
 }
 
