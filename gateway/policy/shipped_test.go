@@ -2,6 +2,8 @@ package policy
 
 import (
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
 
+	"gatehouse/gateway/auth"
 	"gatehouse/policies"
 )
 
@@ -113,6 +116,27 @@ func TestShippedDecidesAsOPA(t *testing.T) {
 					t.Errorf("roles %v, type %q: a %s stays with OPA", roles, typ, setNames[w.set])
 				}
 			}
+		}
+	}
+}
+
+// An agreement that has expired refuses before the upstream is touched (issue 4
+// point 2).
+func TestExpiredAgreementIsRefusedEarly(t *testing.T) {
+	for until, want := range map[string]bool{"2020-01-01": false, "2099-12-31": true} {
+		file := filepath.Join(t.TempDir(), "agreements.yaml")
+		row := "agreements: {lab: [{reason: The laboratory delivers., types: [Observation], actions: [search], purposes: [TREAT], until: " + until + "}]}"
+		if err := os.WriteFile(file, []byte(row), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e, err := Load(Options{Data: []string{file}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := reading("Observation", &auth.Subject{Issuer: "i", ID: "lab", Client: "lab", Purpose: []string{"TREAT"}})
+		r.Client.ID, r.Action = "lab", "search"
+		if got, _ := e.For(background, r).Possible(); got != want {
+			t.Errorf("until %s: possible is %v", until, got)
 		}
 	}
 }
