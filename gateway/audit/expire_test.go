@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,15 +18,15 @@ func oldLog(t *testing.T) (o Options, l *Log, day func(int) time.Time) {
 	t.Helper()
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	day = func(n int) time.Time { return begin.Add(time.Duration(n) * 24 * time.Hour) }
-	now := day(0)
+	var clock atomic.Int64 // the log's own goroutines look at it
 	o = testOptions(t.TempDir())
-	o.Now = func() time.Time { return now }
+	o.Now = func() time.Time { return day(int(clock.Load())) }
 	l = mustOpen(t, o)
 	for d := range 5 {
-		now = day(d)
+		clock.Store(int64(d))
 		for i := range 300 {
 			r := smallRead(d*300 + i)
-			r.Time = now.Add(time.Duration(i) * time.Second)
+			r.Time = day(d).Add(time.Duration(i) * time.Second)
 			r.Consents = nil
 			r.Entries[0].Patients = []string{fmt.Sprint("Patient/p", d)}
 			if p := l.Append(r); i == 299 {
