@@ -108,3 +108,13 @@ func whoami() string {
 	}
 	return u.Username
 }
+
+// required marks flags that a command cannot do without.
+func required(c *cobra.Command, names ...string) *cobra.Command {
+	for _, name := range names {
+		if err := c.MarkFlagRequired(name); err != nil { // no such flag
+			panic(err)
+		}
+	}
+	return c
+}

@@ -21,22 +21,10 @@ func changeCommands() []*cobra.Command {
 }
 
 // changing are the flags of a command that takes a step of a change.
-type changing struct {
-	path string
-	person
-}
-
-func (s *changing) flags(c *cobra.Command) *cobra.Command {
-	s.flag(c)
-	return configFlag(c, &s.path)
-}
+type changing struct{ desk }
 
 func (s *changing) on(c *cobra.Command, f func(*gateway.PolicyDesk, proposal.Person) error) error {
-	return onConfig(s.path, func(cfg *config.Config) error {
-		who, err := s.who(c.Context(), cfg, "compliance")
-		if err != nil {
-			return err
-		}
+	return s.as(c, "compliance", func(cfg *config.Config, who proposal.Person) error {
 		return gateway.OnChanges(cfg, func(d *gateway.PolicyDesk) error { return f(d, who) })
 	})
 }

@@ -86,10 +86,7 @@ or NDJSON instead of what the servers have. The output is patient data.`,
 	c.Flags().StringArrayVar(&consents, "consents", nil, "`FILE` with Consents, instead of those on the server")
 	c.Flags().StringArrayVar(&data, "data", nil, "`FILE` with the patient's records, instead of those on the server")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON instead of a table")
-	for _, name := range []string{"patient", "as"} {
-		c.MarkFlagRequired(name) //nolint:errcheck // the flag is there
-	}
-	return c
+	return required(c, "patient", "as")
 }
 
 // readResources reads files of resources, Bundles and NDJSON; none are nil.

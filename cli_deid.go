@@ -73,7 +73,7 @@ func (o *deidOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.domain, "domain", "", "whose pseudonyms and dates: a `NAME` as in clients.*.domain; required where the view needs a key")
 	c.Flags().StringVar(&o.shape, "shape", "sealed", "`SHAPE` of pseudonyms, as in pseudonyms.shape: sealed or uuid")
 	c.Flags().StringVar(&o.tenant, "tenant", "", "`NAME` as in pseudonyms.tenant")
-	c.MarkFlagRequired("view") //nolint:errcheck // the flag is there
+	required(c, "view")
 }
 
 func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) error {

@@ -19,22 +19,10 @@ import (
 )
 
 // eraseDesk are the flags of a command that takes a step of an erasure.
-type eraseDesk struct {
-	path string
-	person
-}
-
-func (d *eraseDesk) flags(c *cobra.Command) *cobra.Command {
-	d.flag(c)
-	return configFlag(c, &d.path)
-}
+type eraseDesk struct{ desk }
 
 func (d *eraseDesk) on(c *cobra.Command, f func(*config.Config, *gateway.EraseDesk, reidentify.Person) error) error {
-	return onConfig(d.path, func(cfg *config.Config) error {
-		who, err := d.who(c.Context(), cfg, "privacy")
-		if err != nil {
-			return err
-		}
+	return d.as(c, "privacy", func(cfg *config.Config, who reidentify.Person) error {
 		return gateway.OnErasures(cfg, func(desk *gateway.EraseDesk) error { return f(cfg, desk, who) })
 	})
 }

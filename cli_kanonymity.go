@@ -34,7 +34,7 @@ elements is smaller than --k.`,
 	c.Flags().StringSliceVar(&quasi, "quasi", nil, "`ELEMENTS` by which people may be known, e.g. gender,birthDate,address.postalCode")
 	c.Flags().StringVar(&typ, "type", "Patient", "resource `TYPE` that is counted")
 	c.Flags().IntVar(&k, "k", 11, "smallest group that tells of nobody")
-	c.MarkFlagRequired("quasi") //nolint:errcheck // the flag is there
+	required(c, "quasi")
 	c.RunE = func(c *cobra.Command, files []string) error {
 		if len(quasi) > maxQuasi || len(quasi) == 0 {
 			return fmt.Errorf("name 1 to %d elements", maxQuasi)

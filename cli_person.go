@@ -42,3 +42,25 @@ func (p *person) who(ctx context.Context, cfg *config.Config, role string) (reid
 	// By number: the name may come from an environment that anyone can set.
 	return reidentify.Person{Issuer: accountIssuer, Subject: "uid " + u.Uid, Name: u.Username}, nil
 }
+
+// desk are the flags of a command that one of two people gives.
+type desk struct {
+	path string
+	person
+}
+
+func (d *desk) flags(c *cobra.Command) *cobra.Command {
+	d.flag(c)
+	return configFlag(c, &d.path)
+}
+
+// as works on a good configuration as the person who holds the role.
+func (d *desk) as(c *cobra.Command, role string, f func(*config.Config, reidentify.Person) error) error {
+	return onConfig(d.path, func(cfg *config.Config) error {
+		who, err := d.who(c.Context(), cfg, role)
+		if err != nil {
+			return err
+		}
+		return f(cfg, who)
+	})
+}

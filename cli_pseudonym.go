@@ -25,29 +25,17 @@ that two people need two accounts. Each step is a record of the audit trail.`}
 	return group
 }
 
-// desk are the flags of a command that takes a step.
-type desk struct {
-	path string
-	person
-}
+// pseudonymDesk are the flags of a command that takes a step.
+type pseudonymDesk struct{ desk }
 
-func (d *desk) flags(c *cobra.Command) *cobra.Command {
-	d.flag(c)
-	return configFlag(c, &d.path)
-}
-
-func (d *desk) on(c *cobra.Command, f func(*gateway.PseudonymDesk, reidentify.Person) error) error {
-	return onConfig(d.path, func(cfg *config.Config) error {
-		who, err := d.who(c.Context(), cfg, "privacy")
-		if err != nil {
-			return err
-		}
+func (d *pseudonymDesk) on(c *cobra.Command, f func(*gateway.PseudonymDesk, reidentify.Person) error) error {
+	return d.as(c, "privacy", func(cfg *config.Config, who reidentify.Person) error {
 		return gateway.OnPseudonyms(cfg, func(desk *gateway.PseudonymDesk) error { return f(desk, who) })
 	})
 }
 
 func pseudonymResolve() *cobra.Command {
-	var d desk
+	var d pseudonymDesk
 	var domain, reason, typ string
 	c := d.flags(&cobra.Command{
 		Use:   "resolve --domain D --reason TEXT ID...",
@@ -81,15 +69,6 @@ Then you read the answer, once and within an hour:
 	return required(c, "domain", "reason")
 }
 
-func required(c *cobra.Command, names ...string) *cobra.Command {
-	for _, name := range names {
-		if err := c.MarkFlagRequired(name); err != nil { // no such flag
-			panic(err)
-		}
-	}
-	return c
-}
-
 func until(r *reidentify.Request) string {
 	if _, until := r.State(time.Now()); !until.IsZero() {
 		return until.Format(time.RFC3339)
@@ -98,7 +77,7 @@ func until(r *reidentify.Request) string {
 }
 
 func pseudonymApprove() *cobra.Command {
-	var d desk
+	var d pseudonymDesk
 	return d.flags(&cobra.Command{
 		Use:   "approve REQUEST",
 		Short: "Let who asked read the answer; not who asked approves",
@@ -120,7 +99,7 @@ the request stand for. Look at it first: gatehouse pseudonym list.`,
 }
 
 func pseudonymDeny() *cobra.Command {
-	var d desk
+	var d pseudonymDesk
 	var reason string
 	c := d.flags(&cobra.Command{
 		Use:     "deny REQUEST",
@@ -139,7 +118,7 @@ func pseudonymDeny() *cobra.Command {
 }
 
 func pseudonymShow() *cobra.Command {
-	var d desk
+	var d pseudonymDesk
 	return d.flags(&cobra.Command{
 		Use:   "show REQUEST",
 		Short: "Read the answer to your own approved request, once",
@@ -179,7 +158,7 @@ func printResolved(out io.Writer, found []gateway.Resolved) error {
 }
 
 func pseudonymList() *cobra.Command {
-	var d desk
+	var d pseudonymDesk
 	return d.flags(&cobra.Command{
 		Use:     "list",
 		Short:   "List the requests of the last thirty days",

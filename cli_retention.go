@@ -45,8 +45,7 @@ func holdCommand(use, short, long, example string, do func(ctx context.Context, 
 	c.Flags().StringVar(&reason, "reason", "", "`TEXT` for the audit trail")
 	c.MarkFlagsOneRequired("patient", "all")
 	c.MarkFlagsMutuallyExclusive("patient", "all")
-	c.MarkFlagRequired("reason") //nolint:errcheck // the flag is there
-	return c
+	return required(c, "reason")
 }
 
 func listHolds() *cobra.Command {
