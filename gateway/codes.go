@@ -31,6 +31,7 @@ var codes = []fhir.Code{
 	{Code: "consent.unavailable", Status: 503, Meaning: "The consents cannot be read now. Try again."},
 	{Code: "conditional.ambiguous", Status: 412, Meaning: "The criteria of a conditional interaction match more than one resource that you may see."},
 	{Code: "conditional.none", Status: 412, Meaning: "A conditional reference matches nothing that you may see."},
+	{Code: "discovery.unknown", Status: 404, Meaning: "No document is published at this well-known place."},
 	{Code: "emergency.many", Status: 429, Meaning: "You have too many emergency accesses open at once."},
 	{Code: "emergency.off", Status: 403, Meaning: "The configuration offers no emergency access."},
 	{Code: "emergency.overdue", Status: 403, Meaning: "An earlier emergency access of yours is not reviewed, and its review is overdue."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"gatehouse/gateway/scope"
 )
@@ -25,6 +26,9 @@ func (x *exchange) beside(ctx context.Context) (done bool, err error) {
 	}
 	status := http.StatusOK
 	x.record.Interaction = "discovery"
+	if doc == missing {
+		return true, &failure{status: http.StatusNotFound, code: "discovery.unknown", text: "No such document is published here."}
+	}
 	if preflight {
 		status, x.record.Interaction = http.StatusNoContent, "preflight"
 	}
@@ -42,14 +46,21 @@ func (x *exchange) beside(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
-// document is the discovery document at the request's path, nil where there is
-// none.
+// missing stands for a well-known document that there is not (UDAP-01): who asks
+// for it without a token must learn that, and not that a token is wanted.
+const missing = "missing"
+
+// document is the discovery document at the request's path, missing where that is
+// the place of another one, nil where it is no place of such documents.
 func (x *exchange) document() any {
 	switch x.r.URL.Path {
 	case x.s.basePath + "/.well-known/smart-configuration", "/.well-known/smart-configuration":
 		return x.smartConfiguration()
 	case x.s.basePath + "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource" + x.s.basePath, "/.well-known/oauth-protected-resource":
 		return x.protectedResource()
+	}
+	if below, _ := strings.CutPrefix(x.r.URL.Path, x.s.basePath); strings.HasPrefix(below, "/.well-known/") {
+		return missing
 	}
 	return nil
 }

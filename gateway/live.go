@@ -323,8 +323,12 @@ func newHosts(cfg *config.Config) hosts {
 func (h hosts) add(addr string) { h[strings.ToLower(addr)] = true }
 
 // answer tells whether the gateway answers under the request's Host: one that
-// it was told of, or the very address that the connection came to.
+// it was told of, or the very address that the connection came to. HTTP/2 leaves
+// a Host header beside :authority; two names for one host are none (RFC 9113 §8.3.1).
 func (h hosts) answer(r *http.Request) bool {
+	if beside := r.Header["Host"]; beside != nil && (len(beside) != 1 || beside[0] != r.Host) {
+		return false
+	}
 	if h[r.Host] || h[strings.ToLower(r.Host)] {
 		return true
 	}

@@ -62,9 +62,6 @@ func TestDiscoveryDocuments(t *testing.T) {
 	if got.status != 401 || !strings.Contains(challenge, `resource_metadata="http://gw.example.org/.well-known/oauth-protected-resource/fhir"`) || strings.Contains(challenge, "error=") {
 		t.Errorf("got %d %s", got.status, challenge)
 	}
-	if got := h.get("/.well-known/udap", ""); got.status != 404 && got.status != 401 {
-		t.Errorf("udap: %d", got.status)
-	}
 }
 
 func roundTrip(t *testing.T, r *http.Request) answer {

@@ -169,3 +169,92 @@ func TestListsNameNobodyElse(t *testing.T) {
 		h.noCanary(t, got)
 	}
 }
+
+// SMART-02, UDAP-01: discovery is JSON whatever is asked for, and what is not offered
+// there is absent.
+func TestDiscoveryIsJSON(t *testing.T) {
+	h := openHouse(t)
+	for _, accept := range []string{"application/fhir+xml", "text/html", "application/xml;q=1, */*;q=0", "nonsense"} {
+		got := h.do("GET", "/.well-known/smart-configuration", "", "", "Accept", accept)
+		if got.status != 200 || got.header.Get("Content-Type") != "application/json" || !json.Valid([]byte(got.body)) {
+			t.Errorf("Accept %s: got %d %s %.80s", accept, got.status, got.header.Get("Content-Type"), got.body)
+		}
+	}
+	if got := h.get("/.well-known/udap", ""); got.status != 404 {
+		t.Errorf("udap: got %d", got.status)
+	}
+}
+
+// SMART-21: two records that say they are of one person are two patients, from either
+// end of the link.
+func TestLinkedPatientsAreTwo(t *testing.T) {
+	h := openHouse(t)
+	one := resource("Patient", "A", `"link":[{"other":{"reference":"Patient/B"},"type":"seealso"},{"other":{"reference":"Patient/C"},"type":"replaces"}]`)
+	two := resource("Patient", "B", `"name":[{"family":"Canary"}],"link":[{"other":{"reference":"Patient/A"},"type":"seealso"}]`)
+	for _, body := range []string{one, two} {
+		h.ehr.on("GET /Patient/"+body[strings.Index(body, `"id":"`)+6:][:1], 200, body)
+	}
+	h.ehr.on("GET /Observation/b", 200, obsB)
+	h.ehr.on("GET /Observation", 200, searchset("", obsA, obsB))
+	h.ehr.on("GET /Patient", 200, searchset("", one, two))
+	tA := h.patient("A", "patient/*.rs")
+	for target, want := range map[string]int{"/Patient/A": 200, "/Patient/B": 404, "/Observation/b": 404, "/Patient/C": 404} {
+		got := h.get(target, tA)
+		if got.status != want {
+			t.Errorf("%s: got %d, want %d", target, got.status, want)
+		}
+		h.noCanary(t, got)
+	}
+	for target, want := range map[string]string{"/Observation": "Observation/a", "/Patient": "Patient/A", "/Patient?_include=Patient:link": "Patient/A"} {
+		got := h.get(target, tA)
+		if got.status == 200 && !slices.Equal(got.ids(t), []string{want}) {
+			t.Errorf("%s: got %s", target, got.body)
+		}
+		h.noCanary(t, got)
+	}
+}
+
+// AUD-13, G-04: names, numbers, criteria and tokens of requests that are served, refused
+// and broken stand in no line of the log.
+func TestLogsHoldNoPatient(t *testing.T) {
+	h := openHouse(t)
+	h.ehr.on("GET /Patient/secretid", 200, resource("Patient", "secretid", `"identifier":[{"value":"078-05-1120"}],"name":[{"family":"Seededname"}]`))
+	h.ehr.on("GET /Patient", 200, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient","id":"secretid","name":[{"family":"Seededname"}`)
+	h.ehr.on("POST /Patient", 500, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception","diagnostics":"Seededname 078-05-1120"}]}`)
+	staff := h.staff()
+	h.get("/Patient/secretid", staff)
+	h.get("/Patient?family=Seededname&identifier=078-05-1120", staff)
+	h.get("/Patient?famly=Seededname", staff)
+	h.get("/Patient/secretid/Seededname/078-05-1120", staff)
+	h.get("/Patient/secretid", "Seededname."+staff)
+	h.do("POST", "/Patient", staff, `{"resourceType":"Patient","name":[{"family":"Seededname"}]}`)
+	h.do("POST", "/Patient", staff, `{"resourceType":"Patient","name":[{"family":"Seededname"}`)
+	h.do("POST", "/Patient/_search", staff, "family=Seededname", "Content-Type", "application/x-www-form-urlencoded")
+	log := h.log.String()
+	if log == "" {
+		t.Fatal("nothing was logged")
+	}
+	for _, seeded := range []string{"Seededname", "078-05-1120", "secretid", staff, strings.Split(staff, ".")[2]} {
+		if strings.Contains(log, seeded) {
+			t.Errorf("the log holds %q: %s", seeded, log)
+		}
+	}
+}
+
+// C-05: an answer of the consent server that ends early is no answer.
+func TestTruncatedConsentsDeny(t *testing.T) {
+	h := openHouse(t, "consent: {source: upstream, default: permit, max_staleness: 0s}")
+	h.ehr.on("GET /Observation/P", 200, resource("Observation", "P", ref("subject", "Patient/P")+`,"code":{"text":"x"}`))
+	whole := searchset("", consentOf("c", "P", "permit", ""))
+	answers := map[string]int{whole: 200, "": 404, whole[:len(whole)/2]: 404, whole[:len(whole)-1]: 404, `{"resourceType":"Bundle","type":"searchset"`: 404, `[]`: 404, `{}`: 404}
+	for body, want := range answers {
+		h.ehr.on("GET /Consent", 200, body)
+		if got := h.get("/Observation/P", h.staff()); got.status != want {
+			t.Errorf("%.60q of %d bytes: got %d, want %d", body, len(body), got.status, want)
+		}
+	}
+	h.ehr.on("GET /Consent", 200, whole, "Content-Length", "100000") // the connection ends before
+	if got := h.get("/Observation/P", h.staff()); got.status != 404 {
+		t.Errorf("cut by the connection: got %d", got.status)
+	}
+}

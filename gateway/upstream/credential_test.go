@@ -2,9 +2,11 @@ package upstream
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -263,8 +265,32 @@ func TestTokenEndpointFailures(t *testing.T) { // G-02: no secret in errors, no 
 	}
 }
 
+// SMART-32: an assertion by either algorithm that every server must take, of five
+// minutes at most, and never the same twice.
 func TestAssertionIsWhatSMARTBackendServicesAskFor(t *testing.T) {
-	key, keyFile, _ := keyPair(t, "gw")
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for algorithm, key := range map[jose.SignatureAlgorithm]crypto.Signer{jose.ES384: p384, jose.RS384: long, jose.ES256: p256} {
+		t.Run(string(algorithm), func(t *testing.T) { holdAssertion(t, key, algorithm) })
+	}
+}
+
+func holdAssertion(t *testing.T, key crypto.Signer, algorithm jose.SignatureAlgorithm) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile := file(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	idp := newIssuer(t)
 	var form url.Values
 	idp.answer = func(w http.ResponseWriter, f url.Values, r *http.Request) {
@@ -277,29 +303,33 @@ func TestAssertionIsWhatSMARTBackendServicesAskFor(t *testing.T) {
 	}
 	s := httptest.NewServer(http.HandlerFunc(authorization))
 	defer s.Close()
-	u := open(t, s.URL, func(c *config.Upstream) {
-		c.Auth = config.UpstreamAuth{Type: "private_key_jwt", TokenURL: idp.URL, ClientID: "gw", KeyFile: keyFile, KeyID: "k1", Algorithm: "ES256", Scopes: []string{"system/*.rs"}}
-	})
-	if got := seen(t, u); got != "Bearer ok" {
-		t.Fatalf("got %q", got)
-	}
-	token, err := jwt.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var claims jwt.Claims
-	if err := token.Claims(key.Public(), &claims); err != nil {
-		t.Fatal(err)
-	}
-	if err := claims.Validate(jwt.Expected{Issuer: "gw", Subject: "gw", AnyAudience: jwt.Audience{idp.URL}, Time: time.Now()}); err != nil {
-		t.Error(err)
-	}
-	life := time.Until(claims.Expiry.Time())
-	if claims.ID == "" || life > 5*time.Minute || token.Headers[0].KeyID != "k1" {
-		t.Errorf("jti %q, life %s, kid %q", claims.ID, life, token.Headers[0].KeyID)
-	}
-	if form.Get("grant_type") != "client_credentials" || form.Get("scope") != "system/*.rs" || form.Get("client_secret") != "" {
-		t.Errorf("form: %v", form)
+	seenIDs := map[string]bool{}
+	for range 2 { // each with a token of its own
+		u := open(t, s.URL, func(c *config.Upstream) {
+			c.Auth = config.UpstreamAuth{Type: "private_key_jwt", TokenURL: idp.URL, ClientID: "gw", KeyFile: keyFile, KeyID: "k1", Algorithm: string(algorithm), Scopes: []string{"system/*.rs"}}
+		})
+		if got := seen(t, u); got != "Bearer ok" {
+			t.Fatalf("got %q", got)
+		}
+		token, err := jwt.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{algorithm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var claims jwt.Claims
+		if err := token.Claims(key.Public(), &claims); err != nil {
+			t.Fatal(err)
+		}
+		if err := claims.Validate(jwt.Expected{Issuer: "gw", Subject: "gw", AnyAudience: jwt.Audience{idp.URL}, Time: time.Now()}); err != nil {
+			t.Error(err)
+		}
+		life := time.Until(claims.Expiry.Time())
+		if claims.ID == "" || seenIDs[claims.ID] || life > 5*time.Minute || token.Headers[0].KeyID != "k1" {
+			t.Errorf("jti %q, life %s, kid %q", claims.ID, life, token.Headers[0].KeyID)
+		}
+		seenIDs[claims.ID] = true
+		if form.Get("grant_type") != "client_credentials" || form.Get("scope") != "system/*.rs" || form.Get("client_secret") != "" {
+			t.Errorf("form: %v", form)
+		}
 	}
 }
 
