@@ -16,11 +16,11 @@ func blockCommand() *cobra.Command {
 	var path, until, reason string
 	var last time.Duration
 	c := configFlag(&cobra.Command{
-		Use:   "block client|user|token|patient VALUE",
-		Short: "Keep out a client, a user or a token, or everybody from a patient's record",
+		Use:   "block client|user|session|token|patient VALUE",
+		Short: "Keep out a client, a user, a login or a token, or everybody from a patient's record",
 		Long: `Refuses, within two seconds and on every replica, the tokens of a client (its
-OAuth id), of a user (sub, or fhirUser as Practitioner/7) or with an id (jti); or
-lets nobody see anything of a patient, as if it were not there. Replicas share
+OAuth id), of a user (sub, or fhirUser as Practitioner/7), of a login (sid) or with
+an id (jti); or lets nobody see anything of a patient, as if it were not there. Replicas share
 blocks where they share a state store (state.url). A block stands until it is
 lifted by unblock, or as long as --for or --until say.
 
@@ -50,7 +50,7 @@ the reason may name somebody: it is sealed with what else is known of that patie
 func unblockCommand() *cobra.Command {
 	var path, reason string
 	c := configFlag(&cobra.Command{
-		Use:     "unblock client|user|token|patient VALUE",
+		Use:     "unblock client|user|session|token|patient VALUE",
 		Short:   "Lift a block",
 		Example: "  gatehouse unblock client lost-tablet -c gatehouse.yaml --reason 'found again'",
 		Args:    cobra.ExactArgs(2),

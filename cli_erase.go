@@ -103,7 +103,7 @@ func carryOut(ctx context.Context, cfg *config.Config, desk *gateway.EraseDesk, 
 		if e, err = desk.Get(ctx, e.ID); err != nil {
 			return err
 		}
-		switch done := e.Done[cfg.Audit.Dir]; {
+		switch done := e.Done[gateway.TrailPlace(cfg)]; {
 		case done == nil:
 		case done.Failed != "":
 			return errors.New("the gateway could not erase it; its log says why, and it tries again at its next start")

@@ -21,8 +21,8 @@ import (
 // patient's record, from within two seconds of being stored and on every
 // replica.
 type Block struct {
-	What   string    `json:"what"`   // client, user, token, patient
-	Value  string    `json:"value"`  // client id; sub or fhirUser; jti; "Patient/1"
+	What   string    `json:"what"`   // client, user, session, token, patient
+	Value  string    `json:"value"`  // client id; sub or fhirUser; sid; jti; "Patient/1"
 	Reason string    `json:"reason"` // names no patient, unless What is patient
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
@@ -49,8 +49,8 @@ func (b *Block) check(now time.Time) error {
 	}
 	patient, isPatient := strings.CutPrefix(b.Value, "Patient/")
 	switch {
-	case !slices.Contains([]string{"client", "user", "token", "patient"}, b.What):
-		return fmt.Errorf("%q cannot be blocked: write client, user, token or patient", b.What)
+	case !slices.Contains([]string{"client", "user", "session", "token", "patient"}, b.What):
+		return fmt.Errorf("%q cannot be blocked: write client, user, session, token or patient", b.What)
 	case b.Value == "" || !plainText(b.Value):
 		return fmt.Errorf("name the %s to block", b.What)
 	case b.What == "patient" && (!isPatient || !fhir.ValidID(patient)):

@@ -38,7 +38,7 @@ func (g *Gateway) learnBlock(r state.Row) {
 }
 
 func revoke(a *auth.Authenticator, what, value string, until time.Time) error {
-	kind := map[string]string{"client": "client", "user": "sub", "token": "jti"}[what]
+	kind := map[string]string{"client": "client", "user": "sub", "session": "sid", "token": "jti"}[what]
 	if what == "user" && strings.Contains(value, "/") {
 		kind = "fhirUser"
 	}
@@ -56,7 +56,7 @@ func (p *Process) learnBlockEvent(r state.Row) {
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
 	if !p.heard.known {
-		row, err := p.stores.shared.Get(ctx, blockHeardKind, p.trail.Dir)
+		row, err := p.stores.shared.Get(ctx, blockHeardKind, p.place)
 		if err != nil && !errors.Is(err, state.ErrNone) {
 			p.metrics.alarm("state.unavailable")
 			return
@@ -69,7 +69,7 @@ func (p *Process) learnBlockEvent(r state.Row) {
 	}
 	p.heard.version = r.Version
 	version := []byte(strconv.FormatInt(r.Version, 10))
-	if err := p.stores.shared.Put(ctx, blockHeardKind, p.trail.Dir, version, time.Time{}); err != nil {
+	if err := p.stores.shared.Put(ctx, blockHeardKind, p.place, version, time.Time{}); err != nil {
 		p.metrics.alarm("state.unavailable")
 	}
 }

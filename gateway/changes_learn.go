@@ -55,7 +55,7 @@ func (p *Process) recordChange(row state.Row, recordsOf func(*proposal.Stamp, []
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
-	id = p.trail.Dir + "\x00" + id
+	id = p.place + "\x00" + id
 	heard, err := p.stores.shared.Get(ctx, changeHeardKind, id)
 	if err != nil && !errors.Is(err, state.ErrNone) {
 		return err

@@ -93,7 +93,7 @@ func (r *eraser) finish(ctx context.Context, id string, done *Erased, failed err
 		if e.Done == nil {
 			e.Done = map[string]*Erased{}
 		}
-		e.Done[r.trail.Dir] = done
+		e.Done[TrailPlace(r.cfg)] = done
 		if failed == nil && r.cfg.State.URL == "" {
 			e.IDs = nil
 		}
@@ -115,7 +115,7 @@ func (p *Process) learnErase(row state.Row) {
 		p.log.Error("a step of an erasure could not be recorded", zap.Error(err))
 		return
 	}
-	if !e.approved() || e.Done[p.trail.Dir] != nil && e.Done[p.trail.Dir].Failed == "" || len(e.IDs) == 0 {
+	if !e.approved() || e.Done[p.place] != nil && e.Done[p.place].Failed == "" || len(e.IDs) == 0 {
 		return
 	}
 	if _, busy := p.erasing.LoadOrStore(e.ID, true); !busy {

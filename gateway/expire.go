@@ -82,7 +82,7 @@ func sinksDir(cfg *config.Config) string { return filepath.Join(cfg.Audit.Dir, "
 func askExpire(ctx context.Context, cfg *config.Config) (e Expiry, err error) {
 	id := requestID()
 	err = withState(cfg, func(st *state.Store) error {
-		if err := st.Put(ctx, expireKind, id, []byte(cfg.Audit.Dir), time.Now().Add(expiryLife)); err != nil {
+		if err := st.Put(ctx, expireKind, id, []byte(TrailPlace(cfg)), time.Now().Add(expiryLife)); err != nil {
 			return err
 		}
 		for end := time.Now().Add(expiryLife); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
@@ -106,7 +106,7 @@ func askExpire(ctx context.Context, cfg *config.Config) (e Expiry, err error) {
 // learnExpire answers a command. It runs beside the listener, which must hear of
 // blocks meanwhile.
 func (p *Process) learnExpire(r state.Row) {
-	if r.Value == nil || string(r.Value) != p.trail.Dir || p.asked[r.ID] {
+	if r.Value == nil || string(r.Value) != p.place || p.asked[r.ID] {
 		return
 	}
 	if p.asked == nil {

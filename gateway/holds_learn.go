@@ -19,7 +19,7 @@ func (p *Process) learnHold(r state.Row) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
-	id := p.trail.Dir + "\x00" + r.ID
+	id := p.place + "\x00" + r.ID
 	_, err := p.stores.shared.Get(ctx, holdHeardKind, id)
 	if err == nil {
 		return

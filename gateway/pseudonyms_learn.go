@@ -38,7 +38,7 @@ func (p *Process) recordSteps(row state.Row) error {
 func (p *Process) tell(kind string, row state.Row, request string, all []*audit.Record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
-	id := p.trail.Dir + "\x00" + request
+	id := p.place + "\x00" + request
 	heard, err := p.stores.shared.Get(ctx, kind, id)
 	if err != nil && !errors.Is(err, state.ErrNone) {
 		return err

@@ -40,6 +40,7 @@ type Process struct {
 	servers       []*http.Server
 	stores        stores
 	trail         audit.Options // under which the log was opened
+	place         string        // of the log: see TrailPlace
 	reloading     sync.Mutex
 	seen          [sha256.Size]byte // fingerprint of what was last read; reloading guards it
 	lastReload    atomic.Pointer[reloadResult]
@@ -88,7 +89,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone
 	g.notify = notify.New(log, g.metrics.alarm)
 	g.metrics.reviews(g.glass.Waiting)
-	p := &Process{Gateway: g, trail: o, publisher: publisher}
+	p := &Process{Gateway: g, trail: o, place: TrailPlace(cfg), publisher: publisher}
 	if p.began, err = audit.SignedIn(o.Dir); err != nil {
 		return nil, errors.Join(err, trail.Close())
 	}

@@ -37,6 +37,17 @@ func AuditOptions(cfg *config.Config) (audit.Options, error) {
 	return o, nil
 }
 
+// TrailPlace is what a gateway's audit log is called in the state store: its
+// directory, and the replica's name where it has one. Replicas share the store, and
+// have the same directory each on a disk of its own: by the directory alone one would
+// take what another has recorded, or erased, for done.
+func TrailPlace(cfg *config.Config) string {
+	if cfg.Audit.Replica == "" {
+		return cfg.Audit.Dir
+	}
+	return cfg.Audit.Dir + "@" + cfg.Audit.Replica
+}
+
 // auditKey is the key that wraps the keys of records, and after it those that
 // wrapped them before.
 func auditKey(cfg *config.Config) ([]byte, error) {

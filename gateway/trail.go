@@ -60,7 +60,7 @@ type Reading struct {
 	By      reidentify.Person `json:"by"`
 	About   string            `json:"about"` // the question, without its patient
 	Patient string            `json:"patient,omitempty"`
-	Dir     string            `json:"dir"` // of the trail
+	Place   string            `json:"dir"` // of the trail: see TrailPlace
 	At      time.Time         `json:"at"`
 }
 
@@ -69,7 +69,7 @@ const readingKind = "audit-reading"
 // NoteReading hands a reading to the gateway, which has the log: it records it at
 // once where it runs, else at its start. Nothing is to be shown where this fails.
 func NoteReading(ctx context.Context, cfg *config.Config, r Reading) error {
-	r.Dir, r.At = cfg.Audit.Dir, time.Now().UTC()
+	r.Place, r.At = TrailPlace(cfg), time.Now().UTC()
 	value, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("record the reading: %w", err)
@@ -95,7 +95,7 @@ func (r *Reading) record(request string) *audit.Record {
 // learnReading records a reading of this gateway's trail, and forgets it then.
 func (p *Process) learnReading(row state.Row) {
 	r := new(Reading)
-	if row.Value == nil || json.Unmarshal(row.Value, r) != nil || r.Dir != p.trail.Dir {
+	if row.Value == nil || json.Unmarshal(row.Value, r) != nil || r.Place != p.place {
 		return
 	}
 	if p.recorded(r.record(row.ID)) != nil {

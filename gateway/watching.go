@@ -82,7 +82,7 @@ func (p *Process) newWatching(ctx context.Context, cfg *config.Config) (*watchin
 		return nil, err
 	}
 	w := &watching{p: p, rules: cfg.Watch, watcher: watch.New(cfg.Watch), log: log}
-	row, err := p.stores.shared.Get(ctx, watchHeardKind, p.trail.Dir)
+	row, err := p.stores.shared.Get(ctx, watchHeardKind, p.place)
 	switch {
 	case errors.Is(err, state.ErrNone):
 		w.quiet = p.began - 1
@@ -114,7 +114,7 @@ func (w *watching) step(ctx context.Context) error {
 		return err
 	}
 	w.quiet = last
-	return errors.Join(err, w.p.stores.shared.Put(ctx, watchHeardKind, w.p.trail.Dir, []byte(strconv.FormatInt(last, 10)), time.Time{}))
+	return errors.Join(err, w.p.stores.shared.Put(ctx, watchHeardKind, w.p.place, []byte(strconv.FormatInt(last, 10)), time.Time{}))
 }
 
 // alerted records an alert, tells it and does what its rule says.

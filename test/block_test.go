@@ -29,11 +29,11 @@ func TestBlocks(t *testing.T) {
 	other := h.replica()
 	h.ehr.on("GET /Observation/a", 200, obsA)
 	token := func() string {
-		return h.token(map[string]any{"sub": "ann", "client_id": "ward-app", "fhirUser": "Practitioner/7", "jti": "t1", "roles": []string{"staff"}})
+		return h.token(map[string]any{"sub": "ann", "client_id": "ward-app", "fhirUser": "Practitioner/7", "jti": "t1", "sid": "s1", "roles": []string{"staff"}})
 	}
 	bystander := h.token(map[string]any{"sub": "bob", "client_id": "other", "fhirUser": "Practitioner/8", "jti": "t2", "roles": []string{"staff"}})
 	for _, b := range []gateway.Block{{What: "client", Value: "ward-app"}, {What: "user", Value: "ann"}, {What: "user", Value: "Practitioner/7"},
-		{What: "token", Value: "t1"}} {
+		{What: "token", Value: "t1"}, {What: "session", Value: "s1"}} {
 		b.By, b.Reason = "test", "stolen"
 		cached := token()
 		if got := h.get("/Observation/a", cached); got.status != 200 {

@@ -1,0 +1,40 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/gateway"
+	"gatehouse/gateway/audit"
+)
+
+// Issue 8 point 2: replicas that share a state store have audit logs in directories
+// of the same name, each on its own disk. What one has recorded the other still has
+// to record.
+func TestReplicasWithDirectoriesAlike(t *testing.T) {
+	h := newHouse(t, "R4")
+	as := func(replica string) {
+		t.Helper()
+		h.write("gatehouse.yaml", strings.Replace(h.config(), "audit: {dir: audit", "audit: {dir: audit, replica: "+replica, 1))
+		if replica == "b" { // another host: the same path, another disk
+			if err := os.Rename(filepath.Join(h.dir, "audit"), filepath.Join(h.dir, "of-a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.start()
+	}
+	as("a")
+	b := gateway.Block{What: "client", Value: "x", By: "root", Reason: "stolen"}
+	if err := gateway.SetBlock(t.Context(), h.cfg(), &b); err != nil {
+		t.Fatal(err)
+	}
+	h.within(2*time.Second, func() bool { return len(h.notices(t, audit.BlockSet)) == 1 })
+	h.stop()
+	as("b")
+	if got := h.notices(t, audit.BlockSet); len(got) != 1 {
+		t.Errorf("the log of b tells of %d blocks, want 1", len(got))
+	}
+}
