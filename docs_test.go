@@ -102,6 +102,7 @@ var samples = []sample{
 	{what: "`$everything`", method: "GET", path: "/Patient/1/$everything"},
 	{what: "`$lastn`", method: "GET", path: "/Observation/$lastn?code=x"},
 	{what: "`$docref`", method: "GET", path: "/DocumentReference/$docref?patient=1"},
+	{what: "`$de-identify`", method: "POST", path: "/$de-identify", contentType: "application/fhir+json", body: patient},
 	{what: "`$validate` of a new resource", method: "POST", path: "/Patient/$validate", contentType: "application/fhir+json", body: patient},
 	{what: "`$validate` of one", method: "POST", path: "/Patient/1/$validate", contentType: "application/fhir+json", body: patient},
 	{what: "`$export`", method: "GET", path: "/$export"},

@@ -26,6 +26,7 @@ var operations = []operation{
 	{name: "$lastn", levels: "Observation", get: true, post: true, search: true, params: "max:count", returns: "Observation"},
 	{name: "$docref", levels: "DocumentReference", get: true, post: true, returns: "DocumentReference",
 		params: "patient:id start:date end:date type:text on-demand:text profile:text"},
+	{name: "$de-identify", levels: "system *", post: true, body: true},
 	{name: "$validate", levels: "* */id", post: true, body: true, params: "mode:text profile:text"},
 }
 

@@ -110,7 +110,11 @@ func (s *snapshot) reduce(c map[string]any) {
 	var resources []any
 	if list, _ := c["rest"].([]any); len(list) > 0 {
 		first, _ := list[0].(map[string]any)
-		if operations := s.exportAt("", first["operation"]); operations != nil {
+		operations := s.exportAt("", first["operation"])
+		if s.grammar.Operations["$de-identify"] { // the gateway's own: the upstream need not have it
+			operations = append(operations, map[string]any{"name": "de-identify", "definition": "urn:gatehouse:operation:de-identify"})
+		}
+		if len(operations) > 0 {
 			rest["operation"] = operations
 		}
 		all, _ := first["resource"].([]any)

@@ -41,7 +41,7 @@ func written(t *testing.T, more string) string {
 // What serve would refuse, check refuses, in the same words.
 func TestCheckAndServeRefuseAlike(t *testing.T) {
 	for _, tt := range []struct{ change, want string }{
-		{"operations: {allow: [$graphql]}\n", "operations.allow[0]: $graphql is an operation that nobody here could judge; remove it (these are served: $docref, $everything, $export, $lastn, $validate)"},
+		{"operations: {allow: [$graphql]}\n", "operations.allow[0]: $graphql is an operation that nobody here could judge; remove it (these are served: $de-identify, $docref, $everything, $export, $lastn, $validate)"},
 		{"operations: {allow: [$everything, $frobnicate]}\n", "operations.allow[1]: $frobnicate is an operation that nobody here could judge"},
 	} {
 		file := written(t, tt.change)

@@ -71,6 +71,8 @@ func action(a *fhir.Access) string {
 		return "create" // what would be
 	case a.Operation == "$validate":
 		return "update"
+	case deIdentifies(a):
+		return "operation" // nothing is read for it: a right of its own
 	case slices.Contains(fhir.Operations(), a.Operation):
 		return "read" // what it returns is read one by one
 	}
@@ -93,6 +95,9 @@ func letter(a *fhir.Access) byte {
 	case fhir.HistoryType, fhir.HistorySystem:
 		return 's'
 	case fhir.Operation:
+		if deIdentifies(a) {
+			return 'r' // each as what it is
+		}
 		return scope.Returned
 	}
 	return 'r'
@@ -149,7 +154,7 @@ func parameters(a *fhir.Access) map[string][]string {
 // firewall keeps a caller with a view from asking about what the view hides,
 // and turns its pseudonyms into ids.
 func (x *exchange) firewall(m *matter) error {
-	if m.view == nil {
+	if m.view == nil || deIdentifies(m.access) { // what is posted holds no pseudonyms to be opened
 		return nil
 	}
 	switch m.access.Interaction {

@@ -19,6 +19,8 @@ func (x *exchange) operation(ctx context.Context, m *matter, out output) error {
 		return x.lastN(ctx, m, out)
 	case "$docref":
 		return x.docRef(ctx, m, out)
+	case "$de-identify":
+		return x.deIdentify(ctx, m, out)
 	case "$validate":
 		return x.validate(ctx, m, out)
 	}

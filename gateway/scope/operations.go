@@ -23,6 +23,9 @@ func (g *Grants) operation(a *fhir.Access) *Denial {
 		}
 		return g.needs([]string{a.Type}, update, false)
 	}
+	if a.Operation == "$de-identify" { // what is posted, each resource of which is judged as a read
+		return g.needs(a.Types(), read, true)
+	}
 	if slices.Contains(returning, a.Operation) {
 		if d := g.needs(a.Types(), read|search, true); d != nil {
 			return d

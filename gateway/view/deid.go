@@ -89,14 +89,23 @@ func (j *Job) one(out *bufio.Writer, in *bufio.Reader) error {
 func (j *Job) apply(dst, doc []byte) ([]byte, error) {
 	c := j.Context
 	c.Patient, _ = PatientOf(j.View.version, doc, c.Own)
-	out, err := j.View.Apply(dst, doc, c)
+	out, withheld, err := j.View.Document(dst, doc, c)
 	j.Lines.Add(1)
 	j.Bytes.Add(int64(len(doc)))
-	if errors.Is(err, ErrMeaning) || errors.Is(err, errRule) {
+	if withheld {
 		j.Withheld.Add(1)
-		return append(dst, Withheld...), nil
 	}
 	return out, err
+}
+
+// Document is Apply for whoever holds the document: one that can be read and not
+// be shown is withheld, and an OperationOutcome stands for it.
+func (w *View) Document(dst, doc []byte, c Context) (out []byte, withheld bool, err error) {
+	out, err = w.Apply(dst, doc, c)
+	if errors.Is(err, ErrMeaning) || errors.Is(err, errRule) {
+		return append(dst, Withheld...), true, nil
+	}
+	return out, false, err
 }
 
 // Resumable tells whether a job may be taken up by another process: random ids
