@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a server may take to start on a busy machine.
-const patience = 180 * time.Second
+const patience = 360 * time.Second
 
 // server is a child process that answers HTTP on loopback.
 type server struct {
