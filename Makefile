@@ -2,7 +2,7 @@
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
-.PHONY: build test lint bench microbench fuzz real image
+.PHONY: build test lint bench microbench fuzz real chart image
 
 build: ## the binary, static
 	CGO_ENABLED=0 go build -trimpath -o gatehouse .
@@ -30,6 +30,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 real: ## scenarios against real servers, fetched by package name
 	bash test/real/run
+
+chart: ## the Helm chart: rendered, held against Kubernetes' types, started
+	cd charts/test && go vet . && go test .
 
 image: ## container image, where an engine is installed
 	docker build -t gatehouse .

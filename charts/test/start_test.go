@@ -1,0 +1,253 @@
+package charttest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The binary starts with the files that the rendered pod mounts, as its container
+// is told to, answers the probes and serves.
+func TestStarts(t *testing.T) {
+	root, bin := t.TempDir(), build(t)
+	idp := issuer(t)
+	public, admin := freePort(t), freePort(t)
+	all := rendered(t, least, fmt.Sprintf(`
+config:
+  listen: 0.0.0.0:%d
+  admin: 0.0.0.0:%d
+  public_url: https://127.0.0.1:%d/fhir
+  upstream: {auth: {type: basic, username: gw, password_file: /etc/gatehouse/secrets/ehr/password}}
+  issuers: [{issuer: %q, audiences: [a], insecure_http: true}]
+  policy: {data: [tables/roles.yaml]}
+  limits: {entries: 1000000}
+secrets: [{name: ehr, existingSecret: ehr-login}]
+files: {tables/roles.yaml: "roles: {clinician: [{reason: Clinicians may read., types: [clinical], actions: [read], when: always}]}\n"}
+`, public, admin, public, idp))
+	set := get[appsv1.StatefulSet](t, all, "StatefulSet//gw-gatehouse")
+	spec := set.Spec.Template.Spec
+	unpack(t, root, spec, all, map[string]map[string]string{
+		"gatehouse-keys": {"sealing.key": key(t, bin), "audit.key": key(t, bin)},
+		"gatehouse-tls":  pair(t),
+		"ehr-login":      {"password": "topsecret\n"},
+	})
+	c := spec.Containers[0]
+	args := append([]string(nil), c.Args...)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "/etc/gatehouse", root+"/etc/gatehouse")
+	}
+	cmd := exec.Command(bin, args...)
+	cmd.Env = []string{"POD_NAME=gw-gatehouse-0"}
+	said := &strings.Builder{}
+	cmd.Stderr = said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Errorf("%v: %s", err, said)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the end: %v: %s", err, said)
+		}
+	}()
+	for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+		status, body := probe(t, c, p.HTTPGet)
+		if status != http.StatusOK {
+			t.Errorf("%s: %d %s", p.HTTPGet.Path, status, body)
+		}
+	}
+	status, body := ask(t, fmt.Sprintf("https://127.0.0.1:%d/fhir/Patient/1", public))
+	if status != http.StatusUnauthorized {
+		t.Errorf("a stranger reads: %d %s", status, body)
+	}
+	if _, err := os.Stat(filepath.Join(root, "var/lib/gatehouse/audit/checkpoint")); err != nil {
+		t.Errorf("no audit trail on the volume: %v", err)
+	}
+}
+
+// build makes the binary of the sources that this chart belongs to.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "gatehouse")
+	cmd := exec.Command("go", "build", "-o", bin, ".")
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return bin
+}
+
+// unpack makes the container's file system below root: what its mounts bring, with
+// root before each path of ours.
+func unpack(t *testing.T, root string, spec corev1.PodSpec, all objects, secrets map[string]map[string]string) {
+	t.Helper()
+	volumes := map[string]corev1.Volume{}
+	for _, v := range spec.Volumes {
+		volumes[v.Name] = v
+	}
+	for _, m := range spec.Containers[0].VolumeMounts {
+		dir := filepath.Join(root, m.MountPath)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		files := map[string]string{}
+		switch v := volumes[m.Name]; {
+		case v.ConfigMap != nil:
+			data := get[corev1.ConfigMap](t, all, "ConfigMap//"+v.ConfigMap.Name).Data
+			for _, item := range v.ConfigMap.Items {
+				files[item.Path] = data[item.Key]
+			}
+		case v.Secret != nil:
+			files = secrets[v.Secret.SecretName]
+		case m.Name != "data":
+			t.Fatalf("mount %s has no volume", m.Name)
+		}
+		for name, text := range files {
+			text = strings.NewReplacer("/etc/gatehouse", root+"/etc/gatehouse", "/var/lib/gatehouse", root+"/var/lib/gatehouse").Replace(text)
+			write(t, filepath.Join(dir, name), text)
+		}
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o400); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func key(t *testing.T, bin string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "a.key")
+	if out, err := exec.Command(bin, "keys", "new", name).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// pair is a secret of type kubernetes.io/tls.
+func pair(t *testing.T) map[string]string {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{
+		"tls.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})),
+		"tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	}
+}
+
+// issuer is an identity provider that nobody gets a token from.
+func issuer(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	answer := func(v any) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(v) // the reader sees what is missing
+		}
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := private.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux.Handle("/.well-known/openid-configuration", answer(map[string]any{"issuer": s.URL, "jwks_uri": s.URL + "/jwks",
+		"authorization_endpoint": s.URL + "/a", "token_endpoint": s.URL + "/t", "response_types_supported": []string{"code"},
+		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"}}))
+	mux.Handle("/jwks", answer(map[string]any{"keys": []any{map[string]any{"kty": "EC", "crv": "P-256", "kid": "1", "use": "sig", "alg": "ES256",
+		"x": b64(point[1:33]), "y": b64(point[33:])}}}))
+	return s.URL
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// probe asks what the kubelet would, until it is content or ten seconds are over.
+func probe(t *testing.T, c corev1.Container, get *corev1.HTTPGetAction) (int, string) {
+	t.Helper()
+	port := get.Port.IntValue()
+	for _, p := range c.Ports {
+		if p.Name == get.Port.StrVal {
+			port = int(p.ContainerPort)
+		}
+	}
+	url := fmt.Sprintf("%s://127.0.0.1:%d%s", strings.ToLower(string(get.Scheme)), port, get.Path)
+	var status int
+	var body string
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && status != http.StatusOK; time.Sleep(50 * time.Millisecond) {
+		status, body = ask(t, url)
+	}
+	return status, body
+}
+
+// ask does not look at the certificate: nor does the kubelet.
+func ask(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
