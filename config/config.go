@@ -158,7 +158,9 @@ type Pseudonyms struct {
 // PseudonymService is a pseudonym service of a trusted third party.
 type PseudonymService struct {
 	// gpas: gPAS 1.10.3 or later, by its FHIR operations. vfps: Vfps, by its HTTP API v1.
-	Kind string `yaml:"kind" required:"gpas" oneof:"gpas vfps"`
+	// entici: by $pseudonymize; the way back is kept in the vault. mii: the interface of
+	// the German Medical Informatics Initiative (2026.1.0), $pseudonymize and $de-pseudonymize.
+	Kind string `yaml:"kind" required:"gpas" oneof:"gpas vfps entici mii"`
 	// Base below which its interface is.
 	URL string `yaml:"url" required:"https://gpas.example.org/ttp-fhir/fhir/gpas"`
 	// HTTP basic: the user, with password_file.
@@ -173,7 +175,9 @@ type PseudonymService struct {
 	InsecureHTTP bool `yaml:"insecure_http"`
 	// Resource types that it names.
 	Types []string `yaml:"types" default:"Patient"`
-	// Its domain or namespace, which must be there: {domain} is the client's domain,
+	// entici, mii: the system of the ids that are sent; left out: they have none.
+	System string `yaml:"system"`
+	// Its domain, namespace, project or context, which must be there: {domain} is the client's domain,
 	// {type} the resource's type.
 	Target string `yaml:"target" default:"{domain}"`
 	// How long one answer may take.

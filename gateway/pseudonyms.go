@@ -40,6 +40,7 @@ type PseudonymDesk struct {
 	codec func(vault bool) (*view.Codec, error)
 	now   func() time.Time
 	form  func(typ, id string) bool // whether an id that is no sealed pseudonym may be one
+	kept  bool                      // the vault leads back from pseudonyms of a service
 }
 
 // otherForms: a UUID where pseudonyms are UUIDs, and whatever the service of a
@@ -49,6 +50,10 @@ func otherForms(cfg *config.Config) func(typ, id string) bool {
 		service := cfg.Pseudonyms.Service
 		return cfg.Pseudonyms.Shape == "uuid" && view.UUIDShaped(id) || service != nil && slices.Contains(service.Types, typ) && fhir.ValidID(id)
 	}
+}
+
+func keptBack(cfg *config.Config) bool {
+	return cfg.Pseudonyms.Service != nil && cfg.Pseudonyms.Service.Kind == "entici"
 }
 
 // Resolved is a pseudonym and what it leads to; Real is "" where it leads
@@ -80,7 +85,7 @@ func OnPseudonyms(cfg *config.Config, f func(*PseudonymDesk) error) error {
 			}
 			return c, err
 		}
-		return errors.Join(f(&PseudonymDesk{st, codec, time.Now, otherForms(cfg)}), own.closeVault())
+		return errors.Join(f(&PseudonymDesk{st, codec, time.Now, otherForms(cfg), keptBack(cfg)}), own.closeVault())
 	})
 }
 
@@ -159,7 +164,7 @@ func (d *PseudonymDesk) Show(ctx context.Context, by reidentify.Person, id strin
 func (d *PseudonymDesk) resolve(r *reidentify.Request) ([]Resolved, error) {
 	vault := slices.ContainsFunc(r.IDs, func(id string) bool {
 		_, vault := view.Shape(id[strings.IndexByte(id, '/')+1:])
-		return vault
+		return vault || d.kept
 	})
 	codec, err := d.codec(vault)
 	if err != nil {

@@ -38,7 +38,7 @@ func infoOf(r *reidentify.Request, now time.Time) resolveInfo {
 
 func (p *Process) pseudonymDesk() *PseudonymDesk {
 	codec := func(bool) (*view.Codec, error) { return p.live.Load().codec() }
-	return &PseudonymDesk{p.stores.shared, codec, p.now, otherForms(p.live.Load().cfg)}
+	return &PseudonymDesk{p.stores.shared, codec, p.now, otherForms(p.live.Load().cfg), keptBack(p.live.Load().cfg)}
 }
 
 func (p *Process) listResolves(ctx context.Context, _ *call) (any, error) {

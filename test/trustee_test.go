@@ -117,3 +117,49 @@ func TestPseudonymsOfATrustee(t *testing.T) {
 		t.Errorf("down: got %d", got.status)
 	}
 }
+
+// Issue 6.12: of a service without a way back the vault leads back, also after a
+// reload, for reading by pseudonym and for the two people who resolve.
+func TestPseudonymsWithoutWayBack(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var p struct {
+			Parameter []struct {
+				Name, ValueString string
+				ValueIdentifier   struct{ Value string }
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil || r.URL.Path != "/$pseudonymize" || len(p.Parameter) != 3 || p.Parameter[2].Name != "project" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, `{"resourceType":"Parameters","parameter":[{"name":"pseudonym","valueIdentifier":{"value":"%s-%d"}}]}`, p.Parameter[2].ValueString, len(p.Parameter[0].ValueIdentifier.Value))
+	}))
+	t.Cleanup(s.Close)
+	h := newHouse(t, "R4")
+	h.write("gatehouse.yaml", strings.Replace(h.config(adminAuth, `clients:
+  study: {view: research, domain: study-17}
+  other: {view: research, domain: study-18}`), "pseudonyms: {key_file: pseudonyms.key}", "pseudonyms: {key_file: pseudonyms.key, service: {kind: entici, url: "+s.URL+"}}", 1))
+	h.start()
+	h.ehr.on("GET /Patient/mrn-19700101", 200, patientSeen)
+	h.ehr.on("GET /Patient", 200, searchset("", patientSeen))
+	study := h.researcher("study")
+	if p := h.pseudonym(t, study); p != "study-17-12" {
+		t.Fatalf("got %s", p)
+	}
+	h.reload(t)
+	got := h.get("/Patient/study-17-12", study)
+	if h.noReal(t, got); got.status != 200 || !strings.Contains(got.body, `"id":"study-17-12"`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	for name, target := range map[string]string{"X-02": "/Patient/study-18-12", "real id": "/Patient/mrn-19700101", "made up": "/Patient/study-17-13"} {
+		if got := h.get(target, study); got.status != 404 {
+			t.Errorf("%s: got %d", name, got.status)
+		}
+	}
+	ann := h.token(map[string]any{"sub": "ann", "roles": []string{"privacy-officer"}})
+	id := h.resolve(ann, "", `{"domain": "study-17", "reason": "finding", "ids": ["Patient/study-17-12"]}`, 200, "").ID
+	h.resolve(h.officer(), "/"+id+"/approve", "", 200, "")
+	if got := h.resolve(ann, "/"+id+"/show", "", 200, ""); len(got.Resolved) != 1 || got.Resolved[0].Real != "Patient/mrn-19700101" {
+		t.Errorf("got %+v", got)
+	}
+}

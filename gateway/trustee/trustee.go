@@ -47,11 +47,11 @@ type Service struct {
 // dialect is the interface of one kind of service. "" is no answer: it knows
 // none.
 type dialect interface {
-	create(ctx context.Context, s *Service, target, id string) (pseudonym string, err error)
+	create(ctx context.Context, s *Service, target, typ, id string) (pseudonym string, err error)
 	lead(ctx context.Context, s *Service, target, pseudonym string) (id string, err error)
 }
 
-var dialects = map[string]dialect{"gpas": gpas{}, "vfps": vfps{}}
+var dialects = map[string]dialect{"gpas": gpas{}, "vfps": vfps{}, "entici": entici{}, "mii": mii{}}
 
 // New makes a Service; failed is told of each failure, with neither ids nor
 // pseudonyms in it.
@@ -99,6 +99,9 @@ func authorization(c config.PseudonymService) (string, error) {
 // Serves reports whether the service names resources of the type.
 func (s *Service) Serves(typ string) bool { return slices.Contains(s.c.Types, typ) }
 
+// Leads reports whether it tells what a pseudonym stands for.
+func (s *Service) Leads() bool { return s.speak != entici{} }
+
 func (s *Service) target(domain, typ string) string {
 	return strings.NewReplacer("{domain}", domain, "{type}", typ).Replace(s.c.Target)
 }
@@ -107,7 +110,7 @@ func (s *Service) target(domain, typ string) string {
 // where there is none.
 func (s *Service) Pseudonym(domain, typ, id string) (string, error) {
 	return s.ask(func(ctx context.Context) (string, error) {
-		p, err := s.speak.create(ctx, s, s.target(domain, typ), id)
+		p, err := s.speak.create(ctx, s, s.target(domain, typ), typ, id)
 		if err == nil && p == "" {
 			err = errNone
 		}

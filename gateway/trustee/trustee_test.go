@@ -18,8 +18,9 @@ import (
 )
 
 // stub is a pseudonym service made from the published interfaces: the operations
-// of gPAS's TTP-FHIR gateway, and the HTTP annotations of Vfps's pseudonyms.proto.
-// Neither product runs here.
+// of gPAS's TTP-FHIR gateway, the HTTP annotations of Vfps's pseudonyms.proto, the
+// operation of entici as miracum's pseudonymizer calls it, and the MII's operations
+// (2026.1.0). None of these products runs here.
 type stub struct {
 	asked  atomic.Int64
 	auth   string
@@ -40,6 +41,10 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.EscapedPath(); {
 	case strings.HasPrefix(path, "/gpas/$") && r.Method == "POST" && r.Header.Get("Content-Type") == fhirJSON:
 		s.gpas(w, strings.TrimPrefix(path, "/gpas/$"), body)
+	case path == "/entici/$pseudonymize" && r.Method == "POST":
+		s.entici(w, body)
+	case strings.HasPrefix(path, "/mii/$") && r.Method == "POST" && r.Header.Get("Content-Type") == fhirJSON:
+		s.mii(w, strings.TrimPrefix(path, "/mii/$"), body)
 	case strings.HasPrefix(path, "/v1/namespaces/"):
 		s.vfps(w, r.Method, strings.TrimPrefix(path, "/v1/namespaces/"), body)
 	default:
@@ -75,6 +80,50 @@ func (s *stub) gpas(w http.ResponseWriter, operation string, body []byte) {
 	fmt.Fprintf(w, `{"resourceType":"Parameters","parameter":[{"name":"pseudonym","part":[`+id+","+id+","+id+"]}]}", "original", original, "target", in["target"], "pseudonym", pseudonym)
 }
 
+type stubParameters struct {
+	Parameter []struct {
+		Name, ValueString, ValueCode string
+		ValueIdentifier              struct{ System, Value string }
+	}
+}
+
+func (p *stubParameters) of(body []byte) map[string]string {
+	_ = json.Unmarshal(body, p)
+	in := map[string]string{}
+	for _, one := range p.Parameter {
+		in[one.Name] = one.ValueIdentifier.System + one.ValueIdentifier.Value + one.ValueString + one.ValueCode
+	}
+	return in
+}
+
+func (s *stub) entici(w http.ResponseWriter, body []byte) {
+	in := new(stubParameters).of(body)
+	id, ok := strings.CutPrefix(in["identifier"], "urn:ids:")
+	if !ok || in["resourceType"] != "Patient" || in["project"] == "unknown" {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	fmt.Fprintf(w, `{"resourceType":"Parameters","parameter":[{"name":"pseudonym","valueIdentifier":{"use":"secondary","system":"urn:x","value":%q}}]}`, in["project"]+"."+id+"-psn")
+}
+
+func (s *stub) mii(w http.ResponseWriter, operation string, body []byte) {
+	in := new(stubParameters).of(body)
+	original, ok := strings.CutPrefix(in["original"], "urn:ids:")
+	pseudonym, form := in["context"]+"."+original+"-psn", `{"resourceType":"Parameters","parameter":[%s]}`
+	names := []any{"context", in["context"], "original", original, "pseudonym", pseudonym}
+	if operation == "de-pseudonymize" {
+		pseudonym, form = in["pseudonym"], `{"resourceType":"Parameters","parameter":[{"name":"original","part":[%s]}]}`
+		original, ok = undo(in["context"], pseudonym)
+		names = []any{"context", in["context"], "value", original, "pseudonym", pseudonym}
+	}
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	one := `{"name":%q,"valueIdentifier":{"value":%q}}`
+	fmt.Fprintf(w, form, fmt.Sprintf(one+","+one+","+one, names...))
+}
+
 func undo(target, pseudonym string) (string, bool) {
 	id, ok := strings.CutSuffix(strings.TrimPrefix(pseudonym, target+"."), "-psn")
 	return id, ok && strings.HasPrefix(pseudonym, target+".")
@@ -101,8 +150,11 @@ func service(t *testing.T, s *stub, kind, target string) (*Service, *[]error) {
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
 	c := config.PseudonymService{Kind: kind, URL: web.URL, Types: []string{"Patient", "Encounter"}, Target: target, Timeout: config.Duration(300 * time.Millisecond)}
-	if kind == "gpas" {
-		c.URL += "/gpas"
+	if kind != "vfps" {
+		c.URL += "/" + kind
+	}
+	if kind == "entici" || kind == "mii" {
+		c.System = "urn:ids:"
 	}
 	if s.auth != "" {
 		c.TokenFile = filepath.Join(t.TempDir(), "token")
@@ -121,7 +173,7 @@ func service(t *testing.T, s *stub, kind, target string) (*Service, *[]error) {
 // Issue 6 point 12: each dialect names an id in its target and leads back; what the
 // service does not know is nothing, and no failure.
 func TestDialects(t *testing.T) {
-	for _, kind := range []string{"gpas", "vfps"} {
+	for _, kind := range []string{"gpas", "vfps", "mii"} {
 		s, failures := service(t, &stub{auth: "Bearer secret"}, kind, "{domain}-{type}")
 		p, err := s.Pseudonym("study", "Patient", "mrn-1")
 		if err != nil || p != "study-Patient.mrn-1-psn" {
@@ -140,6 +192,37 @@ func TestDialects(t *testing.T) {
 		}
 		if !s.Serves("Patient") || s.Serves("Observation") {
 			t.Errorf("%s serves other types", kind)
+		}
+	}
+}
+
+// entici names ids, by project and type, and leads back from none.
+func TestEntici(t *testing.T) {
+	s, failures := service(t, &stub{auth: "Bearer secret"}, "entici", "{domain}")
+	p, err := s.Pseudonym("study", "Patient", "mrn-1")
+	if err != nil || p != "study.mrn-1-psn" {
+		t.Fatalf("got %q %v", p, err)
+	}
+	if back, err := s.Real("study", "Patient", p); s.Leads() || back != "" || err != nil {
+		t.Errorf("leads back to %q, %v", back, err)
+	}
+	if p, err := s.Pseudonym("unknown", "Patient", "mrn-1"); p != "" || err == nil || len(*failures) != 1 {
+		t.Errorf("an unknown project gives %q, %v", p, err)
+	}
+}
+
+// A pseudonym that the MII's interface gives several originals for names nobody.
+func TestSeveralOriginals(t *testing.T) {
+	one := `{"name":"original","part":[{"name":"context","valueIdentifier":{"value":"study"}},{"name":"value","valueIdentifier":{"value":%q}},{"name":"pseudonym","valueIdentifier":{"value":%q}}]}`
+	for answer, want := range map[string]string{
+		fmt.Sprintf(one, "mrn-1", "p"): "mrn-1", fmt.Sprintf(one, "mrn-1", "q"): "",
+		fmt.Sprintf(one, "mrn-1", "p") + "," + fmt.Sprintf(one, "mrn-2", "p"): "", `{"name":"original"}`: "",
+	} {
+		s, _ := service(t, &stub{broken: func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"resourceType":"Parameters","parameter":[%s]}`, answer)
+		}}, "mii", "{domain}")
+		if got, err := s.Real("study", "Patient", "p"); got != want || err != nil {
+			t.Errorf("%s: got %q, %v", answer, got, err)
 		}
 	}
 }

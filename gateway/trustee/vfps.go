@@ -20,7 +20,7 @@ type vfpsAnswer struct {
 	Pseudonym vfpsPseudonym `json:"pseudonym"`
 }
 
-func (vfps) create(ctx context.Context, s *Service, target, id string) (string, error) {
+func (vfps) create(ctx context.Context, s *Service, target, _, id string) (string, error) {
 	var got vfpsAnswer
 	body := map[string]string{"originalValue": id}
 	found, err := s.call(ctx, http.MethodPost, namespace(target), "application/json", body, &got)

@@ -101,6 +101,9 @@ func (c *Codec) kept(name, id string) (keys [][]byte, err error) {
 	if value != nil {
 		keys = append(keys, drawn, first.hash("resolve:Patient", surrogateText(value)))
 	}
+	if p, ok := c.remembers(d, "given:Patient\x00"+id); ok {
+		keys = append(keys, first.hash("service", "given:Patient\x00"+id), first.hash("service", "led:Patient\x00"+p))
+	}
 	for i := range d.epochs {
 		k := &d.epochs[i]
 		keys = append(keys, k.hash("resolve:Patient", storedText(byte('A'+i), k, "Patient", id)))

@@ -1,6 +1,9 @@
 package view
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Service is somebody else's pseudonym service: it names the resources of some
 // types, and leads back. It bounds its own time.
@@ -10,6 +13,8 @@ type Service interface {
 	// Pseudonym gives the pseudonym of an id in a domain, making one where there is
 	// none.
 	Pseudonym(domain, typ, id string) (string, error)
+	// Leads reports whether Real gives anything: else the vault keeps the way back.
+	Leads() bool
 	// Real gives what a pseudonym stands for; "" for nothing.
 	Real(domain, typ, p string) (string, error)
 }
@@ -27,9 +32,50 @@ func (c *Codec) asked(d *domain, typ, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !c.service.Leads() {
+		if err := c.remember(d, typ, id, p); err != nil {
+			return "", err
+		}
+	}
 	d.memo.put(typ, id, p)
 	d.memo.put("back:"+typ, p, id)
 	return p, nil
+}
+
+// remember keeps the way back from a pseudonym of the service, and what Forget needs
+// to find it by the id.
+func (c *Codec) remember(d *domain, typ, id, p string) error {
+	if c.vault == nil {
+		return errNoVault
+	}
+	if err := c.note(d); err != nil {
+		return err
+	}
+	k := &d.epochs[0] // for good, as the service's pseudonyms are
+	for key, text := range map[string]string{"given:" + typ + "\x00" + id: p, "led:" + typ + "\x00" + p: id} {
+		sealed, err := k.siv.EncryptDeterministically([]byte(text), []byte(key))
+		if err != nil {
+			return fmt.Errorf("seal vault entry: %w", err)
+		}
+		if err = c.vault.Put(k.hash("service", key), sealed); err != nil {
+			return fmt.Errorf("keep pseudonym: %w", err)
+		}
+	}
+	return nil
+}
+
+// remembers finds what remember has kept.
+func (c *Codec) remembers(d *domain, key string) (string, bool) {
+	if c.vault == nil {
+		return "", false
+	}
+	k := &d.epochs[0]
+	sealed, err := c.vault.Get(k.hash("service", key))
+	if err != nil || sealed == nil {
+		return "", false
+	}
+	text, err := k.siv.DecryptDeterministically(sealed, []byte(key))
+	return string(text), err == nil
 }
 
 // led asks the service what a pseudonym stands for. One that it does not know is
@@ -37,6 +83,9 @@ func (c *Codec) asked(d *domain, typ, id string) (string, error) {
 func (c *Codec) led(d *domain, typ, p string) (string, bool) {
 	if id, ok := d.memo.get("back:"+typ, p); ok {
 		return id, true
+	}
+	if !c.service.Leads() {
+		return c.remembers(d, "led:"+typ+"\x00"+p)
 	}
 	id, err := c.service.Real(d.name, typ, p)
 	if err != nil || !fhirID(id) {

@@ -1,0 +1,53 @@
+package view
+
+import (
+	"fmt"
+	"testing"
+)
+
+// oneWayService names ids and tells of none.
+type oneWayService struct{ asked int }
+
+func (s *oneWayService) Serves(typ string) bool { return typ == "Patient" }
+func (s *oneWayService) Leads() bool            { return false }
+func (s *oneWayService) Pseudonym(domain, _, id string) (string, error) {
+	s.asked++
+	return fmt.Sprintf("%s-PSN-%s", domain, id[4:]), nil
+}
+func (s *oneWayService) Real(_, _, _ string) (string, error) { panic("asked the way back") }
+
+// Issue 6.12, 6.8: where the service has no way back the vault keeps one, for the
+// domain alone, across restarts, until the patient is erased.
+func TestServiceWithoutWayBack(t *testing.T) {
+	service, vault, key := &oneWayService{}, MemoryVault(), testKey(1)
+	codec := func() *Codec {
+		c, err := CodecOptions{Vault: vault, Service: service, Erased: &Erased{}}.Codec(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := codec()
+	p, err := first.Pseudonym("study", "Patient", "mrn-1")
+	if err != nil || p != "study-PSN-1" {
+		t.Fatalf("got %q %v", p, err)
+	}
+	for _, tt := range []struct {
+		domain, typ, p, want string
+	}{{"study", "Patient", p, "mrn-1"}, {"other", "Patient", p, ""}, {"study", "Encounter", p, ""}, {"study", "Patient", "mrn-1", ""}, {"study", "Patient", "study-PSN-2", ""}} {
+		if got, ok := codec().Real(tt.domain, tt.typ, tt.p); got != tt.want || ok != (tt.want != "") {
+			t.Errorf("%+v: got %q", tt, got)
+		}
+	}
+	if err := first.Forget("mrn-1"); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := codec().Real("study", "Patient", p); ok {
+		t.Errorf("erased, and %s leads to %s", p, got)
+	}
+	if none, err := (CodecOptions{Service: service}).Codec(key); err != nil {
+		t.Fatal(err)
+	} else if p, err := none.Pseudonym("study", "Patient", "mrn-1"); err == nil {
+		t.Errorf("without a vault: got %q", p)
+	}
+}
