@@ -40,6 +40,20 @@ type Change struct {
 // Doc is the entry that the mold was made of.
 func (m *Mold) Doc() []byte { return m.doc }
 
+// Make makes m the mold of a whole document that has been parsed; it keeps a copy.
+func (m *Mold) Make(doc []byte) {
+	m.Memo, m.hits = nil, m.hits[:0]
+	m.doc = append(m.doc[:0], doc...)
+	m.scalars = scalarsOf(m.doc, m.scalars[:0])
+}
+
+// Follow checks a whole document. ok: it differs from the mold in what is appended
+// to list, and nowhere else; else nothing is known of it.
+func (m *Mold) Follow(doc []byte, list []Change) (changed []Change, ok bool) {
+	end, list, ok := m.follow(doc, 0, list)
+	return list, ok && end == len(doc)
+}
+
 // Hits are those in Doc of the plan that it was read with.
 func (m *Mold) Hits() []Hit { return m.hits }
 
@@ -197,9 +211,7 @@ func (b *Bundle) Learn() *Mold {
 		m.made++
 	}
 	one := &m.list[m.last]
-	one.Memo = nil
-	one.doc = append(one.doc[:0], e.Raw...)
-	one.hits = append(one.hits[:0], e.hits...)
-	one.scalars = scalarsOf(one.doc, one.scalars[:0])
+	one.Make(e.Raw)
+	one.hits = append(one.hits, e.hits...)
 	return one
 }

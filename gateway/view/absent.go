@@ -75,5 +75,5 @@ func (r *run) present(i int, s *state, bit int) *field {
 // masked replaces a complex value by the mark that it was there.
 func (r *run) masked(i int) bool {
 	r.here.labels |= labelMasked
-	return r.value(i, []byte(absent))
+	return r.instead(i, []byte(absent))
 }

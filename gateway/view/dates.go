@@ -118,6 +118,9 @@ func (r *run) dated(i int, day time.Time, n int, rest string) bool {
 // offset is the patient's shift in days: one per patient and domain, never
 // none, so that no date stands as it was.
 func (r *run) offset(m *method) (days int, ok bool) {
+	if r.notes != nil {
+		r.notes.byPatient(m)
+	}
 	if r.here.known {
 		return r.here.offset, true
 	}

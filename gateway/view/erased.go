@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // Erased are patients whose pseudonyms lead nowhere and are made no more, known by
@@ -13,6 +14,7 @@ import (
 type Erased struct {
 	mu    sync.RWMutex
 	stone map[string]bool
+	era   atomic.Int64 // how often it has changed
 }
 
 // Add erases the patient of a tombstone.
@@ -23,6 +25,15 @@ func (e *Erased) Add(tombstone string) {
 		e.stone = map[string]bool{}
 	}
 	e.stone[tombstone] = true
+	e.era.Add(1)
+}
+
+// era tells whether somebody was erased meanwhile.
+func (c *Codec) era() int64 {
+	if c == nil || c.erased == nil {
+		return 0
+	}
+	return c.erased.era.Load()
 }
 
 func (e *Erased) none() bool {

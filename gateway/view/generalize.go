@@ -12,8 +12,11 @@ import (
 func (r *run) generalize(parent, i int, kind prim, m *method) bool {
 	switch m.to {
 	case "year", "month":
+		if !kind.dated() || kind == primInstant { // which cannot be cut
+			return false
+		}
 		d, ok := parseDate(r.peek(i))
-		if !kind.dated() || !ok || r.tooOld(d, m.maxAge) {
+		if !ok || r.tooOld(d, m.maxAge) {
 			return false
 		}
 		return r.coarse(i, kind, d, m.digits)
@@ -31,7 +34,7 @@ var usZIP = regexp.MustCompile(`^[0-9]{5}(-[0-9]{4})?$`)
 // zip leaves the first digits of a US ZIP code, or 000 where so few people
 // live that they would single somebody out. Codes of other shapes go.
 func (r *run) zip(i int, m *method) bool {
-	code := r.tree.Text(i)
+	code := r.peek(i)
 	if !usZIP.MatchString(code) {
 		return false
 	}
@@ -84,7 +87,7 @@ func (r *run) age(parent, i int, m *method) bool {
 	if !isAge {
 		return true
 	}
-	value, err := strconv.ParseFloat(string(r.tree.Raw(i)), 64)
+	value, err := strconv.ParseFloat(string(r.raw(i)), 64)
 	if err != nil {
 		return false
 	}
@@ -100,12 +103,12 @@ func (r *run) perturb(i int, f *field, m *method) bool {
 	if f.kind != primDecimal && f.kind != primInteger {
 		return false
 	}
-	raw := string(r.tree.Raw(i))
+	raw := string(r.raw(i))
 	v, ok := new(big.Float).SetString(raw)
 	if !ok {
 		return false
 	}
-	sum, err := r.view.codec.mac(r.ctx.Domain, "perturb:"+r.here.typ+"/"+r.here.id+"."+f.info.Name, raw)
+	sum, err := r.view.codec.mac(r.ctx.Domain, "perturb:"+r.here.typ+"/"+r.id()+"."+f.info.Name, raw)
 	if err != nil {
 		return r.fail("perturb", err)
 	}
@@ -135,7 +138,7 @@ var scrubbed = regexp.MustCompile(`(?i)[\w.+-]+@[\w-]+(\.[\w-]+)+|https?://\S+|\
 // and the names and numbers that are known of the patient. It is a help, not a
 // guarantee.
 func (r *run) scrub(i int) bool {
-	text := scrubbed.ReplaceAllString(r.tree.Text(i), "***")
+	text := scrubbed.ReplaceAllString(r.peek(i), "***")
 	for _, known := range r.known() {
 		if len(known) > 2 {
 			text = replaceFold(text, known)

@@ -52,6 +52,9 @@ func (r *run) label(i int, prev int32) {
 // insert puts texts into what is already written.
 func (r *run) insert(at int, before, codings, after string) {
 	n := len(before) + len(codings) + len(after)
+	if r.notes != nil {
+		r.notes.moved(at, n)
+	}
 	r.dst = slices.Grow(r.dst, n)[:len(r.dst)+n]
 	copy(r.dst[at+n:], r.dst[at:])
 	at += copy(r.dst[at:], before)

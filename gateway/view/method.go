@@ -98,7 +98,7 @@ func (r *run) pseudonymize(parent, i int, f *field) bool {
 	case f.kind == primID && parent == r.here.node && name == "id":
 		return r.resourceID(i, text)
 	case name == "versionId":
-		p, err := r.view.Version(r.ctx.Domain, r.here.typ, r.here.id, text)
+		p, err := r.view.Version(r.ctx.Domain, r.here.typ, r.id(), text)
 		return err == nil && r.handle(i, p) || err != nil && r.fail("pseudonymize version", err)
 	case name == "reference" || f.kind == primURI && strings.HasPrefix(f.owner, "Bundle.entry"):
 		return r.reference(i, text)
@@ -200,7 +200,7 @@ func (r *run) uri(text string) (string, bool) {
 
 // hash is the one-way form: nobody can turn it back, also not we.
 func (r *run) hash(parent, i int, f *field) bool {
-	text := r.tree.Text(i)
+	text := r.peek(i)
 	label := "hash:" + f.owner + "." + f.info.Name
 	switch {
 	case f.kind == primID || f.info.Name == "reference":
@@ -218,7 +218,7 @@ func (r *run) hash(parent, i int, f *field) bool {
 		return err == nil && r.handle(i, prefix+hex.EncodeToString(sum)) || err != nil && r.fail("hash", err)
 	case f.kind == primString:
 		if at := r.tree.Get(parent, "system"); at >= 0 {
-			label += "|" + r.tree.Text(at)
+			label += "|" + r.peek(at)
 		}
 		sum, err := r.view.codec.mac(r.ctx.Domain, label, text)
 		return err == nil && r.handle(i, hex.EncodeToString(sum)) || err != nil && r.fail("hash", err)
@@ -227,7 +227,7 @@ func (r *run) hash(parent, i int, f *field) bool {
 }
 
 func (r *run) encrypt(i int, f *field) bool {
-	sealed, err := r.view.codec.Text(r.ctx.Domain, "encrypt:"+f.info.Name, r.tree.Text(i))
+	sealed, err := r.view.codec.Text(r.ctx.Domain, "encrypt:"+f.info.Name, r.peek(i))
 	if err != nil {
 		return r.fail("encrypt", err)
 	}

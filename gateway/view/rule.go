@@ -67,6 +67,8 @@ type guard struct {
 	not    bool
 }
 
+func (g *guard) met(text string) bool { return g.in.has(text) != g.not }
+
 // set is a list of texts, some of them built in.
 type set struct {
 	texts map[string]bool

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"gatehouse/fhir/wire"
 )
@@ -30,12 +29,16 @@ type run struct {
 	second  bool          // an overlay's turn: what the first view mapped stays
 	err     error         // why the resource cannot be shown at all
 	frags   []string      // ids of contained resources, in order of appearance
+	notes   *notes        // of what is asked of values; nil: none are taken
+	lone    bool          // see alone
+	era     int64         // of the erasures, as it begins
+	changed []wire.Change // of a document that is like one that was shown before
 }
 
 // resource is what methods need to know of the resource around a leaf.
 type resource struct {
 	typ                  string
-	id                   string
+	idNode               int // -1: none
 	node                 int
 	patient              string // "Patient/1"; "" where there is none or several, or it was not asked yet
 	asked                bool
@@ -52,48 +55,6 @@ var (
 	errType    = errors.New("resource has no type that this release knows")
 	errRemoved = errors.New("the view removes this resource")
 )
-
-// mark is a point to go back to when what follows turns out to be empty.
-type mark struct {
-	dst  int
-	from int32
-}
-
-func (r *run) mark() mark     { return mark{len(r.dst), r.from} }
-func (r *run) restore(m mark) { r.dst, r.from = r.dst[:m.dst], m.from }
-
-// flush copies what is decided and untouched.
-func (r *run) flush(to int32) {
-	if to > r.from {
-		r.dst = append(r.dst, r.doc[r.from:to]...)
-		r.from = to
-	}
-}
-
-// value puts raw in the place of node i.
-func (r *run) value(i int, raw []byte) bool {
-	r.flush(r.nodes[i].Start)
-	r.dst = append(r.dst, raw...)
-	r.from = r.nodes[i].End
-	return true
-}
-
-// quoted puts a text in the place of node i.
-func (r *run) quoted(i int, text string) bool {
-	r.flush(r.nodes[i].Start)
-	r.dst = wire.Quote(r.dst, text)
-	r.from = r.nodes[i].End
-	return true
-}
-
-// handle puts a text of ours in the place of node i: nothing in it needs an
-// escape.
-func (r *run) handle(i int, text string) bool {
-	r.flush(r.nodes[i].Start)
-	r.dst = append(append(append(r.dst, '"'), text...), '"')
-	r.from = r.nodes[i].End
-	return true
-}
 
 // resource walks a resource, nested or not. false: nothing of it is shown.
 func (r *run) resource(i int, inside *resource, contained bool) bool {
@@ -115,9 +76,9 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 		r.patient() // which is its container's
 	}
 	outer := r.here
-	r.here = resource{typ: s.typ, node: i, patient: r.ctx.Patient, asked: inside == nil, contained: contained}
-	if id := r.tree.Get(i, "id"); id >= 0 {
-		r.here.id = r.peek(id)
+	r.here = resource{typ: s.typ, idNode: r.tree.Get(i, "id"), node: i, patient: r.ctx.Patient, asked: inside == nil, contained: contained}
+	if r.notes != nil {
+		r.notes.enter(r)
 	}
 	if contained {
 		r.here.patient, r.here.asked = outer.patient, outer.asked
@@ -127,6 +88,9 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 	if inside != nil {
 		outer.labels |= r.here.labels
 		r.here = outer
+		if r.notes != nil {
+			r.notes.leave(r)
+		}
 	}
 	return ok
 }
@@ -151,9 +115,7 @@ func (r *run) object(i int, s *state, root bool) bool {
 		if ok {
 			n++
 		} else {
-			r.restore(before)
-			r.flush(prev)
-			r.from = node.End
+			r.drop(c, before, prev)
 		}
 		if f != nil && f.bit >= 0 {
 			bit := uint64(1) << f.bit
@@ -238,9 +200,7 @@ func (r *run) array(parent, i int, f *field) bool {
 			n++
 		} else {
 			lost = true
-			r.restore(before)
-			r.flush(prev)
-			r.from = node.End
+			r.drop(c, before, prev)
 		}
 		prev = node.End
 	}
@@ -263,11 +223,11 @@ func (r *run) one(parent, i int, f *field) bool {
 	case f.nested:
 		return r.nested(i, f, w)
 	case f.leaf:
-		return f.kind.fits(kind) && r.leaf(parent, i, f, w.rule)
+		return f.kind.fits(kind) && r.leafNoted(parent, i, f, w.rule)
 	case kind != wire.Object:
 		return false
 	case w.rule.method.name == substitute:
-		return r.value(i, w.rule.method.with)
+		return r.instead(i, w.rule.method.with)
 	case w.rule.method.name == mask:
 		return r.masked(i)
 	case r.over == nil && w.next.dead:
@@ -290,53 +250,6 @@ func (r *run) nested(i int, f *field, w *way) bool {
 		return r.entry(i, &outer)
 	}
 	return r.resource(i, &outer, f.info.Name == "contained")
-}
-
-// choose picks the rule that governs value i.
-func (r *run) choose(parent, i int, f *field) *way {
-	last := len(f.choices) - 1
-	w := &f.choices[last]
-	for k := 0; k < last; k++ {
-		if r.holds(&f.choices[k].rule.when, parent, i) {
-			w = &f.choices[k]
-			break
-		}
-	}
-	if r.over != nil {
-		if k, ok := r.over[int32(i)]; ok && k < w.rule.index {
-			auto := r.view.auto
-			return &way{auto.rules[k], auto.under(w.next, k), auto.under(w.side, k)}
-		}
-	}
-	return w
-}
-
-// peek is the text of string i without a copy where it has no escapes: valid
-// while the document is, so never to be kept.
-func (r *run) peek(i int) string {
-	n := &r.nodes[i]
-	if n.Kind == wire.String && n.Plain && n.End-n.Start > 2 {
-		return unsafe.String(&r.doc[n.Start+1], n.End-n.Start-2)
-	}
-	return r.tree.Text(i)
-}
-
-// holds evaluates a guard. Where a member is missing nothing is known of it,
-// so it is in no list.
-func (r *run) holds(g *guard, parent, i int) bool {
-	if g.member == "" {
-		return true
-	}
-	at := i
-	if g.member != "$this" {
-		if r.nodes[i].Kind != wire.Object {
-			i = parent
-		}
-		if at = r.tree.Get(i, g.member); at < 0 {
-			return g.not
-		}
-	}
-	return g.in.has(r.peek(at)) != g.not
 }
 
 // side is the "_name" beside a primitive: its id and extensions, one object or
@@ -367,6 +280,7 @@ func (r *run) side(parent, i int, f *field) bool {
 // fragment gives the contained resources of a document new local ids, in order
 // of appearance: not derived from the old ones, and short.
 func (r *run) fragment(id string) string {
+	r.alone()
 	for k, known := range r.frags {
 		if known == id {
 			return fmt.Sprintf("c%d", k+1)

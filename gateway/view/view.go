@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"gatehouse/config"
@@ -23,16 +24,17 @@ type View struct {
 	codec    *Codec
 	now      func() time.Time
 	auto     *automaton
-	foreign  foreign // runs instead of auto where the rules are another tool's
-	dynamic  []*rule // those that need FHIRPath
-	random   bool    // pseudonyms are surrogates from the vault
-	mapsIDs  bool    // ids are pseudonyms: inbound they are opened
-	shifts   bool    // dates are shifted
-	cell     int     // patients that a search must find
-	writes   bool    // what it shows may be written back
-	revision string  // of the rules: what a version id is bound to
-	over     *View   // laid over this one
-	below    traits  // of the view that this one is laid over
+	foreign  foreign    // runs instead of auto where the rules are another tool's
+	dynamic  []*rule    // those that need FHIRPath
+	random   bool       // pseudonyms are surrogates from the vault
+	mapsIDs  bool       // ids are pseudonyms: inbound they are opened
+	shifts   bool       // dates are shifted
+	cell     int        // patients that a search must find
+	writes   bool       // what it shows may be written back
+	revision string     // of the rules: what a version id is bound to
+	over     *View      // laid over this one
+	forms    *sync.Pool // of *forms; nil: each document is walked
+	below    traits     // of the view that this one is laid over
 }
 
 // traits of a lower view that an overlay must not repeat.
@@ -91,6 +93,9 @@ func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
 	}
 	w.revision = base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:9])
 	w.auto = newAutomaton(v, rules)
+	if w.dynamic == nil { // FHIRPath may ask anything
+		w.forms = newForms()
+	}
 	return w, nil
 }
 
@@ -186,13 +191,41 @@ func (w *View) show(r *run, dst, doc []byte, c Context) ([]byte, error) {
 	return r.apply(w, dst, doc, c)
 }
 
+// apply shows one document, like another one before if there was one.
 func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
-	if err := r.tree.Parse(doc); err != nil {
+	r.view, r.ctx, r.doc, r.dst, r.now, r.era = w, c, doc, dst, w.now(), w.codec.era()
+	r.second, r.err, r.names = w.below != traits{}, nil, nil
+	if w.forms == nil || len(doc) > maxForm {
+		return r.walked(dst)
+	}
+	fs := w.forms.Get().(*forms)
+	defer w.forms.Put(fs)
+	if fs.show(r) {
+		if err := w.codec.sync(); err != nil {
+			return dst, err
+		}
+		return r.dst, nil
+	}
+	if !fs.learns() {
+		return r.walked(dst)
+	}
+	fs.notes.begin(len(dst))
+	r.notes = &fs.notes
+	out, err := r.walked(dst)
+	r.notes = nil
+	if err == nil && !fs.notes.refused {
+		fs.keep(r, out[len(dst):])
+	}
+	return out, err
+}
+
+// walked is the document as the walk over it shows it.
+func (r *run) walked(dst []byte) ([]byte, error) {
+	if err := r.tree.Parse(r.doc); err != nil {
 		return dst, fmt.Errorf("read resource: %w", err)
 	}
-	r.view, r.ctx, r.doc, r.nodes, r.dst, r.from = w, c, doc, r.tree.Nodes, dst, 0
-	r.second, r.err, r.frags, r.over = w.below != traits{}, nil, r.frags[:0], nil
-	r.here, r.muddled, r.now, r.names = resource{}, false, w.now(), nil
+	r.nodes, r.dst, r.from = r.tree.Nodes, dst, 0
+	r.frags, r.over, r.here, r.muddled = r.frags[:0], nil, resource{}, false
 	if err := r.overrule(); err != nil {
 		return dst, err
 	}
@@ -201,12 +234,12 @@ func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 	}
 	if r.err == nil {
 		// A pseudonym that leaves before it is kept could never be opened.
-		r.err = w.codec.sync()
+		r.err = r.view.codec.sync()
 	}
 	if r.err != nil {
 		return dst, r.err
 	}
-	r.flush(int32(len(doc)))
+	r.flush(int32(len(r.doc)))
 	return r.dst, nil
 }
 
@@ -260,6 +293,7 @@ func (w *View) Overlay(other *View) *View {
 // lay puts one view on top of all that are there.
 func (w *View) lay(other *View) *View {
 	both := *w
+	both.forms = nil    // they are of w
 	both.writes = false // two views are not undone by one merge
 	both.name, both.revision = w.name+"+"+other.name, w.revision+"+"+other.revision
 	if w.over != nil {
@@ -267,7 +301,7 @@ func (w *View) lay(other *View) *View {
 		return &both
 	}
 	top := *other
-	top.over = nil
+	top.over, top.forms = nil, nil
 	top.below = traits{w.mapsIDs || w.below.mapsIDs, w.shifts || w.below.shifts}
 	both.over = &top
 	return &both
