@@ -37,7 +37,8 @@ type Options struct {
 	Now             func() time.Time              // nil: time.Now
 	Log             *zap.Logger                   // nil: none
 
-	open func(path string, flag int) (file, error) // nil: the disk
+	open  func(path string, flag int) (file, error) // nil: the disk
+	retry time.Duration                             // 0: retryEvery
 }
 
 const (
@@ -156,6 +157,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
+	}
+	if o.retry <= 0 {
+		o.retry = retryEvery
 	}
 	if o.open == nil {
 		o.open = openFile

@@ -16,6 +16,7 @@ import (
 // badDisk fails writes or flushes of segments while told to.
 type badDisk struct {
 	noSpace, noFlush atomic.Bool
+	dead             atomic.Bool // nothing opens, so nothing is cut
 }
 
 type badFile struct {
@@ -24,6 +25,9 @@ type badFile struct {
 }
 
 func (d *badDisk) open(path string, flag int) (file, error) {
+	if d.dead.Load() {
+		return nil, syscall.EIO
+	}
 	f, err := openFile(path, flag)
 	if err != nil {
 		return nil, err

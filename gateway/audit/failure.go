@@ -42,13 +42,13 @@ func (l *Log) recoverDisk() {
 		l.mu.Unlock()
 		if err == nil {
 			l.o.Log.Info("audit log takes records again")
-			l.Append(&Record{Kind: Notice, Code: "audit.recovered"})
+			l.Append(&Record{Kind: Notice, Code: logRecovered})
 		}
 		if err == nil || closed {
 			return
 		}
 		select {
-		case <-time.After(retryEvery):
+		case <-time.After(l.o.retry):
 		case <-l.wake: // closed, perhaps
 		case done := <-l.rolls:
 			done <- l.Healthy()

@@ -75,6 +75,12 @@ const (
 	ConfigRefused  = "config.refused"
 )
 
+// What a log says of itself.
+const (
+	logOpened    = "audit.opened"
+	logRecovered = "audit.recovered"
+)
+
 // The codes of Notices about how long the trail keeps what.
 const (
 	SegmentExpired = "audit.expired"

@@ -49,7 +49,7 @@ func (l *Log) start(v note.Verifier) error {
 	go l.write()
 	go l.publishLoop()
 	// The first record proves that the log can be written, and marks the start.
-	if err := l.Append(&Record{Kind: Notice, Code: "audit.opened"}).Wait(context.Background()); err != nil {
+	if err := l.Append(&Record{Kind: Notice, Code: logOpened}).Wait(context.Background()); err != nil {
 		l.Close()
 		return err
 	}

@@ -38,6 +38,7 @@ type sealer struct {
 	concerned
 	w     writer // plaintext of the part at hand
 	clean bool   // the record's texts were escaped before
+	cut   bool   // and cut
 	out   []byte // leaf prefix ‖ stored record
 	nonce [12]byte
 
@@ -56,7 +57,7 @@ func (s *sealer) seal(k *keyring, r *Record) ([]byte, tlog.Hash, error) {
 	if len(r.Entries) > maxEntries || len(r.Patients) > maxEntries || len(r.Consents) > maxEntries {
 		return nil, tlog.Hash{}, errTooLarge
 	}
-	s.clean = r.clean
+	s.clean, s.cut = r.clean, r.clean && r.Cut
 	if err := s.gather(k, r); err != nil {
 		return nil, tlog.Hash{}, err
 	}
@@ -74,7 +75,7 @@ func (s *sealer) seal(k *keyring, r *Record) ([]byte, tlog.Hash, error) {
 }
 
 // begin starts a part; its first byte says whether a text in it was cut.
-func (s *sealer) begin() { s.w = writer{b: append(s.w.b[:0], 0), clean: s.clean} }
+func (s *sealer) begin() { s.w = writer{b: append(s.w.b[:0], 0), clean: s.clean, cut: s.cut} }
 
 func (s *sealer) encrypt(a cipher.AEAD, part int) {
 	if s.w.cut {
