@@ -249,8 +249,11 @@ type Audit struct {
 	SigningKeyEnv string `yaml:"signing_key_env"`
 	// Instead of signing_key_file, as for sealing.
 	SigningKeyCommand []string `yaml:"signing_key_command"`
-	// What becomes of a request that cannot be recorded.
-	OnFailure string `yaml:"on_failure" default:"refuse" oneof:"refuse"`
+	// What becomes of a request that cannot be recorded: refuse, or spool; or by
+	// class: {read: spool, search: spool, write: refuse}.
+	OnFailure OnFailure `yaml:"on_failure"`
+	// Where records wait meanwhile.
+	Spool *Spool `yaml:"spool"`
 	// How long records are kept: what is older leaves the log, a segment at a time.
 	Retention Duration `yaml:"retention" default:"6y"`
 	// Where records are copied to.

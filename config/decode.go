@@ -87,6 +87,10 @@ func (l *loader) decode(n ast.Node, v reflect.Value, key, option string) {
 		*path = l.claimPath(n, key, option == "alternatives")
 		return
 	}
+	if f, ok := v.Addr().Interface().(*OnFailure); ok {
+		l.decodeOnFailure(n, f, key)
+		return
+	}
 	if rates, ok := v.Addr().Interface().(*Rates); ok {
 		if _, list := n.(*ast.SequenceNode); !list {
 			*rates = make(Rates, 1)

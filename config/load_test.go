@@ -66,7 +66,7 @@ func TestMinimalConfigLoadsWithStrictDefaults(t *testing.T) {
 		{"consent.max_staleness", time.Duration(c.Consent.MaxStaleness), 5 * time.Second},
 		{"admin", c.Admin, "127.0.0.1:9090"},
 		{"audit.dir", c.Audit.Dir, filepath.Join(dir, "var/audit")},
-		{"audit.on_failure", c.Audit.OnFailure, "refuse"},
+		{"audit.on_failure", c.Audit.OnFailure, OnFailure{"refuse", "refuse", "refuse", "refuse"}},
 		{"audit.retention", time.Duration(c.Audit.Retention), 6 * 365 * 24 * time.Hour},
 		{"operations.allow", strings.Join(c.Operations.Allow, " "), "$everything $export"},
 		{"limits.body", c.Limits.Body, Size(16 << 20)},

@@ -34,6 +34,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkStateURL(c.State.URL)
 	l.checkEmergency(c)
 	l.checkReplica(&c.Audit)
+	l.checkSpool(&c.Audit)
 	l.checkSinks(&c.Audit)
 	l.checkPublish(&c.Audit)
 	l.checkWatch(c)

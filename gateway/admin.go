@@ -44,12 +44,16 @@ type readiness struct {
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := p.live.Load()
 	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), Problems: map[string]string{}}
-	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": p.audit.Healthy(), "state": p.stores.hearing(time.Now()), "policy": s.stale(time.Now())} {
+	unkept, waiting := p.auditTrouble(s.cfg.Audit.OnFailure)
+	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": unkept, "state": p.stores.hearing(time.Now()), "policy": s.stale(time.Now())} {
 		if err != nil {
 			r.Ready, r.Problems[name] = false, err.Error()
 		}
 	}
 	r.Warnings = p.sinkTroubles(time.Now())
+	if waiting != "" {
+		r.Warnings["audit"] = waiting
+	}
 	r.Degraded = p.degraded(s)
 	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
 	if s.approved != nil {

@@ -111,7 +111,7 @@ func (p *Process) adminAllowed(c *call, role string) error {
 func (p *Process) recorded(r *audit.Record) *failure {
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
-	if err := p.audit.Append(r).Wait(ctx); err != nil {
+	if err := p.keep(ctx, r, p.live.Load().cfg.Audit.OnFailure.Write, new(bool)); err != nil {
 		p.metrics.alarm("audit.unavailable")
 		return &failure{status: http.StatusServiceUnavailable, code: "audit.unavailable", retry: time.Second,
 			text: "The access could not be recorded, so it was not given. Try again.", log: err}

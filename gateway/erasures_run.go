@@ -21,6 +21,7 @@ type eraser struct {
 	cfg   *config.Config
 	trail audit.Options
 	log   *audit.Log
+	spool *audit.Spool // may be nil
 	store *state.Store
 	// forget has the patient's pseudonyms that were given out lead nowhere.
 	forget func(ctx context.Context, patient string) error
@@ -42,6 +43,11 @@ func (r *eraser) run(ctx context.Context, e *Erasure) (*Erased, error) {
 	var err error
 	if done.Grants, err = r.grants(ctx, patient); err != nil {
 		return nil, fmt.Errorf("erase emergency grants: %w", err)
+	}
+	if r.spool != nil {
+		if err := r.spool.EraseKeys(ctx, patient); err != nil {
+			return nil, err
+		}
 	}
 	if done.Keys, err = r.log.EraseKeys(ctx, patient); err != nil {
 		return nil, err
@@ -129,7 +135,7 @@ func (p *Process) erase(e *Erasure) {
 	ctx, cancel := context.WithTimeout(context.Background(), eraseWait)
 	defer cancel()
 	cfg := p.live.Load().cfg
-	r := &eraser{cfg: cfg, trail: p.trail, log: p.audit, store: p.stores.shared,
+	r := &eraser{cfg: cfg, trail: p.trail, log: p.audit, spool: p.spool, store: p.stores.shared,
 		forget: func(ctx context.Context, patient string) error { return p.stores.forgetPseudonyms(ctx, cfg, patient) }}
 	done, err := r.run(ctx, e)
 	if err = errors.Join(err, r.finish(ctx, e.ID, done, err)); err != nil {
@@ -153,6 +159,9 @@ func EraseHere(ctx context.Context, cfg *config.Config, d *EraseDesk, e *Erasure
 	log, err := audit.Open(o)
 	if err != nil {
 		return err
+	}
+	if err := emptySpool(ctx, cfg, log); err != nil {
+		return errors.Join(err, log.Close())
 	}
 	r := &eraser{cfg: cfg, trail: o, log: log, store: d.store, forget: forgetHere(cfg, d.store)}
 	done, err := r.run(ctx, e)

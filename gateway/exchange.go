@@ -46,6 +46,8 @@ type exchange struct {
 	failed    *failure
 	sent      bool      // a change has been sent
 	looked    bool      // for what a Binary is a part of
+	failMode  string    // what becomes of it where it cannot be recorded: see onFailure
+	spooled   bool      // it could not
 	quiet     bool      // counted elsewhere: no record of its own
 	paid      int       // units that the access has cost so far
 	dear      int       // the most that policy obliges for what it released
@@ -57,6 +59,7 @@ func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *ex
 	x := &exchange{g: g, s: s, r: r, id: requestID(), start: s.now(), address: remote(r)}
 	x.out = &response{x: x, w: w}
 	x.out.always()
+	x.failMode = onFailure(&s.cfg.Audit.OnFailure, r.Method, nil)
 	x.record = audit.Record{Request: x.id, UserAgent: r.UserAgent(), Time: x.start, Address: x.address.String(), Method: r.Method}
 	return x
 }

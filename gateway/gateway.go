@@ -26,6 +26,7 @@ import (
 type Gateway struct {
 	live      atomic.Pointer[snapshot]
 	audit     *audit.Log
+	spool     *audit.Spool // what the log cannot take waits there; may be nil
 	metrics   *metrics
 	log       *zap.Logger
 	limit     *limit.Limiter
@@ -64,6 +65,7 @@ func (x *exchange) answer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.failMode = onFailure(&x.s.cfg.Audit.OnFailure, x.r.Method, a)
 	return x.serve(ctx, a, x.out)
 }
 

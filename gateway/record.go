@@ -162,7 +162,7 @@ func (x *exchange) outcome(status int, code string) {
 func (x *exchange) commit(ctx context.Context) error {
 	r := x.record
 	r.Asked = x.askedOf(&r)
-	if err := x.g.audit.Append(&r).Wait(ctx); err != nil {
+	if err := x.g.keep(ctx, &r, x.failMode, &x.spooled); err != nil {
 		if ctx.Err() != nil { // the client is gone; to answer would be to record twice
 			panic(http.ErrAbortHandler)
 		}

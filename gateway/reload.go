@@ -157,6 +157,9 @@ func (p *Process) sameProcess(old, next *config.Config) error {
 	if !reflect.DeepEqual(old.Audit.Sinks, next.Audit.Sinks) {
 		return errors.New("audit.sinks cannot change while running: restart; what a sink has not got meanwhile, it gets then")
 	}
+	if !reflect.DeepEqual(old.Audit.Spool, next.Audit.Spool) {
+		return errors.New("audit.spool cannot change while running: restart; what waits in the old one is in the log before that")
+	}
 	if !reflect.DeepEqual(old.Audit.Publish, next.Audit.Publish) {
 		return errors.New("audit.publish cannot change while running: restart")
 	}

@@ -149,7 +149,7 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 		return err
 	}
 	s.start()
-	if err := errors.Join(p.openSinks(cfg), p.openPublisher(cfg)); err != nil {
+	if err := errors.Join(p.openSpool(cfg), p.openSinks(cfg), p.openPublisher(cfg)); err != nil {
 		s.stop()
 		return err
 	}
@@ -265,7 +265,11 @@ func (p *Process) Close() error {
 		s.stop()
 	}
 	p.notify.Close()
-	return errors.Join(p.limit.Close(), p.stores.close(), p.audit.Close())
+	var unspooled error
+	if p.spool != nil {
+		unspooled = p.spool.Close()
+	}
+	return errors.Join(p.limit.Close(), p.stores.close(), unspooled, p.audit.Close())
 }
 
 // Serve runs the gateway of a configuration file until ctx ends.
