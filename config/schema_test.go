@@ -62,6 +62,9 @@ func (g *schemas) of(t reflect.Type, f field) object {
 	switch t {
 	case reflect.TypeFor[Rates]():
 		return object{"anyOf": []any{g.of(t.Elem(), f), object{"type": "array", "items": g.of(t.Elem(), f)}}}
+	case reflect.TypeFor[OnFailure]():
+		g.section(t)
+		return object{"anyOf": []any{object{"enum": []any{"refuse", "spool"}}, variables, object{"$ref": "#/definitions/" + t.Name()}}}
 	case reflect.TypeFor[Rate]():
 		return object{"type": "string", "pattern": `^[0-9].*/[smhd]$|\$\{`}
 	case reflect.TypeFor[ClaimPath]():
