@@ -22,7 +22,7 @@ type Upstream struct {
 	Timeout Duration `yaml:"timeout" default:"30s"`
 	// Instead of timeout, for requests of one class.
 	Timeouts Timeouts `yaml:"timeouts"`
-	// Connections at once.
+	// Connections at once; to a server of plain http half of them are for reads.
 	MaxConnections int `yaml:"max_connections" default:"256"`
 	// Requests of clients that it works on at once; others wait for a second. Left
 	// out: half of max_connections, the rest being for what answers are judged by.

@@ -34,6 +34,7 @@ type Upstream struct {
 	shortest int      // bytes that one of these takes in a URL, at least
 	auth     credential
 	carrier  *http.Transport
+	direct   *direct // nil: carrier carries all
 	limits   timeouts
 	care
 }
@@ -107,7 +108,11 @@ func New(c config.Upstream, publicBase *url.URL, log *zap.Logger) (*Upstream, er
 	if err != nil {
 		return nil, fmt.Errorf("new upstream: %w", err)
 	}
-	u := &Upstream{base: c.Parsed, public: strings.TrimSuffix(publicBase.String(), "/"), auth: auth, carrier: carrier, limits: newTimeouts(c), care: newCare(c, log)}
+	direct := newDirect(c.Parsed, c.MaxConnections/2)
+	if direct != nil {
+		carrier.MaxConnsPerHost -= c.MaxConnections / 2
+	}
+	u := &Upstream{direct: direct, base: c.Parsed, public: strings.TrimSuffix(publicBase.String(), "/"), auth: auth, carrier: carrier, limits: newTimeouts(c), care: newCare(c, log)}
 	for _, known := range append([]*url.URL{c.Parsed}, c.ParsedAliases...) {
 		one := newBase(known)
 		u.ours = append(u.ours, one)
@@ -119,7 +124,10 @@ func New(c config.Upstream, publicBase *url.URL, log *zap.Logger) (*Upstream, er
 }
 
 // Close closes the idle connections; a replaced snapshot calls it.
-func (u *Upstream) Close() { u.carrier.CloseIdleConnections() }
+func (u *Upstream) Close() {
+	u.direct.close()
+	u.carrier.CloseIdleConnections()
+}
 
 // Forward sends a client's request that policy gave leave for. Errors are of
 // type *Error.
@@ -194,30 +202,47 @@ func (u *Upstream) try(ctx context.Context, r Request) (Head, io.ReadCloser, err
 	if err != nil {
 		return Head{}, nil, &Error{Kind: Refused, Err: err}
 	}
-	limit := u.limits.of(r)
-	watch := newWatch(ctx, limit)
-	if err := u.auth.apply(watch.ctx, header); err != nil {
-		watch.stop()
+	if err := u.auth.apply(ctx, header); err != nil {
 		return Head{}, nil, &Error{Kind: Credentials, Err: err}
 	}
+	response, err := u.carry(ctx, r, where, header)
+	if err != nil {
+		return Head{}, nil, err
+	}
+	head, err := readHead(response, r.Accept)
+	if err != nil {
+		response.Body.Close()
+		return Head{}, nil, &Error{Kind: Protocol, Sent: true, Err: err}
+	}
+	if head.ContentType == "" { // nothing in it that anybody may read
+		response.Body.Close()
+		return head, http.NoBody, nil
+	}
+	return head, response.Body, nil
+}
+
+// carry sends a request; the answer's body ends it when its time is over.
+// Errors are of type *Error.
+func (u *Upstream) carry(ctx context.Context, r Request, where *url.URL, header http.Header) (*http.Response, error) {
+	limit := u.limits.of(r)
+	if u.direct.takes(r) {
+		response, err := u.direct.roundTrip(ctx, where, header, limit)
+		if err == nil {
+			return response, nil
+		}
+		if err != errNoRoom {
+			return nil, failure(ctx, err)
+		}
+	}
+	watch := newWatch(ctx, limit)
 	response, err := u.carrier.RoundTrip(message(watch.ctx, r, where, header))
 	if err != nil {
 		failed := failure(watch.ctx, err) // before stop, which cancels too
 		watch.stop()
-		return Head{}, nil, failed
+		return nil, failed
 	}
-	head, err := readHead(response, r.Accept)
-	if err != nil {
-		watch.stop()
-		response.Body.Close()
-		return Head{}, nil, &Error{Kind: Protocol, Sent: true, Err: err}
-	}
-	body := &body{ReadCloser: response.Body, watch: watch, limit: limit}
-	if head.ContentType == "" { // nothing in it that anybody may read
-		body.Close()
-		return head, http.NoBody, nil
-	}
-	return head, body, nil
+	response.Body = &body{ReadCloser: response.Body, watch: watch, limit: limit}
+	return response, nil
 }
 
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
