@@ -67,6 +67,8 @@ type Config struct {
 	Notify map[string]Channel `yaml:"notify"`
 	// What is watched for in the stream of audit records, and what is done then.
 	Watch []Watch `yaml:"watch"`
+	// What it tells of its own work beside metrics and logs.
+	Telemetry Telemetry `yaml:"telemetry"`
 	// FHIR operations that are served.
 	Operations Operations `yaml:"operations"`
 	// What one address, body and answer may cost.

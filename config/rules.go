@@ -38,6 +38,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkSinks(&c.Audit)
 	l.checkPublish(&c.Audit)
 	l.checkWatch(c)
+	l.checkTelemetry(c.Telemetry)
 }
 
 func (l *loader) checkListeners(c *Config) {

@@ -71,6 +71,8 @@ func (g *schemas) of(t reflect.Type, f field) object {
 		return object{"type": []any{"string", "array"}}
 	case reflect.TypeFor[Duration]():
 		return object{"anyOf": []any{object{"const": 0}, object{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h|d|w|y))+$|^0$|\$\{`}}}
+	case reflect.TypeFor[Share]():
+		return object{"anyOf": []any{object{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, object{"type": "string", "pattern": `^[0-9.]+%?$|\$\{`}}}
 	case reflect.TypeFor[Size]():
 		return object{"anyOf": []any{object{"type": "integer", "minimum": 1}, object{"type": "string", "pattern": `^[0-9]+([KMG]iB)?$|\$\{`}}}
 	}

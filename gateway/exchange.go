@@ -13,6 +13,7 @@ import (
 	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/limit"
+	"gatehouse/gateway/telemetry"
 	"gatehouse/gateway/view"
 
 	"github.com/google/uuid"
@@ -44,19 +45,21 @@ type exchange struct {
 	samples   []sample // for the shadow policy, once all is answered
 	unsampled int      // beside those
 	failed    *failure
-	sent      bool      // a change has been sent
-	looked    bool      // for what a Binary is a part of
-	failMode  string    // what becomes of it where it cannot be recorded: see onFailure
-	spooled   bool      // it could not
-	quiet     bool      // counted elsewhere: no record of its own
-	paid      int       // units that the access has cost so far
-	dear      int       // the most that policy obliges for what it released
-	entered   bool      // counted among the requests that are under way
-	owed      limit.Use // what is charged at the end
+	sent      bool             // a change has been sent
+	looked    bool             // for what a Binary is a part of
+	failMode  string           // what becomes of it where it cannot be recorded: see onFailure
+	spooled   bool             // it could not
+	quiet     bool             // counted elsewhere: no record of its own
+	paid      int              // units that the access has cost so far
+	dear      int              // the most that policy obliges for what it released
+	trace     *telemetry.Trace // nil: not in the sample
+	entered   bool             // counted among the requests that are under way
+	owed      limit.Use        // what is charged at the end
 }
 
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{g: g, s: s, r: r, id: requestID(), start: s.now(), address: remote(r)}
+	x.trace = s.tracer.Begin(x.start, r.Header)
 	x.out = &response{x: x, w: w}
 	x.out.always()
 	x.failMode = onFailure(&s.cfg.Audit.OnFailure, r.Method, nil)
@@ -109,8 +112,9 @@ func (x *exchange) finish() {
 		code = x.failed.code
 	}
 	x.g.metrics.released.Add(float64(x.releases))
-	x.g.metrics.request(x.record.Interaction, status, code, x.took())
+	x.g.metrics.request(x.record.Interaction, status, code, x.took(), x)
 	x.logLine(status, code)
+	x.traced(status, code)
 	x.sendNotices()
 	x.overshadow()
 	x.giveBack()
@@ -179,6 +183,7 @@ func (x *exchange) checkTransport() error {
 }
 
 func (x *exchange) authenticate(ctx context.Context) error {
+	defer x.step("authenticate")()
 	if x.r.Method == http.MethodGet && x.r.URL.EscapedPath() == x.s.basePath+"/metadata" {
 		x.caller = nobody // the one FHIR interaction that needs no token (STANDARDS §1.1)
 		x.recognize()
@@ -205,6 +210,7 @@ func (x *exchange) authenticate(ctx context.Context) error {
 
 // parse names the access. The body is read only after the caller is known.
 func (x *exchange) parse() (*fhir.Access, error) {
+	defer x.step("parse")()
 	path, query, err := x.below()
 	if err != nil {
 		return nil, err
@@ -300,6 +306,7 @@ func tooLong(limit int64) error {
 }
 
 func (x *exchange) checkScope(m *matter) error {
+	defer x.step("scope")()
 	denial := x.caller.grants.Covers(m.access)
 	if denial == nil {
 		return x.checkSystemSearch(m)
@@ -329,6 +336,7 @@ func (x *exchange) checkSystemSearch(m *matter) error {
 // checkPolicy refuses before the upstream is touched what no resource could
 // make allowed.
 func (x *exchange) checkPolicy(m *matter) error {
+	defer x.step("policy")()
 	possible, d := m.eval.Possible()
 	if d.Err != nil {
 		return x.policyDown(d.Err)

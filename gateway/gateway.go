@@ -72,6 +72,7 @@ func (x *exchange) answer(ctx context.Context) error {
 // admit finds out who asks; nothing of it costs more than the caller has been
 // allowed so far.
 func (x *exchange) admit(ctx context.Context) error {
+	defer x.step("admit")()
 	if err := x.limitAddress(); err != nil {
 		return err
 	}
@@ -164,6 +165,7 @@ func (x *exchange) forward(ctx context.Context, m *matter, r upstream.Request) (
 	}
 	r.ID = x.id
 	defer x.worked(m, time.Now())
+	defer x.step("forward")()
 	answer, err := x.s.up.Forward(ctx, permit, r)
 	if err != nil {
 		return nil, upstreamFailed(err, r.Method)
@@ -175,6 +177,7 @@ func (x *exchange) forward(ctx context.Context, m *matter, r upstream.Request) (
 // released unjudged.
 func (x *exchange) own(ctx context.Context, target string) (*upstream.Answer, error) {
 	defer x.worked(nil, time.Now())
+	defer x.step("before-image")()
 	answer, err := x.s.up.Own(ctx, upstream.BeforeImage, upstream.Request{Method: http.MethodGet, Target: target, ID: x.id})
 	if err != nil {
 		return nil, upstreamFailed(err, http.MethodGet)

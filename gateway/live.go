@@ -20,6 +20,7 @@ import (
 	"gatehouse/gateway/policy"
 	"gatehouse/gateway/relation"
 	"gatehouse/gateway/seal"
+	"gatehouse/gateway/telemetry"
 	"gatehouse/gateway/trustee"
 	"gatehouse/gateway/upstream"
 	"gatehouse/gateway/view"
@@ -62,9 +63,10 @@ type snapshot struct {
 	refrained refrained           // what the upstream said; see refrains
 	previous  *auth.Authenticator // while building
 	stores    *stores
-	approved  *approved // the change of policy in force; nil: there is no change control
-	behind    error     // why approved is not the one that was activated last
-	drift     string    // what policy.dir holds otherwise than approved
+	tracer    *telemetry.Tracer // nil: nothing is traced
+	approved  *approved         // the change of policy in force; nil: there is no change control
+	behind    error             // why approved is not the one that was activated last
+	drift     string            // what policy.dir holds otherwise than approved
 	now       func() time.Time
 	stop      func() // ends what the snapshot runs in the background
 }
@@ -93,7 +95,7 @@ func build(cfg *config.Config, previous *snapshot, st *stores, log *zap.Logger) 
 	if previous != nil {
 		s.previous, s.approved = previous.auth, previous.approved
 	}
-	for _, step := range []func(*zap.Logger) error{s.buildKeys, s.buildPolicy, s.buildUpstream, s.buildViews, s.buildAuth} {
+	for _, step := range []func(*zap.Logger) error{s.buildKeys, s.buildPolicy, s.buildUpstream, s.buildViews, s.buildAuth, s.buildTracer} {
 		if err := step(log); err != nil {
 			return nil, err
 		}
@@ -281,8 +283,10 @@ func (s *snapshot) start() {
 		cancel()
 		s.up.Close()
 		s.consents.Close()
+		_ = s.tracer.Close() // what it could not send is told of already
 	}
 	s.auth.Start(ctx)
+	s.tracer.Start()
 	if s.shadow.loads() {
 		go s.shadow.watch(ctx)
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ type metrics struct {
 	shadow   shadowMetrics
 	policy   *prometheus.GaugeVec
 	limits   *prometheus.CounterVec
+	shown    atomic.Int64 // second of the last exemplar
 }
 
 func newMetrics() *metrics {
@@ -66,12 +68,32 @@ func (m *metrics) reviews(count func(time.Time) (all, overdue int)) {
 			func() float64 { _, overdue := count(time.Now()); return float64(overdue) }))
 }
 
-func (m *metrics) request(interaction string, status int, code string, took time.Duration) {
+// request counts one that ended. Now and then its ids are put beside its time, so
+// that a slow bucket leads to a request of the audit trail, and to a trace.
+func (m *metrics) request(interaction string, status int, code string, took time.Duration, x *exchange) {
 	if interaction == "" {
 		interaction = "none"
 	}
 	m.requests.WithLabelValues(interaction, strconv.Itoa(status), code).Inc()
-	m.seconds.WithLabelValues(interaction).Observe(took.Seconds())
+	if seconds := m.seconds.WithLabelValues(interaction); !m.exemplary(seconds, took, x) {
+		seconds.Observe(took.Seconds())
+	}
+}
+
+// exemplary observes with an exemplar what is traced, and of all else one request a
+// second: more of them nobody would see, and each costs what a request else does not.
+func (m *metrics) exemplary(o prometheus.Observer, took time.Duration, x *exchange) bool {
+	second := x.start.Unix()
+	last := m.shown.Load()
+	if x.trace == nil && (last >= second || !m.shown.CompareAndSwap(last, second)) {
+		return false
+	}
+	ids := prometheus.Labels{"request_id": x.id}
+	if x.trace != nil {
+		ids["trace_id"] = x.trace.ID()
+	}
+	o.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), ids)
+	return true
 }
 
 // limited counts a refusal: of is address, client, user or organization.
@@ -97,5 +119,5 @@ func (m *metrics) reloaded(ok bool) {
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

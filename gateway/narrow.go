@@ -16,6 +16,7 @@ import (
 // ever adds: criteria of one search are joined by AND. What security rests on
 // is the judgement of each resource that comes back.
 func (x *exchange) narrow(ctx context.Context, m *matter) {
+	defer x.step("narrow")()
 	switch m.access.Interaction {
 	case fhir.SearchType, fhir.SearchCompartment, fhir.SearchSystem:
 	default:

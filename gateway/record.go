@@ -160,6 +160,7 @@ func (x *exchange) outcome(status int, code string) {
 // commit makes the record as it stands durable; the next one begins with the
 // same caller and request and no entries.
 func (x *exchange) commit(ctx context.Context) error {
+	defer x.step("record")()
 	r := x.record
 	r.Asked = x.askedOf(&r)
 	if err := x.g.keep(ctx, &r, x.failMode, &x.spooled); err != nil {

@@ -45,6 +45,7 @@ var parts = map[string][]string{
 	"state":         nil,
 	"trustee":       nil,
 	"upstream":      {"policy"}, // for the Permit
+	"telemetry":     nil,
 	"view":          {"view/compat"},
 	"view/compat":   nil,
 	"view/gen":      nil, // a generator

@@ -164,6 +164,9 @@ func (r *Reading) judge(ctx context.Context, w *Window) error {
 // pass decides on the items of a window and makes what is released of them;
 // room is where their views write.
 func (c *Court) pass(ctx context.Context, w *Window, room *[]byte) {
+	if c.Timed != nil {
+		defer c.Timed()()
+	}
 	c.Weigh(ctx, w.Items)
 	c.room = (*room)[:0]
 	defer func() { *room, c.room = c.room[:0], nil }()

@@ -52,6 +52,9 @@ func (c *Court) One(ctx context.Context, held policy.Unjudged, want fhir.Ref, li
 
 // Resource judges one resource that is at hand.
 func (c *Court) Resource(ctx context.Context, raw []byte, want fhir.Ref) (*Item, error) {
+	if c.Timed != nil {
+		defer c.Timed()()
+	}
 	it := &Item{Resource: raw}
 	v, err := c.Read(raw)
 	if err != nil {

@@ -70,7 +70,9 @@ type Court struct {
 	// Referrer finds the facts of a resource that the caller may see and that a
 	// Binary is a part of, nil where there is none; nil: it is not looked for.
 	Referrer func(ctx context.Context, id string, binary []byte) *fhir.Facts
-	Alarm    func(what string) // something is wrong with the upstream or the policy
+	// Timed is told when a judgement begins, and returns what is told of its end.
+	Timed func() func()
+	Alarm func(what string) // something is wrong with the upstream or the policy
 
 	asShown *search.Matcher // of Shown, once compiled
 
