@@ -2,12 +2,11 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"gatehouse/gateway/auth"
@@ -158,47 +157,50 @@ func (x *exchange) worked(m *matter, since time.Time) {
 // (draft-ietf-httpapi-ratelimit-headers-10). What others of an organization use
 // is not the caller's to know (DESIGN §10.9).
 func (x *exchange) tellQuotas(quotas []limit.Quota) {
-	var policy, left strings.Builder
-	windows := map[string]bool{}
+	var space [2][256]byte // each request has them
+	var names [8]string
+	policy, left, taken := space[0][:0], space[1][:0], names[:0]
 	for _, q := range quotas {
 		if q.Of != "client" && q.Of != "user" {
 			continue
 		}
-		if policy.Len() > 0 {
-			policy.WriteString(", ")
-			left.WriteString(", ")
+		if len(taken) > 0 {
+			policy, left = append(policy, ", "...), append(left, ", "...)
 		}
-		name := quotaName(q, windows)
-		fmt.Fprintf(&policy, "%q;q=%d", name, q.Limit)
+		name := quotaName(q, taken)
+		taken = append(taken, name)
+		policy = number(append(strconv.AppendQuote(policy, name), ";q="...), q.Limit)
 		if unit := quotaUnits[q.Name]; unit != "" {
-			fmt.Fprintf(&policy, ";qu=%q", unit)
+			policy = strconv.AppendQuote(append(policy, ";qu="...), unit)
 		}
-		fmt.Fprintf(&left, "%q;r=%d", name, q.Left)
+		left = number(append(strconv.AppendQuote(left, name), ";r="...), q.Left)
 		if q.Window > 0 {
-			fmt.Fprintf(&policy, ";w=%d", wholeSeconds(q.Window))
-			fmt.Fprintf(&left, ";t=%d", wholeSeconds(q.Reset))
+			policy = number(append(policy, ";w="...), wholeSeconds(q.Window))
+			left = number(append(left, ";t="...), wholeSeconds(q.Reset))
 		}
 	}
-	if policy.Len() > 0 {
-		x.out.w.Header()["Ratelimit-Policy"] = []string{policy.String()}
-		x.out.w.Header()["Ratelimit"] = []string{left.String()}
+	if len(taken) > 0 {
+		values := [...]string{string(policy), string(left)}
+		x.out.w.Header()["Ratelimit-Policy"] = values[:1:1]
+		x.out.w.Header()["Ratelimit"] = values[1:]
 	}
 }
+
+func number[T int | int64](b []byte, n T) []byte { return strconv.AppendInt(b, int64(n), 10) }
 
 // quotaUnits are what a quota counts where that is not requests.
 var quotaUnits = map[string]string{"bytes": "content-bytes", "concurrent": "concurrent-requests", "entries": "entries", "patients": "patients", "upstream": "milliseconds"}
 
 // quotaName names a quota in one answer: "patients", "user-requests",
 // "patients-86400" for a second window of the same.
-func quotaName(q limit.Quota, taken map[string]bool) string {
+func quotaName(q limit.Quota, taken []string) string {
 	name := q.Name
 	if q.Of != "client" {
 		name = q.Of + "-" + name
 	}
-	if taken[name] {
+	if slices.Contains(taken, name) {
 		name += "-" + strconv.Itoa(wholeSeconds(q.Window))
 	}
-	taken[name] = true
 	return name
 }
 

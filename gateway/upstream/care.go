@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/config"
@@ -68,28 +68,43 @@ func (u *Upstream) Rest() time.Duration { return u.rest }
 
 // enter takes room for a client's request, and waits for it only for a moment.
 // The room is given back at the latest when ctx ends.
-func (u *Upstream) enter(ctx context.Context) (release func(), err error) {
-	within, cancel := context.WithTimeout(ctx, queueFor)
-	defer cancel()
-	if u.room.Acquire(within, 1) != nil {
-		if ctx.Err() != nil {
-			return nil, &Error{Kind: Canceled, Err: context.Canceled}
+func (u *Upstream) enter(ctx context.Context) (*inside, error) {
+	if !u.room.TryAcquire(1) {
+		within, cancel := context.WithTimeout(ctx, queueFor)
+		defer cancel()
+		if u.room.Acquire(within, 1) != nil {
+			if ctx.Err() != nil {
+				return nil, &Error{Kind: Canceled, Err: context.Canceled}
+			}
+			return nil, &Error{Kind: Busy, Err: errors.New("it works on as many requests as it may")}
 		}
-		return nil, &Error{Kind: Busy, Err: errors.New("it works on as many requests as it may")}
 	}
-	give := sync.OnceFunc(func() { u.room.Release(1) })
-	stop := context.AfterFunc(ctx, give)
-	return func() { stop(); give() }, nil
+	i := &inside{room: u.room}
+	i.stop = context.AfterFunc(ctx, i.give)
+	return i, nil
 }
 
 // inside is an answer that takes room until it is closed.
 type inside struct {
 	io.ReadCloser
-	release func()
+	room  *semaphore.Weighted
+	given atomic.Bool
+	stop  func() bool // the watch over the request
+}
+
+func (i *inside) give() {
+	if i.given.CompareAndSwap(false, true) {
+		i.room.Release(1)
+	}
+}
+
+func (i *inside) leave() {
+	i.stop()
+	i.give()
 }
 
 func (i *inside) Close() error {
-	i.release()
+	i.leave()
 	return i.ReadCloser.Close()
 }
 

@@ -147,8 +147,8 @@ func TestRoom(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, a.Body)
 	a.Body.Close()
-	first()
-	first()
+	first.leave()
+	first.leave()
 	if _, err := u.enter(ctx); err != nil {
 		t.Error("room that was given back is not there")
 	}

@@ -135,18 +135,19 @@ func (u *Upstream) Forward(ctx context.Context, p policy.Permit, r Request) (*An
 	if err := p.Allows(r.Target); err != nil {
 		return nil, &Error{Kind: Refused, Err: err}
 	}
-	release, err := u.enter(ctx)
+	room, err := u.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	head, body, err := u.send(ctx, r)
 	if err != nil || body == http.NoBody {
-		release()
+		room.leave()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{head, policy.Hold(&inside{body, release})}, nil
+	room.ReadCloser = body
+	return &Answer{head, policy.Hold(room)}, nil
 }
 
 // The purposes of the gateway's own requests.
