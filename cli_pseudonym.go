@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -44,9 +46,13 @@ func pseudonymResolve() *cobra.Command {
 and prints the number of the request. Nothing is resolved yet: somebody else
 approves it within a day. The reason goes into the audit trail; it must not name
 the patient. The domain is that of the client who was given the pseudonyms
-(clients.X.domain; not named: the client's id).`,
-		Example: "  gatehouse pseudonym resolve -c gatehouse.yaml --domain study-17 --reason 'finding to be told, ethics vote 12/26' BsV3x…",
-		Args:    cobra.MinimumNArgs(1),
+(clients.X.domain; not named: the client's id).
+
+An identifier is written Identifier/SYSTEM|VALUE, as the client sees it, and a text
+that the view encrypted with its place, Device.lotNumber/TEXT.`,
+		Example: `  gatehouse pseudonym resolve -c gatehouse.yaml --domain study-17 --reason 'finding to be told, ethics vote 12/26' BsV3x…
+  gatehouse pseudonym resolve -c gatehouse.yaml --domain study-17 --reason 'sample to be found' 'Identifier/urn:gatehouse:pseudonymous:At7k…|AtQ9…'`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, ids []string) error {
 			return d.on(c, func(desk *gateway.PseudonymDesk, by reidentify.Person) error {
 				r, err := desk.Ask(c.Context(), by, domain, reason, typ, ids)
@@ -146,6 +152,9 @@ func printResolved(out io.Writer, found []gateway.Resolved) error {
 		if one.Real == "" {
 			unknown++
 			one.Real = "- (no pseudonym of this domain and type)"
+		}
+		if strings.ContainsFunc(one.Real, unicode.IsControl) { // an encrypted text may hold anything
+			one.Real = strconv.Quote(one.Real)
 		}
 		if _, err := fmt.Fprintf(out, "%s\t%s\n", one.Pseudonym, one.Real); err != nil {
 			return err

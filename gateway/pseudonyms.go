@@ -59,7 +59,7 @@ func keptBack(cfg *config.Config) bool {
 // Resolved is a pseudonym and what it leads to; Real is "" where it leads
 // nowhere in the domain.
 type Resolved struct {
-	Pseudonym string `json:"pseudonym"` // "Patient/Bs…"
+	Pseudonym string `json:"pseudonym"` // "Patient/Bs…", as it was asked for
 	Real      string `json:"real,omitempty"`
 }
 
@@ -89,7 +89,8 @@ func OnPseudonyms(cfg *config.Config, f func(*PseudonymDesk) error) error {
 	})
 }
 
-// Ask stores a request. An id is a pseudonym of type typ, or "Type/pseudonym".
+// Ask stores a request. An id is a pseudonym of type typ, or "Type/pseudonym", or
+// an identifier or encrypted text (resolve_text.go).
 // What is no pseudonym by its form is refused: a real id must not reach the trail.
 func (d *PseudonymDesk) Ask(ctx context.Context, by reidentify.Person, domain, reason, typ string, ids []string) (*reidentify.Request, error) {
 	var all []string
@@ -98,7 +99,7 @@ func (d *PseudonymDesk) Ask(ctx context.Context, by reidentify.Person, domain, r
 		if !ok {
 			t, p = typ, id
 		}
-		if is, _ := view.Shape(p); !is && !d.form(t, p) || !knownType(t) {
+		if is, _ := view.Shape(p); (!is && !d.form(t, p) || !knownType(t)) && !textPseudonym(t, p) {
 			return nil, fmt.Errorf("%w: one of the ids is no pseudonym that a view made, or its type is none", reidentify.ErrRequest)
 		}
 		if one := t + "/" + p; !slices.Contains(all, one) {
@@ -174,7 +175,9 @@ func (d *PseudonymDesk) resolve(r *reidentify.Request) ([]Resolved, error) {
 	for _, id := range r.IDs {
 		typ, p, _ := strings.Cut(id, "/")
 		one := Resolved{Pseudonym: id}
-		if real, ok := codec.Real(r.Domain, typ, p); ok {
+		if textPseudonym(typ, p) {
+			one.Real = resolveText(codec, r.Domain, typ, p)
+		} else if real, ok := codec.Real(r.Domain, typ, p); ok {
 			one.Real = typ + "/" + real
 		}
 		found = append(found, one)

@@ -143,3 +143,58 @@ func TestPersonOfToken(t *testing.T) {
 		t.Error("a token is taken that nobody trusts")
 	}
 }
+
+// Issue 6.9: identifiers and texts that a view encrypted are resolved like ids, in
+// their domain and at their place alone; what is none by its form is not taken, since
+// it would reach the trail.
+func TestResolvingTexts(t *testing.T) {
+	h := newHouse(t, "R4")
+	h.write("views/v.yaml", "extends: research\nrules: [{path: Device.lotNumber, method: encrypt}]\n")
+	h.write("gatehouse.yaml", h.config(adminAuth, "views: {v: {file: views/v.yaml}}", "clients:\n  study: {view: v, domain: study-17}\n  other: {view: v, domain: study-18}"))
+	h.start()
+	h.ehr.on("GET /Patient", 200, searchset("", patientSeen))
+	h.ehr.on("GET /Device", 200, searchset("", `{"resourceType":"Device","id":"dev1","lotNumber":"LOT\tCanary"}`))
+	ann, bob := h.token(map[string]any{"sub": "ann", "roles": []string{"privacy-officer"}}), h.officer()
+	var seen struct {
+		Entry []struct {
+			Resource struct {
+				Identifier []struct{ System, Value string }
+				LotNumber  string
+			}
+		}
+	}
+	for _, target := range []string{"/Patient", "/Device"} {
+		got := h.get(target, h.researcher("study"))
+		h.noReal(t, got)
+		if err := json.Unmarshal([]byte(got.body), &seen); err != nil || got.status != 200 {
+			t.Fatalf("%v: %s", err, got.body)
+		}
+		if target == "/Patient" {
+			id := seen.Entry[0].Resource.Identifier[0]
+			of := []string{"Identifier/" + id.System + "|" + id.Value, "Identifier/" + id.System[:len(id.System)-1] + "|" + id.Value, "Identifier/|" + id.Value}
+			h.resolved(t, ann, bob, "study-17", of, "urn:hospital:mrn|MRNCanary", "", "")
+		}
+	}
+	lot := seen.Entry[0].Resource.LotNumber
+	h.resolved(t, bob, ann, "study-17", []string{"Device.lotNumber/" + lot, "Device.serialNumber/" + lot}, "LOT\tCanary", "")
+	carl := h.token(map[string]any{"sub": "carl", "roles": []string{"privacy-officer"}})
+	for _, bad := range []string{"Identifier/urn:hospital:mrn|MRN123", "Identifier/" + lot, "Device.lotNumber/LOT 7", "lotNumber/" + lot, "Device/" + lot, "Identifier/urn x|" + lot} {
+		asked, _ := json.Marshal(map[string]any{"domain": "study-17", "reason": "finding", "ids": []string{bad}})
+		h.resolve(carl, "", string(asked), 400, "admin.request")
+	}
+	h.resolved(t, carl, ann, "study-18", []string{"Device.lotNumber/" + lot}, "")
+}
+
+// resolved takes all three steps.
+func (h *house) resolved(t *testing.T, asks, approves, domain string, ids []string, want ...string) {
+	t.Helper()
+	asked, _ := json.Marshal(map[string]any{"domain": domain, "reason": "finding", "ids": ids})
+	id := h.resolve(asks, "", string(asked), 200, "").ID
+	h.resolve(approves, "/"+id+"/approve", "", 200, "")
+	got := h.resolve(asks, "/"+id+"/show", "", 200, "").Resolved
+	for i, w := range want {
+		if len(got) != len(want) || got[i].Real != w || got[i].Pseudonym != ids[i] {
+			t.Errorf("got %+v, want %q", got, want)
+		}
+	}
+}

@@ -53,6 +53,7 @@ type domain struct {
 
 type keys struct {
 	siv  *subtle.AESSIV
+	gcm  cipher.AEAD  // texts that are encrypted, each with a nonce of its own
 	mac  []byte       // hashes, date offsets, overflow handles
 	uuid cipher.Block // UUID to UUID
 }
@@ -102,7 +103,7 @@ func derive(master []byte, tenant, domain string) (k keys, err error) {
 		}
 		return key
 	}
-	siv, mac, block := part("pseudonym", 64), part("mac", 32), part("uuid", 32)
+	siv, mac, block, sealing := part("pseudonym", 64), part("mac", 32), part("uuid", 32), part("encrypt", 32)
 	if err != nil {
 		return keys{}, err
 	}
@@ -110,7 +111,14 @@ func derive(master []byte, tenant, domain string) (k keys, err error) {
 		return keys{}, err
 	}
 	k.mac = mac
-	k.uuid, err = aes.NewCipher(block)
+	if k.uuid, err = aes.NewCipher(block); err != nil {
+		return keys{}, err
+	}
+	sealer, err := aes.NewCipher(sealing)
+	if err != nil {
+		return keys{}, err
+	}
+	k.gcm, err = cipher.NewGCMWithRandomNonce(sealer)
 	return k, err
 }
 

@@ -19,12 +19,8 @@ func (c *Codec) Text(domain, label, text string) (string, error) {
 	if p, ok := d.memo.get(label, text); ok {
 		return p, nil
 	}
-	// Padded to whole blocks: the length of a number tells what it is.
-	padded := binary.AppendUvarint(make([]byte, 0, len(text)+18), uint64(len(text)))
-	padded = append(padded, text...)
-	padded = append(padded, make([]byte, (16-len(padded)%16)%16)...)
 	epoch, k := d.now()
-	sealed, err := k.siv.EncryptDeterministically(padded, bind(epoch, classText, domain, label))
+	sealed, err := k.siv.EncryptDeterministically(padded(text), bind(epoch, classText, domain, label))
 	if err != nil {
 		return "", fmt.Errorf("seal text: %w", err)
 	}
@@ -47,15 +43,26 @@ func (c *Codec) RealText(domain, label, p string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	padded, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], classText, domain, label))
+	text, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], classText, domain, label))
 	if err != nil {
 		return "", false
 	}
-	n, used := binary.Uvarint(padded)
-	if used <= 0 || n > uint64(len(padded)-used) {
+	return unpadded(text)
+}
+
+// padded is a text in whole blocks: the length of a number tells what it is.
+func padded(text string) []byte {
+	b := binary.AppendUvarint(make([]byte, 0, len(text)+18), uint64(len(text)))
+	b = append(b, text...)
+	return append(b, make([]byte, (16-len(b)%16)%16)...)
+}
+
+func unpadded(b []byte) (text string, ok bool) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
 		return "", false
 	}
-	return string(padded[used : used+int(n)]), true
+	return string(b[used : used+int(n)]), true
 }
 
 // UUID is the UUID that stands for another in a domain: a permutation of all
@@ -153,3 +160,15 @@ func (d *domain) typed(typ string) (cipher.Block, error) {
 }
 
 func shapedV4(b *[16]byte) bool { return b[6]>>4 == 4 && b[8]>>6 == 2 }
+
+// RealIdentifier opens an identifier as a view shows it; where the view shows the
+// system as it is, it is given so.
+func (c *Codec) RealIdentifier(domain, system, value string) (realSystem, realValue string, ok bool) {
+	if sealed, mapped := strings.CutPrefix(system, pseudonymousSystem); mapped {
+		if system, ok = c.RealText(domain, "system", sealed); !ok {
+			return "", "", false
+		}
+	}
+	realValue, ok = c.RealText(domain, identifierLabel(system), value)
+	return system, realValue, ok
+}

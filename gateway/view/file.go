@@ -50,6 +50,8 @@ type written struct {
 	When      map[string][]string `yaml:"when"`
 	Unless    map[string][]string `yaml:"unless"`
 	To        string              `yaml:"to"`         // generalize: year | month | zip | age
+	Cases     yaml.MapSlice       `yaml:"cases"`      // generalize, instead of to: "condition": "what is shown", both FHIRPath on the value
+	Others    string              `yaml:"others"`     // generalize by cases: redact | keep, for values of no case
 	Range     string              `yaml:"range"`      // dateShift: "180d", at most so far either way
 	Weekday   bool                `yaml:"weekday"`    // dateShift: the day of the week stays
 	KeepTime  bool                `yaml:"keep_time"`  // dateShift: the time of day stays, by which records can be found again
@@ -229,6 +231,12 @@ func (w *written) rule(v fhir.Version, at position) (*rule, error) {
 	if r.method, err = w.method(); err != nil {
 		return fail("%w", err)
 	}
+	if r.method.name != generalize && (len(w.Cases) > 0 || w.Others != "") {
+		return fail("cases and others stand with generalize alone")
+	}
+	if r.cases, r.method.cases, err = readCases(v, w.Cases); err != nil {
+		return fail("%w", err)
+	}
 	return r, nil
 }
 
@@ -264,7 +272,10 @@ func (w *written) method() (m method, err error) {
 	case dateShift:
 		m.days, err = days(w.Range)
 	case generalize:
-		err = m.checkGeneralize()
+		m.others = w.Others == "keep"
+		if err = m.checkGeneralize(len(w.Cases) > 0); err == nil && w.Others != "" && w.Others != "redact" && !m.others {
+			err = errors.New("others is redact or keep")
+		}
 	case perturb:
 		if m.span <= 0 || m.roundTo < 0 || m.roundTo > 28 || w.RangeType != "" && w.RangeType != "fixed" && !m.ratio {
 			err = errors.New("perturb needs span > 0, round_to 0 to 28, range_type fixed or proportional")
@@ -275,7 +286,13 @@ func (w *written) method() (m method, err error) {
 	return m, err
 }
 
-func (m *method) checkGeneralize() error {
+func (m *method) checkGeneralize(cases bool) error {
+	if cases {
+		if m.to != "" {
+			return errors.New("generalize has to or cases, not both")
+		}
+		return nil
+	}
 	switch m.to {
 	case "year", "month":
 		m.digits = len("2006")
@@ -299,7 +316,7 @@ func (m *method) checkGeneralize() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("generalize to %q is unknown; there are year, month, zip, age", m.to)
+	return fmt.Errorf("generalize to %q is unknown; there are year, month, zip, age, and cases", m.to)
 }
 
 // days reads "180d" or "180".

@@ -23,7 +23,7 @@ func (r *run) leaf(parent, i int, f *field, ru *rule) bool {
 	case dateShift:
 		return f.kind.dated() && r.done(labelAbstracted, r.shiftDate(i, f.kind, m))
 	case generalize:
-		return r.done(labelAbstracted, r.generalize(parent, i, f.kind, m))
+		return r.done(labelAbstracted, ru.cases == nil && r.generalize(parent, i, f.kind, m) || ru.cases != nil && r.byCase(i, f, ru))
 	case perturb:
 		return r.done(labelAbstracted, r.perturb(i, f, m))
 	case substitute:
@@ -227,12 +227,15 @@ func (r *run) hash(parent, i int, f *field) bool {
 }
 
 func (r *run) encrypt(i int, f *field) bool {
-	sealed, err := r.view.codec.Text(r.ctx.Domain, "encrypt:"+f.info.Name, r.peek(i))
+	sealed, err := r.view.codec.Seal(r.ctx.Domain, f.place(), r.peek(i))
 	if err != nil {
 		return r.fail("encrypt", err)
 	}
 	return r.handle(i, sealed)
 }
+
+// place names an element in keys, as "Device.serialNumber".
+func (f *field) place() string { return f.owner + "." + f.info.Name }
 
 // jsonValue checks the text of a substitute.
 func jsonValue(s string) ([]byte, error) {

@@ -17,6 +17,7 @@ const (
 	classStored = 'v' // longer: keyed hash, the id is in the vault
 	classRandom = 'r' // random surrogate, the id is in the vault
 	classText   = 't' // any text, padded; not an id
+	classSealed = 'e' // any text, padded, encrypted anew each time; not an id
 )
 
 const maxPacked = 40

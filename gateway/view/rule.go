@@ -17,6 +17,7 @@ type rule struct {
 	dynamic  *path.Expr // evaluated for each resource
 	when     guard
 	method   method
+	cases    []branch // generalize, instead of to
 	at       position
 	lenient  bool // shipped: may name what only other releases have
 }
@@ -24,11 +25,13 @@ type rule struct {
 // method is what is done to a leaf.
 type method struct {
 	name     string
-	to       string // generalize
-	days     int    // dateShift: largest shift
-	weekday  bool   // dateShift: whole weeks alone
-	keepTime bool   // dateShift: times of day stay
-	maxAge   int    // dates and ages beyond are removed or pooled; 0 is no bound
+	to       string   // generalize
+	cases    []string // generalize: the texts of the rule's cases
+	others   bool     // generalize: values of no case stay
+	days     int      // dateShift: largest shift
+	weekday  bool     // dateShift: whole weeks alone
+	keepTime bool     // dateShift: times of day stay
+	maxAge   int      // dates and ages beyond are removed or pooled; 0 is no bound
 	lists    []string
 	digits   int     // zip
 	isAge    bool    // generalize to age: the type says so, whatever the unit
