@@ -256,6 +256,9 @@ type Audit struct {
 	OnFailure OnFailure `yaml:"on_failure"`
 	// Where records wait meanwhile.
 	Spool *Spool `yaml:"spool"`
+	// Organizations whose records the upstream holds, "Organization/1": what a caller
+	// of another one is given of a patient is recorded as a disclosure.
+	Custodians []string `yaml:"custodians"`
 	// How long records are kept: what is older leaves the log, a segment at a time.
 	Retention Duration `yaml:"retention" default:"6y"`
 	// Where records are copied to.

@@ -35,6 +35,7 @@ func (l *loader) checkRules(c *Config) {
 	l.checkEmergency(c)
 	l.checkReplica(&c.Audit)
 	l.checkSpool(&c.Audit)
+	l.checkCustodians(&c.Audit)
 	l.checkSinks(&c.Audit)
 	l.checkPublish(&c.Audit)
 	l.checkWatch(c)

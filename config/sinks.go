@@ -89,6 +89,17 @@ func (l *loader) checkReplica(a *Audit) {
 	}
 }
 
+var organizationRef = regexp.MustCompile(`^Organization/[A-Za-z0-9.-]{1,64}$`)
+
+func (l *loader) checkCustodians(a *Audit) {
+	for i, o := range a.Custodians {
+		key := index("audit.custodians", i)
+		if !organizationRef.MatchString(o) {
+			l.report(key, "%q is no organization; write it as tokens name theirs, Organization/1", l.show(key, o))
+		}
+	}
+}
+
 func (l *loader) checkSinks(a *Audit) {
 	names := map[string]bool{}
 	for i := range a.Sinks {

@@ -99,7 +99,7 @@ func (p *Process) adminAllowed(c *call, role string) error {
 		return refused
 	}
 	c.who = who
-	c.record.Caller = recordOf(who)
+	c.record.Caller = recordOf(who, tokenName(who, c.r))
 	if holds(s.cfg.AdminAuth, who, role) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,11 +19,23 @@ import (
 // made durable. Nothing is released before the record that names it.
 
 // identify notes who asks.
-func (x *exchange) identify(s *auth.Subject) { x.record.Caller = recordOf(s) }
+func (x *exchange) identify(s *auth.Subject) {
+	token := x.record.Caller.Token
+	if token == "" {
+		token = tokenName(s, x.r)
+	}
+	x.record.Caller = recordOf(s, token)
+}
 
-func recordOf(s *auth.Subject) audit.Caller {
+// tokenName names the token of a request without being it (AUD-06).
+func tokenName(s *auth.Subject, r *http.Request) string {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return audit.TokenName(s.TokenID, strings.TrimSpace(token))
+}
+
+func recordOf(s *auth.Subject, token string) audit.Caller {
 	return audit.Caller{Issuer: s.Issuer, Subject: s.ID, Client: s.Client, User: s.FHIRUser,
-		Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: s.TokenID}
+		Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: token}
 }
 
 // describe notes what is asked, but no ids: those of a caller with a view may be
@@ -65,6 +78,9 @@ func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: reason,
 		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids, Basis: x.basis(v)})
 	x.noted(v, effect)
+	if effect == audit.Released && len(x.s.cfg.Audit.Custodians) > 0 {
+		x.disclosed(v.Facts.Patients)
+	}
 	if v.Grant != "" && effect != audit.Withheld {
 		x.underGrant(v.Grant)
 	}
@@ -84,6 +100,18 @@ func (x *exchange) underGrant(id string) {
 	e := &x.record.Entries[len(x.record.Entries)-1]
 	e.Permits = append(slices.Clip(e.Permits), audit.EmergencyReason)
 	if n := (audit.Note{Name: audit.EmergencyNote, Value: id}); !slices.Contains(x.record.Notes, n) {
+		x.record.Notes = append(x.record.Notes, n)
+	}
+}
+
+// disclosed notes that a patient's data go to another organization (AUD-08); what
+// goes to the patient is no disclosure.
+func (x *exchange) disclosed(patients []string) {
+	ours, c := x.s.cfg.Audit.Custodians, &x.record.Caller
+	if c.Organization == "" || slices.Contains(ours, c.Organization) || len(patients) == 0 || slices.Contains(patients, c.User) {
+		return
+	}
+	if n := (audit.Note{Name: audit.DisclosureNote, Value: ours[0]}); !slices.Contains(x.record.Notes, n) {
 		x.record.Notes = append(x.record.Notes, n)
 	}
 }

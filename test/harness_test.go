@@ -60,6 +60,7 @@ func newHouse(t *testing.T, release string) *house {
 	}
 	t.Cleanup(issuer.Close)
 	h := &house{t: t, dir: t.TempDir(), issuer: issuer, ehr: newEHR(t), log: &logBook{}, release: release}
+	t.Cleanup(func() { h.events(t) }) // of the gateway when it has stopped
 	h.write("policy/policy.rego", usualPolicy)
 	for _, k := range []string{"sealing", "audit", "pseudonyms"} {
 		if err := config.NewKey(filepath.Join(h.dir, k+".key")); err != nil {

@@ -7,6 +7,9 @@ import (
 
 func (x *exporter) agents(r *Record, p pattern) []agent {
 	l := []agent{x.client(r, p.client), x.server(p.server)}
+	if comprehensive(r, p) {
+		l[0].Type.Coding = append(l[0].Type.Coding, application)
+	}
 	if r.Caller.Subject == "" {
 		l[0].Requestor = true
 		return l
@@ -16,6 +19,12 @@ func (x *exporter) agents(r *Record, p pattern) []agent {
 		l = append(l, organization(r))
 	}
 	return l
+}
+
+// comprehensive says whether the event can meet the pattern that tells most of a
+// token: it names the client by its id, and the user as who received something.
+func comprehensive(r *Record, p pattern) bool {
+	return p.user == recipient && r.Caller.Client != "" && r.Caller.Subject != "" && strings.HasPrefix(r.Caller.Token, jtiPrefix)
 }
 
 // client is the application, as its token and its connection name it.

@@ -86,6 +86,7 @@ const (
 	sysRoleClass   = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 	sysActReason   = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 	sysSecRole     = "http://terminology.hl7.org/CodeSystem/extra-security-role-type"
+	sysSCT         = "http://snomed.info/sct"
 	sysSource      = "http://terminology.hl7.org/CodeSystem/security-source-type"
 	sysResource    = "http://hl7.org/fhir/resource-types"
 	sysOutcome     = "urn:gatehouse:outcome"

@@ -51,6 +51,8 @@ func profiles(p pattern, e *auditEvent, r *Record, patient string) *meta {
 	}
 	switch t := r.Caller.Token; {
 	case t == "" || r.Caller.Subject == "":
+	case comprehensive(r, p):
+		l = append(l, balpProfile+"OAUTHaccessTokenUse.Comprehensive", balpProfile+"OAUTHaccessTokenUse.Minimal")
 	case strings.HasPrefix(t, jtiPrefix):
 		l = append(l, balpProfile+"OAUTHaccessTokenUse.Minimal")
 	default:

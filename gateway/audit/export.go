@@ -147,6 +147,9 @@ func (x *exporter) request(r *Record) error {
 			return err
 		}
 	}
+	if err := x.disclosures(r, patients); err != nil {
+		return err
+	}
 	for _, c := range r.Consents {
 		if c.Source == "" || c.Decision != "permit" && c.Decision != "deny" {
 			continue

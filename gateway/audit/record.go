@@ -127,6 +127,10 @@ const (
 	EmergencyReason = "Emergency access was opened for this patient."
 )
 
+// DisclosureNote is the note of a record by which data went to a caller of another
+// organization than those whose records these are; its value is the first of them.
+const DisclosureNote = "disclosure"
+
 // Note is one detail of a record.
 type Note struct{ Name, Value string }
 
