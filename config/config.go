@@ -21,6 +21,10 @@ type Config struct {
 	Admin string `yaml:"admin" default:"127.0.0.1:9090"`
 	// FHIR base as clients see it; every link that leaves is below it.
 	PublicURL string `yaml:"public_url" required:"https://fhir.example.org/r4"`
+	// How long a process that was told to stop goes on serving, while /readyz is 503
+	// and connections are closed after each answer; at most 60s. Behind a balancer
+	// that asks /readyz: longer than it takes to notice.
+	DrainDelay Duration `yaml:"drain_delay" default:"0s"`
 	// Embedded stores.
 	State State `yaml:"state"`
 	// Who may use /api/v1 on the admin listener; left out: nobody.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // checkRules checks what no tag can say: URLs, what belongs together, and what
@@ -50,6 +51,9 @@ func (l *loader) checkListeners(c *Config) {
 	}
 	if c.TLS == nil && !c.InsecureHTTP && !l.failed("tls") && !l.failed("insecure_http") {
 		l.report("listen", "would serve plain http; write tls: {cert_file: …, key_file: …}, or insecure_http: true behind a proxy that terminates TLS or on loopback")
+	}
+	if c.DrainDelay < 0 || c.DrainDelay > Duration(time.Minute) {
+		l.report("drain_delay", "is %s; write at most 60s", c.DrainDelay)
 	}
 	if c.TLS != nil && c.InsecureHTTP {
 		l.report("insecure_http", "contradicts tls; keep one of them")

@@ -39,6 +39,7 @@ type Process struct {
 	public, admin net.Listener
 	servers       []*http.Server
 	stores        stores
+	leaving       atomic.Bool   // see leave
 	trail         audit.Options // under which the log was opened
 	place         string        // of the log: see TrailPlace
 	reloading     sync.Mutex
@@ -174,7 +175,7 @@ func (p *Process) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	public := newServer(p.Gateway)
+	public := newServer(p.closing(p.Gateway))
 	public.TLSConfig = secure
 	admin := newServer(p.adminHandler())
 	admin.TLSConfig = secure
@@ -182,7 +183,10 @@ func (p *Process) Run(ctx context.Context) error {
 	p.log.Info("serving", zap.String("public", p.PublicAddr()), zap.String("admin", p.AdminAddr()),
 		zap.String("config", cfg.Hash), zap.String("policy", p.live.Load().policy.Revision()))
 
-	group, ctx := errgroup.WithContext(ctx)
+	told := ctx
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	group, ctx := errgroup.WithContext(serving)
+	group.Go(func() error { return p.leave(told, ctx, cancel) })
 	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
 	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
 	group.Go(func() error { return p.watch(ctx) })

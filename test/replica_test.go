@@ -1,6 +1,7 @@
 package test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,5 +37,30 @@ func TestReplicasWithDirectoriesAlike(t *testing.T) {
 	as("b")
 	if got := h.notices(t, audit.BlockSet); len(got) != 1 {
 		t.Errorf("the log of b tells of %d blocks, want 1", len(got))
+	}
+}
+
+// Issue 8, "seen by": a process that is told to stop says so and serves on for
+// drain_delay, so that a balancer can send elsewhere; then it closes.
+func TestDrainDelay(t *testing.T) {
+	h := openHouse(t, "drain_delay: 700ms")
+	h.ehr.on("GET /Observation/a", 200, obsA)
+	token := h.staff()
+	if got := h.get("/Observation/a", token); got.status != 200 {
+		t.Fatal(got)
+	}
+	done := make(chan bool)
+	go func() { h.stop(); close(done) }()
+	h.within(600*time.Millisecond, func() bool { return strings.Contains(h.readyz(t), `"leaving":"it was told to stop`) })
+	r, err := http.Get(h.base + "/metadata")
+	if err != nil || !r.Close {
+		t.Errorf("while it leaves: %v %+v", err, r)
+	}
+	if got := h.get("/Observation/a", token); got.status != 200 {
+		t.Errorf("while it leaves: %d", got.status)
+	}
+	<-done
+	if _, err := http.Get(h.base + "/metadata"); err == nil {
+		t.Error("it listens still")
 	}
 }
