@@ -141,16 +141,7 @@ func (h *house) start() {
 	}
 	h.process = p
 	h.base = "http://" + p.PublicAddr() + "/fhir"
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	h.stop = sync.OnceFunc(func() {
-		stop()
-		if err := <-done; err != nil {
-			h.t.Errorf("run: %v", err)
-		}
-	})
-	h.t.Cleanup(h.stop)
+	h.run()
 	for range 500 {
 		r, err := http.Get("http://" + p.AdminAddr() + "/readyz")
 		if err == nil {
@@ -162,6 +153,20 @@ func (h *house) start() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	h.t.Fatal("the gateway did not become ready")
+}
+
+// run lets the process serve until stop, or the end of the test.
+func (h *house) run() {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.process.Run(ctx) }()
+	h.stop = sync.OnceFunc(func() {
+		stop()
+		if err := <-done; err != nil {
+			h.t.Errorf("run: %v", err)
+		}
+	})
+	h.t.Cleanup(h.stop)
 }
 
 // token signs an access token; claims are laid over those of a usual one.

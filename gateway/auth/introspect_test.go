@@ -115,9 +115,13 @@ func TestIntrospectionDown(t *testing.T) {
 		{"a list", serve(200, "application/json", `[`+active+`]`)},
 		{"5 MB", serve(200, "application/json", strings.Repeat(" ", 5<<20)+active)},
 		{"redirect", http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect).ServeHTTP},
+		{"slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
 		{"connection reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 	}
 	r := introspecting("opaque")(t)
+	for _, i := range r.auth.issuers {
+		i.keys.client.Timeout = 300 * time.Millisecond
+	}
 	for i, tt := range tests {
 		r.issuer.Fault(authtest.Introspection, tt.fault)
 		_, err := r.auth.Authenticate(request(fmt.Sprint("opaque-", i)))

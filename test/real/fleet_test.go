@@ -42,7 +42,7 @@ type replicaProcess struct {
 	unwell              atomic.Bool
 }
 
-func startFleet(t *testing.T) *fleet {
+func startFleet(t *testing.T, names ...string) *fleet {
 	t.Helper()
 	f := &fleet{dir: t.TempDir()}
 	var err error
@@ -64,7 +64,7 @@ func startFleet(t *testing.T) *fleet {
 	}
 	f.write(t, "policy/policy.rego", fleetPolicy)
 	upstream := fleetStore(t, ports[6])
-	for i, name := range []string{"a", "b", "c"} {
+	for i, name := range names {
 		r := &replicaProcess{name: name, public: fmt.Sprintf("127.0.0.1:%d", ports[i]), admin: fmt.Sprintf("127.0.0.1:%d", ports[3+i])}
 		f.write(t, name+".yaml", f.config(r, upstream))
 		r.server = &server{name: "replica-" + name, dir: f.dir, probe: "http://" + r.admin + "/readyz",
@@ -123,7 +123,7 @@ func fleetSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), "CREATE SCHEMA fleet"); err != nil {
+	if _, err := db.ExecContext(t.Context(), "DROP SCHEMA IF EXISTS fleet CASCADE; CREATE SCHEMA fleet"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // and get them back. Nobody gets a wrong answer, no record is lost, and each replica
 // says what it misses.
 func TestReplicasUnderLoad(t *testing.T) {
-	f := startFleet(t)
+	f := startFleet(t, "a", "b", "c")
 	l, end := f.begin(t)
 	began := time.Now()
 	time.Sleep(2 * time.Second)
