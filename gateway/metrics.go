@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/gateway/consent"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -56,7 +58,23 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(m.policy, m.limits)
 	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.fromZero()
 	return m
+}
+
+// fromZero shows what has not happened yet as zero: the first time that something
+// happens would otherwise be no increase, and no rule would see it.
+func (m *metrics) fromZero() {
+	for _, result := range []string{"applied", "refused"} {
+		m.reloads.WithLabelValues(result)
+	}
+	for _, result := range []string{"opened", "refused", "overdue"} {
+		m.glass.WithLabelValues(result)
+	}
+	for _, problem := range consent.Problems {
+		m.consents.WithLabelValues(problem)
+	}
+	m.alarms.WithLabelValues("audit.unavailable")
 }
 
 // reviews shows how many emergency accesses await their review.

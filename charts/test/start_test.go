@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,66 +29,108 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The binary starts with the files that the rendered pod mounts, as its container
-// is told to, answers the probes and serves.
-func TestStarts(t *testing.T) {
+// deployed is what the chart makes, running: the pod's container with the files that
+// it mounts, as it is told to start.
+type deployed struct {
+	container     corev1.Container
+	public, admin string // where they listen
+	said          *strings.Builder
+	process       *os.Process
+	root          string // before the paths of its files
+}
+
+const patient = `{"resourceType":"Patient","id":"1","active":true}`
+
+// deploy starts the binary in the rendered pod.
+func deploy(t *testing.T, idp *issuer) *deployed {
+	t.Helper()
+	ehr := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = io.WriteString(w, patient)
+	}))
+	t.Cleanup(ehr.Close)
 	root, bin := t.TempDir(), build(t)
-	idp := issuer(t)
 	public, admin := freePort(t), freePort(t)
 	all := rendered(t, least, fmt.Sprintf(`
 config:
   listen: 0.0.0.0:%d
   admin: 0.0.0.0:%d
   public_url: https://127.0.0.1:%d/fhir
-  upstream: {auth: {type: basic, username: gw, password_file: /etc/gatehouse/secrets/ehr/password}}
+  upstream: {url: %q, auth: {type: basic, username: gw, password_file: /etc/gatehouse/secrets/ehr/password}}
   issuers: [{issuer: %q, audiences: [a], insecure_http: true}]
-  policy: {data: [tables/roles.yaml]}
-  limits: {entries: 1000000}
+  policy: {dir: policy, shadow: shadow}
+  consent: {source: none, default: permit}
+  notify: {desk: {url: "http://127.0.0.1:1/hook"}}
+  audit: {sinks: [{type: otlp, endpoint: "http://127.0.0.1:1"}]}
+  limits: {entries: 1000000, address: {rate: 1/h, burst: 20}}
 secrets: [{name: ehr, existingSecret: ehr-login}]
-files: {tables/roles.yaml: "roles: {clinician: [{reason: Clinicians may read., types: [clinical], actions: [read], when: always}]}\n"}
-`, public, admin, public, idp))
-	set := get[appsv1.StatefulSet](t, all, "StatefulSet//gw-gatehouse")
-	spec := set.Spec.Template.Spec
+files:
+  policy/policy.rego: |
+    package gatehouse
+    permit contains "all" if input.subject.id
+    oblige contains {"notify": "desk"} if input.resource.type == "Patient"
+  shadow/policy.rego: |
+    package gatehouse
+    permit contains "nobody" if input.subject.id == "nobody"
+`, public, admin, public, ehr.URL, idp.url))
+	spec := get[appsv1.StatefulSet](t, all, "StatefulSet//gw-gatehouse").Spec.Template.Spec
 	unpack(t, root, spec, all, map[string]map[string]string{
 		"gatehouse-keys": {"sealing.key": key(t, bin), "audit.key": key(t, bin)},
 		"gatehouse-tls":  pair(t),
 		"ehr-login":      {"password": "topsecret\n"},
 	})
-	c := spec.Containers[0]
-	args := append([]string(nil), c.Args...)
+	d := &deployed{container: spec.Containers[0], root: root, said: &strings.Builder{},
+		public: fmt.Sprintf("https://127.0.0.1:%d", public), admin: fmt.Sprintf("https://127.0.0.1:%d", admin)}
+	args := append([]string(nil), d.container.Args...)
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "/etc/gatehouse", root+"/etc/gatehouse")
 	}
 	cmd := exec.Command(bin, args...)
 	cmd.Env = []string{"POD_NAME=gw-gatehouse-0"}
-	said := &strings.Builder{}
-	cmd.Stderr = said
+	cmd.Stderr = d.said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	defer func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("%v: %s", err, said)
+	d.process = cmd.Process
+	t.Cleanup(func() {
+		_ = d.process.Signal(syscall.SIGTERM) // one that has ended already is told below
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the end: %v: %s", err, d.said)
 		}
-		if err := <-ended; err != nil {
-			t.Errorf("the end: %v: %s", err, said)
-		}
-	}()
-	for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
-		status, body := probe(t, c, p.HTTPGet)
-		if status != http.StatusOK {
-			t.Errorf("%s: %d %s", p.HTTPGet.Path, status, body)
+	})
+	return d
+}
+
+// The binary starts in the rendered pod, answers the probes, serves, and tells of
+// every metric that the rules and the dashboard ask for.
+func TestStarts(t *testing.T) {
+	idp := newIssuer(t)
+	d := deploy(t, idp)
+	for _, p := range []*corev1.Probe{d.container.StartupProbe, d.container.LivenessProbe, d.container.ReadinessProbe} {
+		if status, body := probe(t, d.container, p.HTTPGet); status != http.StatusOK {
+			t.Fatalf("%s: %d %s", p.HTTPGet.Path, status, body)
 		}
 	}
-	status, body := ask(t, fmt.Sprintf("https://127.0.0.1:%d/fhir/Patient/1", public))
-	if status != http.StatusUnauthorized {
+	if status, body := ask(t, d.public+"/fhir/Patient/1", ""); status != http.StatusUnauthorized {
 		t.Errorf("a stranger reads: %d %s", status, body)
 	}
-	if _, err := os.Stat(filepath.Join(root, "var/lib/gatehouse/audit/checkpoint")); err != nil {
+	if status, body := ask(t, d.public+"/fhir/Patient/1", idp.token(t)); status != http.StatusOK || body != patient {
+		t.Errorf("a caller reads: %d %s", status, body)
+	}
+	if _, err := os.Stat(filepath.Join(d.root, "var/lib/gatehouse/audit/checkpoint")); err != nil {
 		t.Errorf("no audit trail on the volume: %v", err)
 	}
+	for range 25 { // more than the address may
+		ask(t, d.public+"/fhir/Patient/1", "")
+	}
+	want := []string{"gatehouse_limited_total{", "gatehouse_alerts_total{", "gatehouse_shadow_differences_total{", "gatehouse_audit_sink_failures_total{"}
+	page := ""
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if _, page = ask(t, d.admin+"/metrics", ""); !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(page, w) }) {
+			break
+		}
+	}
+	checkQueries(t, page)
 }
 
 // build makes the binary of the sources that this chart belongs to.
@@ -178,8 +222,13 @@ func pair(t *testing.T) map[string]string {
 	}
 }
 
-// issuer is an identity provider that nobody gets a token from.
-func issuer(t *testing.T) string {
+// issuer is an identity provider.
+type issuer struct {
+	url string
+	key *ecdsa.PrivateKey
+}
+
+func newIssuer(t *testing.T) *issuer {
 	t.Helper()
 	mux := http.NewServeMux()
 	s := httptest.NewServer(mux)
@@ -203,7 +252,27 @@ func issuer(t *testing.T) string {
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"}}))
 	mux.Handle("/jwks", answer(map[string]any{"keys": []any{map[string]any{"kty": "EC", "crv": "P-256", "kid": "1", "use": "sig", "alg": "ES256",
 		"x": b64(point[1:33]), "y": b64(point[33:])}}}))
-	return s.URL
+	return &issuer{s.URL, private}
+}
+
+// token is an access token (RFC 9068) that reads everything.
+func (i *issuer) token(t *testing.T) string {
+	t.Helper()
+	now := time.Now().Unix()
+	claims, err := json.Marshal(map[string]any{"iss": i.url, "aud": "a", "sub": "ann", "client_id": "ward", "jti": "1", "iat": now, "exp": now + 300, "scope": "user/*.rs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := b64([]byte(`{"alg":"ES256","typ":"at+jwt","kid":"1"}`)) + "." + b64(claims)
+	sum := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, i.key, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return text + "." + b64(signature)
 }
 
 func freePort(t *testing.T) int {
@@ -229,16 +298,23 @@ func probe(t *testing.T, c corev1.Container, get *corev1.HTTPGetAction) (int, st
 	var status int
 	var body string
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && status != http.StatusOK; time.Sleep(50 * time.Millisecond) {
-		status, body = ask(t, url)
+		status, body = ask(t, url, "")
 	}
 	return status, body
 }
 
 // ask does not look at the certificate: nor does the kubelet.
-func ask(t *testing.T, url string) (int, string) {
+func ask(t *testing.T, url, token string) (int, string) {
 	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	res, err := client.Get(url)
+	res, err := client.Do(r)
 	if err != nil {
 		return 0, err.Error()
 	}
