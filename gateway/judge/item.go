@@ -106,15 +106,14 @@ func (c *Court) release(it *Item) error {
 			patient = f.Patients[0]
 		}
 		domain := cmp.Or(it.Verdict.Decision.Obligations.Domain, c.Domain)
-		start := len(c.room)
-		if c.room, err = w.Apply(c.room, out, view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
+		var shown view.Shown
+		if c.room, shown, err = w.Show(c.room, out, view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
 			return fmt.Errorf("apply view: %w", err)
 		}
-		out = c.room[start:len(c.room):len(c.room)]
 		if it.Viewed = true; f.VersionID != "" {
 			it.Tag = c.Tag(w, f)
 		}
-		if c.room, out, it.PublicID, err = rename(c.room, out, it.Tag); err != nil {
+		if c.room, out, it.PublicID, err = rename(c.room, shown, it.Tag); err != nil {
 			return err
 		}
 	}

@@ -2,11 +2,11 @@ package judge
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
+	"gatehouse/gateway/view"
 )
 
 // Projection is what _elements and _summary leave of a resource. It is applied
@@ -83,43 +83,17 @@ func mark(t *wire.Tree, e *wire.Edits, meta int) {
 	e.Append(meta, "tag", []byte(`[`+subsetted+`]`))
 }
 
-var namePlan = wire.NewPlan("id", "meta.versionId", "meta")
-
-// rename reads the id that a view gave a resource, and writes the client's
-// version over the upstream's, where there is one: with a view the same version
-// has other bytes, and its number must not be comparable between clients
-// (DESIGN §10.6). What it writes is appended to dst.
-func rename(dst, doc []byte, version string) (room, out []byte, id string, err error) {
-	var space [4]wire.Hit
-	hits, err := namePlan.SkimSome(doc, space[:0], 3) // no view writes a name twice
-	if err != nil {
-		return dst, nil, "", fmt.Errorf("read the id after the view: %w", err)
-	}
-	var name, number *wire.Hit
-	for i := range hits {
-		at := &name
-		switch hits[i].Path {
-		case 1:
-			at = &number
-		case 2:
-			if doc[hits[i].Start] != '{' {
-				return dst, nil, "", errors.New("meta is no object after the view")
-			}
-			continue
-		}
-		if *at != nil {
-			return dst, nil, "", errors.New("two ids or versions after the view")
-		}
-		*at = &hits[i]
-	}
-	if name == nil {
-		return dst, nil, "", errors.New("no id after the view")
-	}
-	if id, err = wire.Unquote(doc[name.Start:name.End]); err != nil || number == nil || version == "" {
-		return dst, doc, id, err
+// rename gives the id that a view gave a resource, and writes the client's version
+// over what stands there, where there is one: with a view the same version has other
+// bytes, and its number must not be comparable between clients (DESIGN §10.6). What it
+// writes is appended to dst.
+func rename(dst []byte, s view.Shown, version string) (room, out []byte, id string, err error) {
+	number := s.Version.Of(s.Doc)
+	if id, err = wire.Unquote(s.ID.Of(s.Doc)); err != nil || number == nil || version == "" || wire.Equal(number, version) {
+		return dst, s.Doc, id, err
 	}
 	start := len(dst)
-	dst = wire.Quote(append(dst, doc[:number.Start]...), version)
-	dst = append(dst, doc[number.End:]...)
+	dst = wire.Quote(append(dst, s.Doc[:s.Version.Start]...), version)
+	dst = append(dst, s.Doc[s.Version.End:]...)
 	return dst, dst[start:len(dst):len(dst)], id, nil
 }

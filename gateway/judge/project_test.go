@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"gatehouse/fhir"
+	"gatehouse/gateway/view"
 )
 
 func TestProjection(t *testing.T) {
@@ -35,20 +36,24 @@ func TestProjection(t *testing.T) {
 // DESIGN §10.6: the client's version replaces the upstream's, and the id is the
 // one that the view gave.
 func TestRename(t *testing.T) {
-	for _, c := range []struct{ doc, version, want, id string }{
-		{`{"id":"x","meta":{"versionId":"1","a":[1.10]}}`, "tag", `{"id":"x","meta":{"versionId":"tag","a":[1.10]}}`, "x"},
-		{`{"meta":{"versionId":"1"},"id":"x"}`, "longer-tag", `{"meta":{"versionId":"longer-tag"},"id":"x"}`, "x"},
-		{`{"id":"x"}`, "tag", `{"id":"x"}`, "x"},
-		{`{"id":"x","meta":{"versionId":"1"}}`, "", `{"id":"x","meta":{"versionId":"1"}}`, "x"},
+	for _, c := range []struct {
+		doc         string
+		id, number  view.Span
+		version     string
+		want, named string
+	}{
+		{`{"id":"x","meta":{"versionId":"1","a":[1.10]}}`, view.Span{Start: 6, End: 9}, view.Span{Start: 30, End: 33}, "tag", `{"id":"x","meta":{"versionId":"tag","a":[1.10]}}`, "x"},
+		{`{"meta":{"versionId":"1"},"id":"x"}`, view.Span{Start: 31, End: 34}, view.Span{Start: 21, End: 24}, "longer-tag", `{"meta":{"versionId":"longer-tag"},"id":"x"}`, "x"},
+		{`{"id":"x"}`, view.Span{Start: 6, End: 9}, view.Span{}, "tag", `{"id":"x"}`, "x"},
+		{`{"id":"x","meta":{"versionId":"1"}}`, view.Span{Start: 6, End: 9}, view.Span{Start: 30, End: 33}, "", `{"id":"x","meta":{"versionId":"1"}}`, "x"},
+		{`{"id":"x","meta":{"versionId":"1"}}`, view.Span{Start: 6, End: 9}, view.Span{Start: 30, End: 33}, "1", `{"id":"x","meta":{"versionId":"1"}}`, "x"},
 	} {
-		room, got, id, err := rename([]byte("before"), []byte(c.doc), c.version)
-		if err != nil || string(got) != c.want || id != c.id || string(room[:6]) != "before" {
-			t.Errorf("%s: got %s, %q, %v, want %s, %q", c.doc, got, id, err, c.want, c.id)
+		room, got, id, err := rename([]byte("before"), view.Shown{Doc: []byte(c.doc), ID: c.id, Version: c.number}, c.version)
+		if err != nil || string(got) != c.want || id != c.named || string(room[:6]) != "before" {
+			t.Errorf("%s: got %s, %q, %v, want %s, %q", c.doc, got, id, err, c.want, c.named)
 		}
 	}
-	for _, bad := range []string{`{}`, `{"id":1}`, `{"id":["x"]}`, `{"id":"x","meta":[{"versionId":"1"},{"versionId":"2"}]}`} {
-		if _, got, id, err := rename(nil, []byte(bad), "tag"); err == nil {
-			t.Errorf("%s: got %s, %q, want an error", bad, got, id)
-		}
+	if _, got, id, err := rename(nil, view.Shown{Doc: []byte(`{"id":1}`), ID: view.Span{Start: 6, End: 7}}, "tag"); err == nil {
+		t.Errorf("a number: got %s, %q, want an error", got, id)
 	}
 }

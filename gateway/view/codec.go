@@ -40,6 +40,7 @@ type Codec struct {
 	vault   Vault
 	mu      sync.RWMutex
 	domains map[string]*domain
+	last    atomic.Pointer[domain] // of these, the one asked for last
 }
 
 // domain holds the keys of one recipient, each purpose its own.
@@ -68,9 +69,15 @@ func (c *Codec) domain(name string) (*domain, error) {
 	if c == nil || name == "" {
 		return nil, errDomain
 	}
+	if d := c.last.Load(); d != nil && d.name == name {
+		return d, nil
+	}
 	c.mu.RLock()
 	d := c.domains[name]
 	c.mu.RUnlock()
+	if d != nil {
+		c.last.Store(d)
+	}
 	if d != nil {
 		return d, nil
 	}
@@ -147,9 +154,30 @@ func (c *Codec) Pseudonym(domain, typ, id string) (string, error) {
 	if c.gone(typ, id) {
 		return "", ErrErased
 	}
-	if p, ok := d.memo.get(typ, id); ok {
+	if p, ok := d.memo.get(id, typ); ok {
 		return p, nil
 	}
+	return c.sealed(d, typ, id)
+}
+
+// version is Pseudonym of what is no resource, under a label given in parts.
+func (c *Codec) version(domain, version string, label ...string) (string, error) {
+	d, err := c.domain(domain)
+	if err != nil {
+		return "", err
+	}
+	if p, ok := d.memo.get(version, label...); ok {
+		return p, nil
+	}
+	p, err := c.sealed(d, strings.Join(label, ""), version)
+	if err == nil {
+		d.memo.put(p, version, label...)
+	}
+	return p, err
+}
+
+// sealed is Pseudonym, made anew.
+func (c *Codec) sealed(d *domain, typ, id string) (string, error) {
 	if typ == "" || !fhirID(id) {
 		return "", errors.New("not a FHIR id")
 	}
@@ -164,12 +192,12 @@ func (c *Codec) Pseudonym(domain, typ, id string) (string, error) {
 		return c.store(d, typ, id)
 	}
 	epoch, k := d.now()
-	sealed, err := k.siv.EncryptDeterministically(packed, bind(epoch, class, domain, typ))
+	sealed, err := k.siv.EncryptDeterministically(packed, bind(epoch, class, d.name, typ))
 	if err != nil {
 		return "", fmt.Errorf("seal pseudonym: %w", err)
 	}
 	p := string([]byte{epoch, class}) + sixBits.EncodeToString(sealed)
-	d.memo.put(typ, id, p)
+	d.memo.put(p, id, typ)
 	return p, nil
 }
 
@@ -238,11 +266,11 @@ func (c *Codec) remembered(domain, label, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if sum, ok := d.memo.get("mac:"+label, text); ok {
+	if sum, ok := d.memo.get(text, "mac:", label); ok {
 		return sum, nil
 	}
 	sum := string(d.epochs[0].hash(label, text))
-	d.memo.put("mac:"+label, text, sum)
+	d.memo.put(sum, text, "mac:", label)
 	return sum, nil
 }
 

@@ -12,20 +12,25 @@ import (
 // Text is a reversible pseudonym for a text of any length (an identifier's
 // value), bound to the domain and a label (the identifier's system).
 func (c *Codec) Text(domain, label, text string) (string, error) {
+	return c.text(domain, text, label)
+}
+
+// text is Text of a label given in parts.
+func (c *Codec) text(domain, text string, label ...string) (string, error) {
 	d, err := c.domain(domain)
 	if err != nil {
 		return "", err
 	}
-	if p, ok := d.memo.get(label, text); ok {
+	if p, ok := d.memo.get(text, label...); ok {
 		return p, nil
 	}
 	epoch, k := d.now()
-	sealed, err := k.siv.EncryptDeterministically(padded(text), bind(epoch, classText, domain, label))
+	sealed, err := k.siv.EncryptDeterministically(padded(text), bind(epoch, classText, domain, strings.Join(label, "")))
 	if err != nil {
 		return "", fmt.Errorf("seal text: %w", err)
 	}
 	p := string([]byte{epoch, classText}) + sixBits.EncodeToString(sealed)
-	d.memo.put(label, text, p)
+	d.memo.put(p, text, label...)
 	return p, nil
 }
 
@@ -74,12 +79,12 @@ func (c *Codec) UUID(domain, uuid string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p, ok := d.memo.get("uuid", uuid); ok {
+	if p, ok := d.memo.get(uuid, "uuid"); ok {
 		return p, nil
 	}
 	p, err := c.permute(domain, uuid, true)
 	if err == nil {
-		d.memo.put("uuid", uuid, p)
+		d.memo.put(p, uuid, "uuid")
 	}
 	return p, err
 }
@@ -140,7 +145,7 @@ func (d *domain) uuidOf(typ, id string) (string, error) {
 	parseUUID(&b, id)
 	walk(block, &b, true)
 	p := formatUUID(&b)
-	d.memo.put(typ, id, p)
+	d.memo.put(p, id, typ)
 	return p, nil
 }
 

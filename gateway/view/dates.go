@@ -8,9 +8,10 @@ import (
 
 // parsedDate is a FHIR date, dateTime or instant: its day and what follows it.
 type parsedDate struct {
-	day  time.Time // first of what is given
-	have int       // 4, 7 or 10 characters of the day
-	rest string    // "T13:28:17-05:00", kept as written
+	year int
+	day  int    // the first of what is given, see dayNumber
+	have int    // 4, 7 or 10 characters of the day
+	rest string // "T13:28:17-05:00", kept as written
 }
 
 func parseDate(s string) (d parsedDate, ok bool) {
@@ -19,21 +20,27 @@ func parseDate(s string) (d parsedDate, ok bool) {
 		d.rest = s[len(day):]
 	}
 	d.have = len(day)
-	year, month, date := number(day, 0, 4), 1, 1
-	if d.have >= 7 {
+	month, date := 1, 1
+	if d.year = number(day, 0, 4); d.have >= 7 {
 		month = number(day, 5, 7)
 	}
 	if d.have == 10 {
 		date = number(day, 8, 10)
 	}
-	if d.have != 4 && d.have != 7 && d.have != 10 || year < 1 || d.have > 4 && day[4] != '-' || d.have > 7 && day[7] != '-' {
+	if d.have != 4 && d.have != 7 && d.have != 10 || d.year < 1 || d.have > 4 && day[4] != '-' || d.have > 7 && day[7] != '-' {
 		return d, false
 	}
-	d.day = time.Date(year, time.Month(month), date, 0, 0, 0, 0, time.UTC)
+	if month < 1 || month > 12 || date < 1 || date > 31 {
+		return d, false
+	}
+	d.day = dayNumber(d.year, month, date)
 	// A day that does not exist comes out as another one.
-	exists := d.day.Day() == date && int(d.day.Month()) == month
+	exists := date <= 28 || dayNumber(d.year, month+1, 1) > d.day
 	return d, exists && (!timed || d.have == 10 && timeOfDay(rest))
 }
+
+// start is the first moment of what is given.
+func (d *parsedDate) start() time.Time { return time.Unix(int64(d.day)*24*60*60, 0).UTC() }
 
 // number reads the digits s[from:to], -1 where they are none.
 func number(s string, from, to int) (n int) {
@@ -66,7 +73,11 @@ func timeOfDay(s string) bool {
 // tooOld: dates of people beyond the age bound, and anything that far back,
 // tell that somebody is that old.
 func (r *run) tooOld(d parsedDate, maxAge int) bool {
-	return maxAge > 0 && d.day.AddDate(maxAge+1, 0, 0).Before(r.now)
+	if maxAge <= 0 {
+		return false
+	}
+	_, month, day := dateOf(d.day)
+	return dayNumber(d.year+maxAge+1, month, day) <= r.today
 }
 
 // shiftDate moves a date by the patient's offset, so that intervals stay to the
@@ -91,7 +102,7 @@ func (r *run) shiftDate(i int, kind prim, m *method) bool {
 			d.rest = "T00:00:00Z"
 		}
 	}
-	return r.dated(i, d.day.AddDate(0, 0, offset), 10, d.rest)
+	return r.dated(i, d.day+offset, 10, d.rest)
 }
 
 // coarse leaves the first n characters of a date. An instant cannot be cut and
@@ -103,13 +114,19 @@ func (r *run) coarse(i int, kind prim, d parsedDate, n int) bool {
 	return r.dated(i, d.day, min(n, d.have), "")
 }
 
+// The first day that has no four digits for its year, and the last before.
+var firstDay, lastDay = dayNumber(0, 1, 1), dayNumber(9999, 12, 31)
+
 // dated puts the first n characters of a day and what follows it in the place
 // of node i. rest was checked to hold nothing that needs an escape.
-func (r *run) dated(i int, day time.Time, n int, rest string) bool {
+func (r *run) dated(i, day, n int, rest string) bool {
+	if day < firstDay || day > lastDay {
+		return false
+	}
 	r.flush(r.nodes[i].Start)
 	r.dst = append(r.dst, '"')
 	at := len(r.dst)
-	r.dst = day.AppendFormat(r.dst, "2006-01-02")
+	r.dst = appendDay(r.dst, day)
 	r.dst = append(append(r.dst[:at+n], rest...), '"')
 	r.from = r.nodes[i].End
 	return true

@@ -40,9 +40,7 @@ func (e *Erased) none() bool {
 	if e == nil {
 		return true
 	}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return len(e.stone) == 0
+	return e.era.Load() == 0
 }
 
 func (e *Erased) has(tombstone string) bool {

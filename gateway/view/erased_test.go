@@ -192,7 +192,7 @@ func BenchmarkShapes(b *testing.B) {
 		p, _ := c.Pseudonym("d", "Patient", id)
 		b.Run(name+" first", func(b *testing.B) {
 			for b.Loop() {
-				d.memo.young, d.memo.old = nil, nil
+				d.memo.table.Store(nil)
 				c.Pseudonym("d", "Patient", id)
 			}
 		})

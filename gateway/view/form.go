@@ -3,7 +3,6 @@ package view
 import (
 	"bytes"
 	"slices"
-	"time"
 
 	"gatehouse/fhir/wire"
 )
@@ -20,7 +19,7 @@ import (
 type form struct {
 	view  *View
 	ctx   Context // of the reader that it was shown to
-	day   int64   // on which: ages depend on it
+	day   int     // on which: ages depend on it
 	era   int64   // of the erasures
 	mold  wire.Mold
 	head  []byte // what a like document begins with
@@ -33,7 +32,9 @@ type form struct {
 	scalars   []scalar
 	asked     []int32 // steps, by scalar
 	due       []bool  // of steps: to be asked again
-	used      uint64  // when, as the forms count
+	id        spot
+	version   spot
+	used      uint64 // when, as the forms count
 }
 
 // scalar is a value that may differ.
@@ -57,7 +58,7 @@ const maxForm = 16 << 10
 
 // make makes f the form of what r has just shown and noted.
 func (f *form) make(r *run, n *notes, out []byte) {
-	f.view, f.ctx, f.day, f.era = r.view, r.ctx, dayOf(r.now), r.era
+	f.view, f.ctx, f.day, f.era = r.view, r.ctx, r.today, r.era
 	f.mold.Make(r.doc)
 	f.tree = wire.Tree{Doc: f.mold.Doc(), Nodes: append(f.tree.Nodes[:0], r.nodes...)}
 	f.nodes = append(f.nodes[:0], r.nodes...)
@@ -71,6 +72,11 @@ func (f *form) make(r *run, n *notes, out []byte) {
 	f.places = append(f.places[:0], n.places...)
 	f.due = append(f.due[:0], make([]bool, len(f.questions))...)
 	f.weigh(n)
+	s := Shown{Doc: f.out}
+	if s.find() != nil {
+		s.ID, s.Version = Span{}, Span{} // to be looked for in each
+	}
+	f.id, f.version = spot{was: s.ID}, spot{was: s.Version}
 	f.head = f.mold.Doc()
 	for _, s := range f.scalars[:1] {
 		f.head = f.head[:f.nodes[s.node].Start]
@@ -116,13 +122,10 @@ func (f *form) weigh(n *notes) {
 	}
 }
 
-// dayOf numbers days so that nobody's age bound is passed within one.
-func dayOf(now time.Time) int64 { return now.Add(-1).Unix() / (24 * 60 * 60) }
-
 // serves reports whether what it showed is what the reader of r would be shown.
 func (f *form) serves(r *run) bool {
 	return f.view == r.view && f.ctx.Domain == r.ctx.Domain && f.ctx.Base == r.ctx.Base && f.ctx.Own == r.ctx.Own &&
-		f.day == dayOf(r.now) && f.era == r.era && bytes.HasPrefix(r.doc, f.head)
+		f.day == r.today && f.era == r.era && bytes.HasPrefix(r.doc, f.head)
 }
 
 // mark finds the steps to ask again; false where a difference means more.
@@ -184,6 +187,8 @@ func (r *run) repeat(f *form) bool {
 	r.tree, r.nodes = f.tree, f.nodes
 	r.frags, r.lone = r.frags[:0], false
 	r.place(f, 0)
+	f.id.is, f.version.is = f.id.was, f.version.was
+	base := len(r.dst)
 	done, place, other := int32(0), 0, f.ctx.Patient != r.ctx.Patient
 	for k := range f.questions {
 		s := &f.questions[k]
@@ -198,11 +203,17 @@ func (r *run) repeat(f *form) bool {
 			r.dst = append(r.dst, f.out[done:s.from]...)
 			done = s.to
 		}
+		start := len(r.dst) - base
 		if !r.ask(s) {
 			return false
 		}
+		if s.from >= 0 {
+			f.id.pass(s, start, len(r.dst)-base)
+			f.version.pass(s, start, len(r.dst)-base)
+		}
 	}
 	r.dst = append(r.dst, f.out[done:]...)
+	r.form = f
 	return true
 }
 

@@ -63,12 +63,20 @@ var ageUnits = map[string]float64{
 }
 
 func yearsIn(unit string) (n float64, ok bool) {
-	if len(unit) > len("minutes") {
+	var lower [len("minutes")]byte
+	if len(unit) > len(lower) {
 		return 0, false
 	}
-	if n, ok = ageUnits[unit]; !ok {
-		n, ok = ageUnits[strings.ToLower(unit)]
+	for i := range len(unit) {
+		c := unit[i]
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		} else if c-'a' >= 26 {
+			return 0, false
+		}
+		lower[i] = c
 	}
+	n, ok = ageUnits[string(lower[:len(unit)])]
 	return n, ok
 }
 

@@ -132,6 +132,7 @@ func (in *inbound) widen(a *fhir.Access) *fhir.Error {
 type comparison struct {
 	prefix string
 	parsedDate
+	day time.Time // the first of what is named
 }
 
 // read parses the alternatives, none finer than what is shown.
@@ -149,6 +150,7 @@ func (r *reach) read(p *fhir.Param) (asked []comparison, err *fhir.Error) {
 			unit := map[int]string{4: "year", 7: "month or year", 10: "day, month or year"}[r.finest]
 			return nil, refuse("view.parameter-hidden", p.Name+" is shown to this client by "+unit+" at the finest: search by that.")
 		}
+		c.day = c.start()
 		asked = append(asked, c)
 	}
 	return asked, nil

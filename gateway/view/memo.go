@@ -1,39 +1,74 @@
 package view
 
 import (
+	"hash/maphash"
 	"strings"
-	"sync"
+	"sync/atomic"
 )
 
 // memo remembers pseudonyms: a page names the same few patients and encounters
-// over and over, and sealing costs some microseconds. It is bounded by two
-// generations: when the young one is full it becomes the old one.
+// over and over, and sealing costs some microseconds. It is a table of a fixed size
+// in which the new take the place of the old, and is read without a lock.
 type memo struct {
-	mu         sync.RWMutex
-	young, old map[memoKey]string
+	table atomic.Pointer[[memoSize]atomic.Pointer[memory]] // made when first needed
 }
 
-type memoKey struct{ label, text string }
+type memory struct{ label, text, p string }
 
-const memoSize = 16 << 10 // entries of one generation, some 4 MiB
+const memoSize = 16 << 10 // some 4 MiB once it is full
 
-func (m *memo) get(label, text string) (string, bool) {
-	k := memoKey{label, text}
-	m.mu.RLock()
-	p, ok := m.young[k]
-	if !ok {
-		p, ok = m.old[k]
+var memoSeed = maphash.MakeSeed()
+
+// memoSlot hashes a text and a label given in parts: the same label is to be given in
+// the same parts each time.
+func memoSlot(text string, label []string) uint64 {
+	h := maphash.String(memoSeed, text)
+	for _, part := range label {
+		h = (h ^ maphash.String(memoSeed, part)) * 0x9e3779b97f4a7c15
 	}
-	m.mu.RUnlock()
-	return p, ok
+	return h >> 50
 }
 
-func (m *memo) put(label, text, p string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.young == nil || len(m.young) >= memoSize {
-		m.young, m.old = make(map[memoKey]string), m.young
+// is reports whether m is of the text and the label, given in parts.
+func (m *memory) is(text string, label []string) bool {
+	if m == nil || m.text != text {
+		return false
 	}
-	// Cloned: the text may lie in a document that is about to be overwritten.
-	m.young[memoKey{strings.Clone(label), strings.Clone(text)}] = p
+	rest := m.label
+	for _, part := range label {
+		after, ok := strings.CutPrefix(rest, part)
+		if !ok {
+			return false
+		}
+		rest = after
+	}
+	return rest == ""
+}
+
+func (m *memo) get(text string, label ...string) (string, bool) {
+	t := m.table.Load()
+	if t == nil {
+		return "", false
+	}
+	slot := memoSlot(text, label)
+	for _, at := range [...]uint64{slot, slot ^ 1} {
+		if known := t[at].Load(); known.is(text, label) {
+			return known.p, true
+		}
+	}
+	return "", false
+}
+
+// put remembers p. What is in its place goes next door.
+func (m *memo) put(p, text string, label ...string) {
+	t := m.table.Load()
+	if t == nil {
+		m.table.CompareAndSwap(nil, new([memoSize]atomic.Pointer[memory]))
+		t = m.table.Load()
+	}
+	slot := memoSlot(text, label)
+	// Joined, cloned: the text may lie in a document that is about to be overwritten.
+	if old := t[slot].Swap(&memory{strings.Join(append(label, ""), ""), strings.Clone(text), p}); old != nil {
+		t[slot^1].Store(old)
+	}
 }

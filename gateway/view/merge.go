@@ -327,7 +327,7 @@ func (m *merger) unshift(n int, kind prim, by *method) bool {
 		return false
 	}
 	days, err := m.view.daysOf(m.ctx.Domain, m.ctx.Patient, by)
-	return err == nil && m.text(d.day.AddDate(0, 0, -days).Format(time.DateOnly)+d.rest)
+	return err == nil && m.text(d.start().AddDate(0, 0, -days).Format(time.DateOnly)+d.rest)
 }
 
 func get(t *wire.Tree, i int, name string) int {

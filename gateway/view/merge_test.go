@@ -30,7 +30,7 @@ func TestMerge(t *testing.T) {
 	}
 	move := func(date string, days int) string {
 		d, _ := parseDate(date)
-		return d.day.AddDate(0, 0, days).Format("2006-01-02")
+		return d.start().AddDate(0, 0, days).Format("2006-01-02")
 	}
 	born := decode(t, shown)["birthDate"].(string)
 	if born != move("1970-03-01", offset) {

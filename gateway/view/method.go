@@ -132,7 +132,7 @@ func (r *run) identifierValue(parent, i int, text string) bool {
 	if at := r.tree.Get(parent, "system"); at >= 0 {
 		system = r.peek(at)
 	}
-	p, err := r.view.codec.Text(r.ctx.Domain, identifierLabel(system), text)
+	p, err := r.view.codec.text(r.ctx.Domain, text, "identifier:", system)
 	if err != nil {
 		return r.fail("pseudonymize identifier", err)
 	}

@@ -129,7 +129,7 @@ func (m *method) repeats() bool {
 	case keep, dateShift, substitute, pseudonymize:
 		return true
 	case generalize:
-		return m.to == "year" || m.to == "month" || m.to == "zip" || m.to == "age"
+		return len(m.cases) == 0 && (m.to == "year" || m.to == "month" || m.to == "zip" || m.to == "age")
 	}
 	return false
 }

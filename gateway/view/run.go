@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"gatehouse/fhir/wire"
 )
@@ -18,7 +17,7 @@ type run struct {
 	ctx     Context
 	tree    wire.Tree
 	doc     []byte
-	now     time.Time
+	today   int // see dayOf
 	nodes   []wire.Node
 	dst     []byte
 	from    int32
@@ -30,6 +29,7 @@ type run struct {
 	err     error         // why the resource cannot be shown at all
 	frags   []string      // ids of contained resources, in order of appearance
 	notes   *notes        // of what is asked of values; nil: none are taken
+	form    *form         // by which the document was shown; nil: walked
 	lone    bool          // see alone
 	era     int64         // of the erasures, as it begins
 	changed []wire.Change // of a document that is like one that was shown before

@@ -37,8 +37,8 @@ func (c *Codec) asked(d *domain, typ, id string) (string, error) {
 			return "", err
 		}
 	}
-	d.memo.put(typ, id, p)
-	d.memo.put("back:"+typ, p, id)
+	d.memo.put(p, id, typ)
+	d.memo.put(id, p, "back:", typ)
 	return p, nil
 }
 
@@ -81,7 +81,7 @@ func (c *Codec) remembers(d *domain, key string) (string, bool) {
 // led asks the service what a pseudonym stands for. One that it does not know is
 // asked again each time: it may be made elsewhere meanwhile.
 func (c *Codec) led(d *domain, typ, p string) (string, bool) {
-	if id, ok := d.memo.get("back:"+typ, p); ok {
+	if id, ok := d.memo.get(p, "back:", typ); ok {
 		return id, true
 	}
 	if !c.service.Leads() {
@@ -91,6 +91,6 @@ func (c *Codec) led(d *domain, typ, p string) (string, bool) {
 	if err != nil || !fhirID(id) {
 		return "", false
 	}
-	d.memo.put("back:"+typ, p, id)
+	d.memo.put(id, p, "back:", typ)
 	return id, true
 }

@@ -64,17 +64,15 @@ func (c *Codec) keep(d *domain, epoch byte, k *keys, typ, id, p string) error {
 	if err = c.vault.Put(k.hash("resolve:"+typ, p), sealed); err != nil {
 		return fmt.Errorf("keep pseudonym: %w", err)
 	}
-	d.memo.put(memoLabel(p[1], typ), id, p)
+	if p[1] == classRandom { // beside the keyed pseudonym of the same id
+		d.memo.put(p, id, surrogates, typ)
+	} else {
+		d.memo.put(p, id, typ)
+	}
 	return nil
 }
 
-// memoLabel keeps surrogates and keyed pseudonyms of one id apart.
-func memoLabel(class byte, typ string) string {
-	if class == classRandom {
-		return "surrogate:" + typ
-	}
-	return typ
-}
+const surrogates = "surrogate:"
 
 func (c *Codec) stored(d *domain, k *keys, typ, p string) (string, bool) {
 	if c.vault == nil {
@@ -98,7 +96,7 @@ func (c *Codec) Surrogate(domain, typ, id string) (string, error) {
 	if c.gone(typ, id) {
 		return "", ErrErased
 	}
-	if p, ok := d.memo.get(memoLabel(classRandom, typ), id); ok {
+	if p, ok := d.memo.get(id, surrogates, typ); ok {
 		return p, nil
 	}
 	if typ == "" || !fhirID(id) {
@@ -127,7 +125,7 @@ func (c *Codec) surrogateUUID(domain, uuid string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p, ok := d.memo.get("surrogate:uuid", uuid); ok {
+	if p, ok := d.memo.get(uuid, surrogates, "uuid"); ok {
 		return p, nil
 	}
 	var b [16]byte
@@ -144,7 +142,7 @@ func (c *Codec) surrogateUUID(domain, uuid string) (string, error) {
 		return "", fmt.Errorf("keep surrogate: %w", err)
 	}
 	p := formatUUID((*[16]byte)(drawn))
-	d.memo.put("surrogate:uuid", uuid, p)
+	d.memo.put(p, uuid, surrogates, "uuid")
 	return p, nil
 }
 

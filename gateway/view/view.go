@@ -175,6 +175,10 @@ func (w *View) MapsIDs() bool { return w.mapper().mapsIDs }
 func (w *View) Apply(dst []byte, resource []byte, c Context) ([]byte, error) {
 	r := runs.Get().(*run)
 	defer r.release()
+	return w.applied(r, dst, resource, c)
+}
+
+func (w *View) applied(r *run, dst, resource []byte, c Context) ([]byte, error) {
 	out, err := w.show(r, dst, resource, c)
 	for v := w.over; v != nil && err == nil; v = v.over {
 		once := append([]byte(nil), out[len(dst):]...)
@@ -185,6 +189,7 @@ func (w *View) Apply(dst []byte, resource []byte, c Context) ([]byte, error) {
 
 // show is one view of those laid over each other.
 func (w *View) show(r *run, dst, doc []byte, c Context) ([]byte, error) {
+	r.form = nil
 	if w.foreign != nil {
 		return w.applyForeign(dst, doc, c)
 	}
@@ -193,7 +198,7 @@ func (w *View) show(r *run, dst, doc []byte, c Context) ([]byte, error) {
 
 // apply shows one document, like another one before if there was one.
 func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
-	r.view, r.ctx, r.doc, r.dst, r.now, r.era = w, c, doc, dst, w.now(), w.codec.era()
+	r.view, r.ctx, r.doc, r.dst, r.today, r.era = w, c, doc, dst, dayOf(w.now()), w.codec.era()
 	r.second, r.err, r.names = w.below != traits{}, nil, nil
 	if w.forms == nil || len(doc) > maxForm {
 		return r.walked(dst)
@@ -346,7 +351,7 @@ func (w *View) Version(domain, typ, id, version string) (string, error) {
 	if m.codec == nil || domain == "" {
 		return version, nil
 	}
-	return m.codec.Pseudonym(domain, m.versionLabel(typ, id), version)
+	return m.codec.version(domain, version, versions, m.revision, ":", typ, "/", id)
 }
 
 // RealVersion undoes Version for the real typ/id.
@@ -358,8 +363,10 @@ func (w *View) RealVersion(domain, typ, id, version string) (string, bool) {
 	return m.codec.Real(domain, m.versionLabel(typ, id), version)
 }
 
+const versions = "version:"
+
 func (w *View) versionLabel(typ, id string) string {
-	return "version:" + w.revision + ":" + typ + "/" + id
+	return versions + w.revision + ":" + typ + "/" + id
 }
 
 // pseudonymousSystem begins the systems of mapped identifiers, so that nobody
