@@ -2,9 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,4 +100,34 @@ func BenchmarkCopy(b *testing.B) {
 		dst = append(dst[:0], doc...)
 		return nil
 	})
+}
+
+// BenchmarkMold follows a mold that differs, as neighbours of a page do, in five
+// short values of a kilobyte.
+func BenchmarkMold(b *testing.B) {
+	entry := func(id string) []byte {
+		var doc []byte
+		for i := range 5 {
+			doc = fmt.Appendf(doc, `,"a%d":{"value":"%s","text":"%s"}`, i, id, strings.Repeat("x", 170))
+		}
+		doc[0] = '{'
+		return append(doc, '}')
+	}
+	var m Mold
+	m.Make(entry("o17"))
+	var changed []Change
+	doc := entry("o99")
+	b.SetBytes(int64(len(doc)))
+	best := time.Hour
+	for b.Loop() {
+		start := time.Now()
+		for range 100 {
+			var ok bool
+			if changed, ok = m.Follow(doc, changed[:0]); !ok {
+				b.Fatal("it does not follow")
+			}
+		}
+		best = min(best, time.Since(start))
+	}
+	b.ReportMetric(float64(best.Nanoseconds())/100, "best-ns")
 }

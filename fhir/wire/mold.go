@@ -9,7 +9,7 @@ import (
 // values are the same too. A mold is made of one of them; another that differs
 // from it in scalars alone (strings, numbers and literals) has been checked once
 // these are, since all that its syntax, its names and its depth depend on is the
-// same to the byte. What is equal is passed eight bytes at a time.
+// same to the byte. What is equal is passed 32 bytes at a time.
 
 // Mold is the form of an entry, and the entry that it was made of.
 type Mold struct {
@@ -124,7 +124,14 @@ func common(a, b []byte) int {
 	n := min(len(a), len(b))
 	a, b = a[:n], b[:n]
 	i := 0
-	for len(a) >= 32 && len(b) >= 32 && string(a[:32]) == string(b[:32]) {
+	for len(a) >= 32 && len(b) >= 32 { // half of what string comparison takes, which is a call each time
+		x := binary.LittleEndian.Uint64(a) ^ binary.LittleEndian.Uint64(b)
+		x |= binary.LittleEndian.Uint64(a[8:]) ^ binary.LittleEndian.Uint64(b[8:])
+		x |= binary.LittleEndian.Uint64(a[16:]) ^ binary.LittleEndian.Uint64(b[16:])
+		x |= binary.LittleEndian.Uint64(a[24:]) ^ binary.LittleEndian.Uint64(b[24:])
+		if x != 0 {
+			break
+		}
 		a, b = a[32:], b[32:]
 		i += 32
 	}
