@@ -75,10 +75,10 @@ func (r *eraser) grants(ctx context.Context, patient string) (int, error) {
 }
 
 func (r *eraser) index(ctx context.Context, patient string) error {
-	if !index.Exists(r.cfg.State.Dir, r.trail.Dir) {
+	if !index.Exists(ctx, indexStore(r.cfg), r.trail.Dir) {
 		return nil
 	}
-	x, err := index.Open(ctx, r.cfg.State.Dir, r.trail.Dir, r.trail.Key)
+	x, err := index.Open(ctx, indexStore(r.cfg), r.trail.Dir, r.trail.Key)
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,8 @@ func OpenTrail(ctx context.Context, cfg *config.Config, scan bool) (src audit.So
 	if err != nil {
 		return nil, nil, err
 	}
-	if !scan && index.Exists(cfg.State.Dir, o.Dir) {
-		x, err := index.Open(ctx, cfg.State.Dir, o.Dir, o.Key)
+	if !scan && index.Exists(ctx, indexStore(cfg), o.Dir) {
+		x, err := index.Open(ctx, indexStore(cfg), o.Dir, o.Key)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -38,13 +38,18 @@ func OpenTrail(ctx context.Context, cfg *config.Config, scan bool) (src audit.So
 	return r, func() error { return nil }, err
 }
 
+// indexStore is where the index is: beside the rest of the state.
+func indexStore(cfg *config.Config) index.Store {
+	return index.Store{Dir: cfg.State.Dir, URL: cfg.State.URL}
+}
+
 // BuildIndex brings the index of a configuration's trail up to date.
 func BuildIndex(ctx context.Context, cfg *config.Config) error {
 	o, err := AuditOptions(cfg)
 	if err != nil {
 		return err
 	}
-	x, err := index.Open(ctx, cfg.State.Dir, o.Dir, o.Key)
+	x, err := index.Open(ctx, indexStore(cfg), o.Dir, o.Key)
 	if err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func (p *Process) keepIndex(ctx context.Context) error {
 		}
 		began, more, err := time.Now(), false, error(nil)
 		if x == nil {
-			x, err = index.Open(ctx, p.live.Load().cfg.State.Dir, p.trail.Dir, p.trail.Key)
+			x, err = index.Open(ctx, indexStore(p.live.Load().cfg), p.trail.Dir, p.trail.Key)
 		}
 		if err == nil {
 			more, err = x.Advance(ctx)

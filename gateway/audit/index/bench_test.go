@@ -29,7 +29,7 @@ func BenchmarkIndex(b *testing.B) {
 	began := time.Now()
 	w.advance(x)
 	indexed, size := float64(n)/time.Since(began).Seconds(), 0.0
-	if info, err := os.Stat(name(w.dir, w.logs)); err == nil {
+	if info, err := os.Stat(file(w.dir, w.logs)); err == nil {
 		size = float64(info.Size()) / float64(n)
 	}
 	q := audit.Question{Patient: "Patient/watched"}

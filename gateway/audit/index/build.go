@@ -33,12 +33,12 @@ type posting struct{ tag, index int64 }
 // Advance adds up to a chunk of what the log has grown by; more tells whether
 // there may be more at once.
 func (x *Index) Advance(ctx context.Context) (more bool, err error) {
-	tx, err := x.db.BeginTx(ctx, nil) // before the log is read: one writer at a time, and an erasure comes before or after
+	tx, err := x.db.change(ctx) // before the log is read: one writer at a time, and an erasure comes before or after
 	if err != nil {
 		return false, fmt.Errorf("audit index: %w", err)
 	}
 	defer tx.Rollback()
-	h, err := readHead(ctx, tx)
+	h, err := x.readHead(ctx, tx)
 	if err != nil {
 		return false, fmt.Errorf("audit index: %w", err)
 	}
@@ -134,7 +134,7 @@ func (a *addition) add(kind, value string, index int64) {
 func (a *addition) write(ctx context.Context, tx *sql.Tx) error {
 	// In the order of the table, so that each of its pages is written once.
 	slices.SortFunc(a.postings, func(a, b posting) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.index, b.index)) })
-	full, err := tx.PrepareContext(ctx, insert(rows))
+	full, err := tx.PrepareContext(ctx, a.x.insert(rows))
 	if err != nil {
 		return err
 	}
@@ -148,23 +148,34 @@ func (a *addition) write(ctx context.Context, tx *sql.Tx) error {
 		if len(part) == rows {
 			_, err = full.ExecContext(ctx, args...)
 		} else {
-			_, err = tx.ExecContext(ctx, insert(len(part)), args...)
+			_, err = tx.ExecContext(ctx, a.x.insert(len(part)), args...)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	place := a.x.db.sql(`INSERT INTO {place} VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (idx) DO UPDATE SET segment = excluded.segment, start = excluded.start, since = excluded.since, until = excluded.until`)
 	for _, b := range a.places {
-		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?, ?)`, b.at.Index, int64(b.at.Segment), b.at.Offset, b.since, b.until); err != nil {
+		if _, err := tx.ExecContext(ctx, place, b.at.Index, int64(b.at.Segment), b.at.Offset, b.since, b.until); err != nil {
 			return err
 		}
 	}
 	h := &a.head
-	_, err = tx.ExecContext(ctx, `UPDATE head SET segment = ?, offset = ?, next = ?, last_segment = ?, last_offset = ?, last_index = ?, sum = ?`,
+	_, err = tx.ExecContext(ctx, a.x.db.sql(`UPDATE {head} SET segment = $1, start = $2, next = $3, last_segment = $4, last_start = $5, last_index = $6, sum = $7`),
 		int64(h.next.Segment), h.next.Offset, h.next.Index, int64(h.last.Segment), h.last.Offset, h.last.Index, h.sum)
 	return err
 }
 
-func insert(n int) string {
-	return `INSERT OR IGNORE INTO posting VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, n-1)
+func (x *Index) insert(n int) string {
+	var b strings.Builder
+	b.WriteString(x.db.sql(`INSERT INTO {posting} VALUES `))
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "($%d, $%d)", 2*i+1, 2*i+2)
+	}
+	b.WriteString(` ON CONFLICT DO NOTHING`)
+	return b.String()
 }

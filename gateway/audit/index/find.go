@@ -16,7 +16,7 @@ import (
 // names, and all that are younger than it (audit.Source).
 func (x *Index) Find(q audit.Question, f func(*audit.Record) error) (audit.Span, string, error) {
 	ctx := context.Background()
-	tx, err := x.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of the index throughout
+	tx, err := x.db.look(ctx)
 	if err != nil {
 		return audit.Span{}, "", fmt.Errorf("audit index: %w", err)
 	}
@@ -29,7 +29,7 @@ func (x *Index) Find(q audit.Question, f func(*audit.Record) error) (audit.Span,
 	if s.expired, err = x.log.Expired(); err != nil {
 		return audit.Span{}, "", err
 	}
-	if s.head, err = readHead(ctx, tx); err != nil {
+	if s.head, err = x.readHead(ctx, tx); err != nil {
 		return audit.Span{}, "", fmt.Errorf("audit index: %w", err)
 	}
 	if err := s.indexed(q); err != nil {
@@ -113,28 +113,47 @@ func (s *search) indexed(q audit.Question) error {
 	if kind == "" {
 		return s.all(low, high)
 	}
-	rows, err := s.tx.QueryContext(s.ctx, `SELECT idx FROM posting WHERE tag = ? AND idx >= ? AND idx < ?
-		UNION SELECT idx FROM posting WHERE tag = ? AND idx >= ? AND idx < ? ORDER BY idx`,
-		s.x.tag(kind, value), low, high, s.x.tag(byOpening, ""), low, high)
-	if err != nil {
-		return fmt.Errorf("audit index: %w", err)
-	}
-	defer rows.Close()
 	done := int64(-1)
-	for rows.Next() {
-		var index int64
-		if err := rows.Scan(&index); err != nil {
+	for {
+		found, err := s.page(s.x.tag(kind, value), low, high)
+		if err != nil {
 			return fmt.Errorf("audit index: %w", err)
 		}
-		if done, err = s.upTo(index, done); err != nil {
-			return err
+		for _, index := range found {
+			if done, err = s.upTo(index, done); err != nil {
+				return err
+			}
+			low = index + 1
 		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("audit index: %w", err)
+		if len(found) < page {
+			break
+		}
 	}
 	_, err = s.upTo(s.head.next.Index, done)
 	return err
+}
+
+// page is how many indexes are asked for at once: the database answers one
+// question of a transaction at a time, and there are more to ask meanwhile.
+const page = 1000
+
+// page gives the next records of a tag, and those that say that the log was opened.
+func (s *search) page(tag, low, high int64) (found []int64, err error) {
+	rows, err := s.tx.QueryContext(s.ctx, s.x.db.sql(`SELECT idx FROM {posting} WHERE tag = $1 AND idx >= $2 AND idx < $3
+		UNION SELECT idx FROM {posting} WHERE tag = $4 AND idx >= $2 AND idx < $3 ORDER BY idx LIMIT $5`),
+		tag, low, high, s.x.tag(byOpening, ""), page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var index int64
+		if err := rows.Scan(&index); err != nil {
+			return nil, err
+		}
+		found = append(found, index)
+	}
+	return found, rows.Err()
 }
 
 // chosen is what of a question the fewest records have.
@@ -202,7 +221,7 @@ func (s *search) hand(r *audit.Record) error {
 // follow finds the other records of an intent's request: one that failed may
 // name no patient itself.
 func (s *search) follow(r *audit.Record) error {
-	rows, err := s.tx.QueryContext(s.ctx, `SELECT idx FROM posting WHERE tag = ? AND idx > ? AND idx < ?`, s.x.tag(byRequest, r.Request), r.Index, s.head.next.Index)
+	rows, err := s.tx.QueryContext(s.ctx, s.x.db.sql(`SELECT idx FROM {posting} WHERE tag = $1 AND idx > $2 AND idx < $3`), s.x.tag(byRequest, r.Request), r.Index, s.head.next.Index)
 	if err != nil {
 		return fmt.Errorf("audit index: %w", err)
 	}
@@ -220,7 +239,7 @@ func (s *search) follow(r *audit.Record) error {
 // period reads the places, and gives the bounds of the indexes within which all
 // records of the period lie.
 func (s *search) period(q audit.Question) (low, high int64, err error) {
-	rows, err := s.tx.QueryContext(s.ctx, `SELECT idx, segment, offset, since, until FROM place ORDER BY idx`)
+	rows, err := s.tx.QueryContext(s.ctx, s.x.db.sql(`SELECT idx, segment, start, since, until FROM {place} ORDER BY idx`))
 	if err != nil {
 		return 0, 0, fmt.Errorf("audit index: %w", err)
 	}

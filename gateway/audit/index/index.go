@@ -1,6 +1,6 @@
 // Package index finds the records of an audit log that concern a patient, a user
 // or a client without reading the others. It holds keyed hashes, places and times
-// in a SQLite file beside the log, is made from the log alone, and may be deleted
+// in a SQLite file or a PostgreSQL, is made from the log alone, and may be deleted
 // at any time.
 package index
 
@@ -13,40 +13,23 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 
 	"gatehouse/gateway/audit"
-
-	_ "modernc.org/sqlite" // the driver sqlite
 )
 
 // Index is an open index. It is safe for concurrent use, by other processes too.
 type Index struct {
-	db  *sql.DB
+	db  *database
 	key []byte
 	log *audit.Reader
 }
 
-const format = 2
+const format = 3
 
-// name is the file of the index of a log: several gateways may share a directory.
-func name(dir, logDir string) string {
-	h := sha256.Sum256([]byte(filepath.Clean(logDir)))
-	return filepath.Join(dir, fmt.Sprintf("audit-index-%x.db", h[:4]))
-}
-
-// Exists tells whether an index of the log in logDir was begun in dir.
-func Exists(dir, logDir string) bool {
-	_, err := os.Stat(name(dir, logDir))
-	return err == nil
-}
-
-// Open opens the index in dir of the log in logDir, making it when there is none
+// Open opens the index of the log in logDir, making it when there is none
 // or when it is of another log or key; key is the audit key. What is in it is
 // then up to where Advance came.
-func Open(ctx context.Context, dir, logDir string, key []byte) (*Index, error) {
+func Open(ctx context.Context, at Store, logDir string, key []byte) (*Index, error) {
 	log, err := audit.OpenReader(logDir, key)
 	if err != nil {
 		return nil, err
@@ -55,38 +38,15 @@ func Open(ctx context.Context, dir, logDir string, key []byte) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit index key: %w", err)
 	}
-	db, err := connect(name(dir, logDir))
+	db, err := connect(at, logDir)
 	if err != nil {
 		return nil, err
 	}
 	x := &Index{db: db, key: own, log: log}
 	if err := x.prepare(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the audit index in %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open the audit index of %s: %w", logDir, err), db.Close())
 	}
 	return x, nil
-}
-
-// connect opens the file. What is deleted is overwritten, since a patient may be
-// erased; a commit that a crash undoes is made again from the log.
-func connect(path string) (*sql.DB, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make state directory: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // SQLite would make it readable for all
-	if err != nil {
-		return nil, fmt.Errorf("open the audit index: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("open the audit index: %w", err)
-	}
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(NORMAL)&_pragma=secure_delete(ON)&_pragma=cache_size(-65536)&_txlock=immediate"}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return nil, fmt.Errorf("open the audit index: %w", err)
-	}
-	db.SetMaxOpenConns(2)
-	return db, nil
 }
 
 // Close lets the index go.
@@ -94,27 +54,30 @@ func (x *Index) Close() error { return x.db.Close() }
 
 // prepare makes the tables, anew where what is there is not of this log.
 func (x *Index) prepare(ctx context.Context) error {
-	tx, err := x.db.BeginTx(ctx, nil)
+	tx, err := x.db.change(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	h, err := readHead(ctx, tx)
-	if err == nil && h.check == x.tag("index", "") && x.there(h) {
-		return nil
+	if x.db.has(ctx, tx) {
+		if h, err := x.readHead(ctx, tx); err == nil && h.check == x.tag("index", "") && x.there(h) {
+			return nil
+		} else if err != nil && x.db.postgres { // of another format: the transaction has ended with it
+			return fmt.Errorf("its tables are not as this version makes them: drop them (%s)", x.db.sql("{head}, {place}, {posting}"))
+		}
 	}
 	for _, statement := range []string{
-		`DROP TABLE IF EXISTS head`, `DROP TABLE IF EXISTS place`, `DROP TABLE IF EXISTS posting`,
-		`CREATE TABLE head (format INTEGER, own INTEGER, segment INTEGER, offset INTEGER, next INTEGER,
-			last_segment INTEGER, last_offset INTEGER, last_index INTEGER, sum BLOB)`,
-		`CREATE TABLE place (idx INTEGER PRIMARY KEY, segment INTEGER, offset INTEGER, since INTEGER, until INTEGER)`,
-		`CREATE TABLE posting (tag INTEGER, idx INTEGER, PRIMARY KEY (tag, idx)) WITHOUT ROWID`,
+		`DROP TABLE IF EXISTS {head}`, `DROP TABLE IF EXISTS {place}`, `DROP TABLE IF EXISTS {posting}`,
+		`CREATE TABLE {head} (format {int}, own {int}, segment {int}, start {int}, next {int},
+			last_segment {int}, last_start {int}, last_index {int}, sum {blob})`,
+		`CREATE TABLE {place} (idx {int} PRIMARY KEY, segment {int}, start {int}, since {int}, until {int})`,
+		`CREATE TABLE {posting} (tag {int}, idx {int}, PRIMARY KEY (tag, idx)) {rowless}`,
 	} {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
+		if _, err := tx.ExecContext(ctx, x.db.sql(statement)); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO head VALUES (?, ?, 0, 0, 0, 0, 0, 0, x'')`, format, x.tag("index", "")); err != nil {
+	if _, err := tx.ExecContext(ctx, x.db.sql(`INSERT INTO {head} VALUES ($1, $2, 0, 0, 0, 0, 0, 0, $3)`), format, x.tag("index", ""), []byte{}); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -132,10 +95,10 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func readHead(ctx context.Context, from querier) (head, error) {
+func (x *Index) readHead(ctx context.Context, from querier) (head, error) {
 	var h head
 	var found int
-	err := from.QueryRowContext(ctx, `SELECT format, own, segment, offset, next, last_segment, last_offset, last_index, sum FROM head`).
+	err := from.QueryRowContext(ctx, x.db.sql(`SELECT format, own, segment, start, next, last_segment, last_start, last_index, sum FROM {head}`)).
 		Scan(&found, &h.check, &h.next.Segment, &h.next.Offset, &h.next.Index, &h.last.Segment, &h.last.Offset, &h.last.Index, &h.sum)
 	if err == nil && found != format {
 		err = fmt.Errorf("format %d", found)
@@ -172,10 +135,10 @@ func (x *Index) tag(kind, value string) int64 {
 // Forget removes what the index holds of a patient. It comes after the patient's
 // keys are gone, or Advance would add it again.
 func (x *Index) Forget(ctx context.Context, patient string) error {
-	if _, err := x.db.ExecContext(ctx, `DELETE FROM posting WHERE tag IN (?, ?)`, x.tag(byPatient, patient), x.tag(byUser, patient)); err != nil {
+	if _, err := x.db.ExecContext(ctx, x.db.sql(`DELETE FROM {posting} WHERE tag IN ($1, $2)`), x.tag(byPatient, patient), x.tag(byUser, patient)); err != nil {
 		return fmt.Errorf("erase from the audit index: %w", err)
 	}
-	if _, err := x.db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+	if err := x.db.clean(ctx); err != nil {
 		return fmt.Errorf("erase from the audit index: %w", err)
 	}
 	return nil

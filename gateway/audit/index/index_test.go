@@ -118,9 +118,12 @@ func (w *world) write(r *audit.Record, e audit.Entry) {
 	w.append(r)
 }
 
+// store is the file store, or the PostgreSQL that test/real has these tests run on.
+func (w *world) store() Store { return Store{w.dir, os.Getenv("GATEHOUSE_TEST_POSTGRES")} }
+
 func (w *world) index() *Index {
 	w.t.Helper()
-	x, err := Open(context.Background(), w.dir, w.logs, key)
+	x, err := Open(context.Background(), w.store(), w.logs, key)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -287,7 +290,7 @@ func TestIndexForgets(t *testing.T) {
 		t.Errorf("still told: %s", got)
 	}
 	var n int
-	if err := x.db.QueryRow(`SELECT count(*) FROM posting WHERE tag = ?`, x.tag(byPatient, q.Patient)).Scan(&n); err != nil || n != 0 {
+	if err := x.db.QueryRow(x.db.sql(`SELECT count(*) FROM {posting} WHERE tag = $1`), x.tag(byPatient, q.Patient)).Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d rows, %v", n, err)
 	}
 	names, _ := filepath.Glob(filepath.Join(w.dir, "*"))
