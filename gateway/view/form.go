@@ -156,21 +156,20 @@ func alike(k wire.Kind, first byte) bool {
 	return k == wire.Number
 }
 
-// locate says where in the document the values lie that steps read.
+// locate says where in the document the values lie: all of them, since by what it
+// reads now a step may come to one that it did not read before (see age).
 func (f *form) locate(r *run) {
 	shift, next := int32(0), 0
 	for k := range f.scalars {
-		s := &f.scalars[k]
-		was, is := &f.tree.Nodes[s.node], &f.nodes[s.node]
+		node := f.scalars[k].node
+		was, is := &f.tree.Nodes[node], &f.nodes[node]
 		if next < len(r.changed) && r.changed[next].Scalar == k {
 			c := &r.changed[next]
 			next++
 			shift = c.End - was.End
-			if s.from < s.to {
-				is.Start, is.End = c.Start, c.End
-				is.Plain = was.Kind == wire.String && wire.IsPlain(r.doc[c.Start:c.End])
-			}
-		} else if s.from < s.to {
+			is.Start, is.End = c.Start, c.End
+			is.Plain = was.Kind == wire.String && wire.IsPlain(r.doc[c.Start:c.End])
+		} else {
 			is.Start, is.End, is.Plain = was.Start+shift, was.End+shift, was.Plain
 		}
 	}

@@ -31,9 +31,12 @@ func (r *run) choose(parent, i int, f *field) *way {
 // while the document is, so never to be kept. "" where i is no string.
 func (r *run) peek(i int) string {
 	n := &r.nodes[i]
+	if n.Kind != wire.String {
+		return "" // in all documents of a form
+	}
 	raw := r.raw(i)
 	switch {
-	case n.Kind != wire.String || len(raw) < 3:
+	case len(raw) < 3:
 		return ""
 	case n.Plain:
 		return unsafe.String(&raw[1], len(raw)-2)
