@@ -67,8 +67,9 @@ func (m *memo) put(p, text string, label ...string) {
 		t = m.table.Load()
 	}
 	slot := memoSlot(text, label)
-	// Joined, cloned: the text may lie in a document that is about to be overwritten.
-	if old := t[slot].Swap(&memory{strings.Join(append(label, ""), ""), strings.Clone(text), p}); old != nil {
+	// Joined, cloned: text and p, an id, may lie in a document that is about to be
+	// overwritten, and would be another's name then.
+	if old := t[slot].Swap(&memory{strings.Join(append(label, ""), ""), strings.Clone(text), strings.Clone(p)}); old != nil {
 		t[slot^1].Store(old)
 	}
 }

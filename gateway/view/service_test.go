@@ -3,6 +3,9 @@ package view
 import (
 	"fmt"
 	"testing"
+
+	"gatehouse/config"
+	"gatehouse/fhir"
 )
 
 // oneWayService names ids and tells of none.
@@ -49,5 +52,26 @@ func TestServiceWithoutWayBack(t *testing.T) {
 		t.Fatal(err)
 	} else if p, err := none.Pseudonym("study", "Patient", "mrn-1"); err == nil {
 		t.Errorf("without a vault: got %q", p)
+	}
+}
+
+// The memory that an id was read from is used again for other records; the way back
+// from its pseudonym is not what stands there then.
+func TestServiceLeadsBackToWhatItNamed(t *testing.T) {
+	codec, err := CodecOptions{Vault: MemoryVault(), Service: &oneWayService{}}.Codec(testKey(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := Load(fhir.R4, "test", config.View{Use: "research"}, Options{Codec: codec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := []byte(`{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/mrn-1"}}`)
+	if _, err := w.Apply(nil, room, study); err != nil {
+		t.Fatal(err)
+	}
+	copy(room, `{"resourceType":"Observation","id":"p","subject":{"reference":"Patient/mrn-2"}}`)
+	if id, ok := codec.Real("study", "Patient", "study-PSN-1"); id != "mrn-1" || !ok {
+		t.Errorf("got %q, want mrn-1", id)
 	}
 }
