@@ -39,7 +39,11 @@ type journal struct {
 	was  map[string]progress
 }
 
+// journalFormat begins the first line of a journal.
+const journalFormat = "gatehouse-deid-v1 "
+
 func openJournal(dir, by string, again bool) (*journal, error) {
+	by = journalFormat + by
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -52,6 +56,10 @@ func openJournal(dir, by string, again bool) (*journal, error) {
 	if !lines.Scan() {
 		_, err := fmt.Fprintf(f, "%s\n", by)
 		return j, errors.Join(lines.Err(), err)
+	}
+	if head, _, _ := strings.Cut(lines.Text(), " "); strings.HasPrefix(head, "gatehouse-deid-v") && head+" " != journalFormat {
+		f.Close()
+		return nil, fmt.Errorf("%s was begun by a later Gatehouse: go on with that, or name an empty directory", dir)
 	}
 	if lines.Text() != by || !again {
 		f.Close()

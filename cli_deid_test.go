@@ -63,3 +63,14 @@ func TestDeidTakesUpWhatBrokeOff(t *testing.T) {
 		t.Error("the journal holds data")
 	}
 }
+
+// Issue 8 point 10: a run that a later version began is not gone on with.
+func TestNewerJournalIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, journalName), []byte("gatehouse-deid-v2 x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openJournal(dir, "x", true); err == nil || !strings.Contains(err.Error(), "later Gatehouse") {
+		t.Errorf("got %v", err)
+	}
+}

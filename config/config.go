@@ -14,6 +14,9 @@ import "net/url"
 // Config is one configuration file (DESIGN §5), loaded, checked and with every
 // default filled in. Paths are absolute after Load.
 type Config struct {
+	// Of this format. A later Gatehouse that reads the keys otherwise raises it, and
+	// this one then refuses the file.
+	Version int `yaml:"version" default:"1"`
 	// Public listener, host:port. FHIR is served under the path of public_url.
 	Listen string `yaml:"listen" required:"127.0.0.1:8080"`
 	// Health, metrics and reload, host:port; never on the public listener.

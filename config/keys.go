@@ -27,6 +27,8 @@ const MaxEpochs = 26
 // place is told apart from a key.
 const keyPrefix = "gatehouse-key-v1 "
 
+var errNewerKey = errors.New("is of a newer format than this Gatehouse reads: run the version that made it, or a later one")
+
 // waiting ends the line of a key that opens and does not write yet.
 const waiting = "next"
 
@@ -203,6 +205,9 @@ func parseKeys(text string) (Keys, error) {
 
 func (k *Keys) add(line string) error {
 	words := strings.Split(line, " ")
+	if strings.HasPrefix(words[0], "gatehouse-key-v") && words[0]+" " != keyPrefix {
+		return errNewerKey
+	}
 	if len(words) < 2 || words[0]+" " != keyPrefix {
 		return errNoKey
 	}

@@ -87,7 +87,8 @@ func TestRotateKeyRefuses(t *testing.T) {
 	if err := os.Remove(key + ".new"); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{link: "is a link", filepath.Join(dir, "none"): "no such file", dir: "is a link, or no file", write(t, dir, "p", "secret\n"): "is not a key"} {
+	for path, want := range map[string]string{link: "is a link", filepath.Join(dir, "none"): "no such file", dir: "is a link, or no file", write(t, dir, "p", "secret\n"): "is not a key",
+		write(t, dir, "newer", "gatehouse-key-v2 secret\n"): "is of a newer format"} {
 		if err := RotateKey(path, false, rotatedAt); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -15,6 +15,9 @@ import (
 // checkRules checks what no tag can say: URLs, what belongs together, and what
 // is safe only beside something else.
 func (l *loader) checkRules(c *Config) {
+	if c.Version != 1 {
+		l.report("version", "is %d, and this Gatehouse reads 1: run the Gatehouse that the file was written for, or write it for this one", c.Version)
+	}
 	l.checkKeys(c)
 	l.checkPseudonymService(c.Pseudonyms.Service)
 	l.checkListeners(c)

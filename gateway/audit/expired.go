@@ -127,6 +127,9 @@ func parseExpired(b []byte, origin string, proven proof) (e Expired, err error) 
 		return e, err
 	}
 	lines := strings.Split(text, "\n")
+	if lines[0] != expiredHead && strings.HasPrefix(lines[0], expiredHead[:len(expiredHead)-1]) {
+		return e, errNewer
+	}
 	if len(lines) < 4 || lines[0] != expiredHead || origin != "" && lines[1] != origin {
 		return e, errors.New("it does not read as one")
 	}

@@ -280,6 +280,9 @@ func wrap(master []byte, segment uint64, s *secrets) []byte {
 }
 
 func unwrap(master []byte, segment uint64, b []byte) (*secrets, error) {
+	if len(b) > 0 && b[0] > keyFormat {
+		return nil, fmt.Errorf("key file of segment %d: %w", segment, errNewer)
+	}
 	if len(b) < 13 || b[0] != keyFormat {
 		return nil, fmt.Errorf("key file of segment %d: unknown format", segment)
 	}

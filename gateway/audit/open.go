@@ -22,6 +22,9 @@ type opener struct {
 // open decrypts a stored record. Parts whose patient was erased read empty, and
 // the record says so; any other part that does not open is an error.
 func open(k *keyring, stored []byte) (*Record, error) {
+	if len(stored) > 0 && stored[0] > ownFormat {
+		return nil, fmt.Errorf("stored record: %w", errNewer)
+	}
 	if len(stored) < 9 || stored[0] != recordFormat && stored[0] != ownFormat {
 		return nil, fmt.Errorf("stored record: unknown format")
 	}

@@ -34,6 +34,7 @@ const (
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	errTorn    = errors.New("the rest is not a whole batch")
+	errNewer   = errors.New("it is of a newer format than this Gatehouse reads: run the version that wrote it, or a later one")
 )
 
 // head starts a segment. Up to Synced records the tiles are known to be on disk:
@@ -53,6 +54,9 @@ func (h head) marshal() []byte {
 }
 
 func parseHead(b []byte) (head, error) {
+	if at := len(segmentMagic) - 1; len(b) >= headLen && string(b[:at]) == segmentMagic[:at] && b[at] > segmentMagic[at] {
+		return head{}, errNewer // not torn: an older command must not take it for the end of the log
+	}
 	if len(b) < headLen || string(b[:16]) != segmentMagic ||
 		binary.BigEndian.Uint32(b[40:]) != crc32.Checksum(b[:40], castagnoli) {
 		return head{}, errTorn

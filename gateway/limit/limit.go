@@ -33,10 +33,13 @@ type Limiter struct {
 	shared    *shared // nil: memory alone
 }
 
-// visitor is what came from one address.
-type visitor struct{ requests, failures bucket }
+// visitor is what came from one address: with tokens that were good before, and
+// without, apart. So nobody who shares an address can lock out who is known there.
+type visitor struct{ requests, known, failures bucket }
 
-func (v *visitor) idle(now time.Time) bool { return v.requests.idle(now) && v.failures.idle(now) }
+func (v *visitor) idle(now time.Time) bool {
+	return v.requests.idle(now) && v.known.idle(now) && v.failures.idle(now)
+}
 
 // Options are what a Limiter needs beside its limits; nothing of them is
 // required in memory.
@@ -101,7 +104,7 @@ func (l *Limiter) Address(ctx context.Context, a netip.Addr, trusted bool) (retr
 	if retryAfter, locked = l.addressHere(c, p, trusted); retryAfter > 0 || trusted || l.shared == nil {
 		return retryAfter, locked
 	}
-	v, err := l.shared.admit(ctx, []Party{addressParty(c, p)}, 1, "")
+	v, err := l.shared.admit(ctx, []Party{addressParty(c, p, false)}, 1, "")
 	if err != nil {
 		return 0, false // this process's own count has let it in
 	}
@@ -117,13 +120,17 @@ func (l *Limiter) addressHere(c *config.AddressLimits, p netip.Prefix, trusted b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.get(p, now)
-	if after := v.requests.wait(now, c.Rate, c.Burst, 1); after > 0 {
+	requests := &v.requests
+	if trusted {
+		requests = &v.known
+	}
+	if after := requests.wait(now, c.Rate, c.Burst, 1); after > 0 {
 		return after, false
 	}
 	if after := v.failures.wait(now, c.Failures, 0, 1); after > 0 && !trusted {
 		return after, true
 	}
-	v.requests.spend(now, c.Rate, c.Burst, 1)
+	requests.spend(now, c.Rate, c.Burst, 1)
 	return 0, false
 }
 
@@ -138,13 +145,17 @@ func (l *Limiter) Failed(ctx context.Context, a netip.Addr) {
 	s.get(p, now).failures.spend(now, c.Failures, 0, 1)
 	s.mu.Unlock()
 	if l.shared != nil {
-		_, _ = l.shared.charge(ctx, []Party{addressParty(c, p)}, &Use{Denials: 1}) // counted here in any case
+		_, _ = l.shared.charge(ctx, []Party{addressParty(c, p, false)}, &Use{Denials: 1}) // counted here in any case
 	}
 }
 
 // addressParty is an address as Redis counts it: its failures are its denials.
-func addressParty(c *config.AddressLimits, p netip.Prefix) Party {
-	return Party{Of: "address", Key: "address\x00" + p.String(), Limits: &config.ClientLimits{Rate: c.Rate, Burst: c.Burst, Denials: c.Failures}}
+func addressParty(c *config.AddressLimits, p netip.Prefix, trusted bool) Party {
+	key := "address\x00"
+	if trusted {
+		key = "known address\x00"
+	}
+	return Party{Of: "address", Key: key + p.String(), Limits: &config.ClientLimits{Rate: c.Rate, Burst: c.Burst, Denials: c.Failures}}
 }
 
 func prefix(a netip.Addr) netip.Prefix {
@@ -173,7 +184,7 @@ func (l *Limiter) Admit(ctx context.Context, from netip.Addr, ps []Party, cost i
 	}
 	all, shares := ps, l.shares(ps)
 	if c := &l.limits.Load().Address; from.IsValid() && c.Rate.N > 0 {
-		p := addressParty(c, prefix(from))
+		p := addressParty(c, prefix(from), true)
 		p.Limits.Denials = config.Rate{} // of others there, perhaps
 		all = append(ps[:len(ps):len(ps)], p)
 	}

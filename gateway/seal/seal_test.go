@@ -166,3 +166,21 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+// Issue 8 point 10: a handle of a later version is foreign, as is any other that does
+// not open.
+func TestNewerHandleIsForeign(t *testing.T) {
+	s, err := New(bytes.Repeat([]byte{7}, MinKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	raw, err := encoding.DecodeString(s.Seal("page", "ann", []byte("x"), now.Add(time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[0]++
+	if _, err := s.Open("page", "ann", encoding.EncodeToString(raw), now); !errors.Is(err, ErrForeign) {
+		t.Errorf("got %v", err)
+	}
+}

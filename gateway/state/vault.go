@@ -49,14 +49,20 @@ func (v *Vault) within(ask func(context.Context) error) error {
 	return err
 }
 
-// vaultTable has its format in its name.
-const vaultTable = "gatehouse_vault_1"
+// vaultTable has its format in its name; newerVault is that of the next.
+const (
+	vaultTable = "gatehouse_vault_1"
+	newerVault = "gatehouse_vault_2"
+)
 
 // Vault opens the vault of the store's database, making its table where there is
 // none. It is closed with the store.
 func (s *Store) Vault(ctx context.Context) (*Vault, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
+	if _, err := s.db.ExecContext(ctx, `SELECT 1 FROM `+newerVault+` WHERE 1 = 0`); err == nil {
+		return nil, errors.New("the pseudonym vault is of a newer format than this Gatehouse reads: run the version that made it, or a later one")
+	}
 	if _, err := s.db.ExecContext(ctx, `SELECT 1 FROM `+vaultTable+` WHERE 1 = 0`); err != nil {
 		// Asked first: who may use the table need not be allowed to make one.
 		_, made := s.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+vaultTable+` (pair `+s.blob+` PRIMARY KEY, sealed `+s.blob+` NOT NULL)`)

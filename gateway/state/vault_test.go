@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -94,5 +95,19 @@ func TestVaultHasOneFirst(t *testing.T) {
 		if !bytes.Equal(stands, got[0]) || stands == nil {
 			t.Errorf("%s and %s", stands, got[0])
 		}
+	}
+}
+
+// Issue 8 point 10: see TestNewerVaultIsRefused of view.
+func TestNewerVaultIsRefused(t *testing.T) {
+	s := open(t, t.TempDir())
+	if _, err := s.Vault(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.Exec(`CREATE TABLE ` + newerVault + ` (x INTEGER)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Vault(t.Context()); err == nil || !strings.Contains(err.Error(), "newer format") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -175,6 +176,9 @@ func OpenVault(dir string) (Vault, func() error, error) {
 		return nil, nil, fmt.Errorf("open pseudonym vault %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
+		if name, _ := tx.Cursor().Last(); name != nil && bytes.Compare(name, bucket) > 0 { // with another's rows beside it each would draw anew
+			return errors.New("it is of a newer format than this Gatehouse reads: run the version that made it, or a later one")
+		}
 		_, err := tx.CreateBucketIfNotExists(bucket)
 		return err
 	})

@@ -15,6 +15,8 @@ import (
 
 // place is how far a sink is, on disk beside the log.
 type place struct {
+	Format int `json:"format,omitempty"` // 1 where it is left out
+
 	Next int64 `json:"next"` // index of the first record that is not delivered
 	From int64 `json:"from"` // where to read from, to know the intents of what has not ended
 
@@ -34,6 +36,9 @@ func openPlace(dir, name string) (place, error) {
 	}
 	if err == nil {
 		err = json.Unmarshal(b, &p)
+	}
+	if err == nil && p.Format > 1 {
+		return p, fmt.Errorf("%s is of a newer format than this Gatehouse reads: run the version that wrote it, or a later one", p.path)
 	}
 	if err != nil || p.From < 0 || p.Next < p.From {
 		return p, fmt.Errorf("%s does not tell how far the sink is; remove it to begin at the start of the log: %w", p.path, err)
