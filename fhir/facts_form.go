@@ -126,7 +126,7 @@ func (f *FactForm) Read(e *wire.Entry, facts *Facts) (ok bool) {
 // take copies what a change says for the facts.
 func (f *FactForm) take(c *wire.Change) (ok bool) {
 	r := &f.r
-	if hasInlineLabel(r.doc[c.Start:c.End]) {
+	if c.End-c.Start > int32(len(inlineLabel)) && hasInlineLabel(r.doc[c.Start:c.End]) { // no shorter one can spell it
 		return false
 	}
 	is := f.roles[c.Scalar]

@@ -104,6 +104,7 @@ func TestFactForm(t *testing.T) {
 		{observation, `"T"`, `"extension-inline-sec-label"`, false},
 		{observation, `"T"`, `"extension-inline\u002Dsec-label"`, false},
 		{observation, `"T"`, `"\u00e4\n"`, true},
+		{observation, `"T"`, `"\u0061"`, true}, // too short for a label's url
 		{observation, `"1234-5"`, `"1"`, false},
 		{observation, `"code":"HIV"`, `"code":"WHAT"`, false},
 		{observation, `"local"`, `"other"`, false},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,6 +128,7 @@ const viewFailed = `{"resource":` + view.Withheld + `,"search":{"mode":"outcome"
 // addEntries appends what the window releases, and notes all of it.
 func (b *bundle) addEntries(w *judge.Window) {
 	b.x.roomFor(len(w.Items))
+	b.patients = slices.Grow(b.patients, len(w.Items))
 	for _, it := range w.Items {
 		b.add(it)
 	}
@@ -155,7 +157,11 @@ func (b *bundle) add(it *judge.Item) {
 		b.matches++
 	}
 	b.uncharged++
-	b.patients = append(b.patients, it.Verdict.Facts.Patients...)
+	for _, p := range it.Verdict.Facts.Patients {
+		if n := len(b.patients); n == 0 || b.patients[n-1] != p { // repeats count once
+			b.patients = append(b.patients, p)
+		}
+	}
 }
 
 // hasIncluded tells of what comes with another page of the upstream's again.

@@ -198,7 +198,7 @@ func (l *line) within(limit time.Duration) { _ = l.SetDeadline(time.Now().Add(li
 // line is closed.
 func (l *line) ask(ctx context.Context, where *url.URL, header http.Header, limit time.Duration) (*http.Response, error) {
 	b := &lineBody{ctx: ctx, line: l, limit: limit}
-	b.stop = context.AfterFunc(ctx, func() { _ = l.SetDeadline(past) }) // who has gone waits for nothing
+	b.stop = context.AfterFunc(ctx, l.drop) // who has gone waits for nothing, and has perhaps left the body open
 	answer, err := l.exchange(where, header)
 	if err != nil {
 		b.end(false)
@@ -212,8 +212,6 @@ func (l *line) ask(ctx context.Context, where *url.URL, header http.Header, limi
 	answer.Body = b
 	return answer, nil
 }
-
-var past = time.Unix(1, 0)
 
 func (l *line) exchange(where *url.URL, header http.Header) (*http.Response, error) {
 	l.left = maxHead
@@ -291,7 +289,7 @@ func (b *lineBody) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if b.since += n; b.since >= piece {
 		b.since = 0
-		b.extend()
+		b.line.within(b.limit)
 	}
 	if err == nil {
 		return n, nil
@@ -305,14 +303,6 @@ func (b *lineBody) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// extend gives the answer more time, unless who asked has gone.
-func (b *lineBody) extend() {
-	b.line.within(b.limit)
-	if b.ctx.Err() != nil {
-		_ = b.line.SetDeadline(past)
-	}
-}
-
 func (b *lineBody) Close() error {
 	if b.err == nil {
 		b.err = http.ErrBodyReadAfterClose
@@ -321,11 +311,14 @@ func (b *lineBody) Close() error {
 	return nil
 }
 
-// end is called once.
+// end is called once. Where who asked has gone meanwhile, the watch drops the line.
 func (b *lineBody) end(whole bool) {
-	if l := b.line; b.stop() && whole && b.again && l.in.Buffered() == 0 {
+	l := b.line
+	switch {
+	case !b.stop():
+	case whole && b.again && l.in.Buffered() == 0:
 		l.pool.keep(l)
-	} else {
+	default:
 		l.drop()
 	}
 }

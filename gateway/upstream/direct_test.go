@@ -233,7 +233,7 @@ func TestIdleConnectionsThatClose(t *testing.T) {
 
 // A client that goes ends its own request, and no other's.
 func TestCancelledReads(t *testing.T) {
-	s := tell(t, []string{"HTTP/1.1 200 OK\n" + fhirJSON + "Content-Length: 9\n\nownLATERrest.."}, []string{"hold"}, []string{ok("own3"), ok("own4")})
+	s := tell(t, []string{"HTTP/1.1 200 OK\n" + fhirJSON + "Content-Length: 9\n\nownLATERrest.."}, []string{"hold"}, []string{ok("own3"), ok("own4"), "HTTP/1.1 200 OK\n" + fhirJSON + "Content-Length: 9\n\nown"})
 	u := open(t, s.where())
 	ctx, cancel := context.WithCancel(context.Background())
 	_, body, err := u.send(ctx, read)
@@ -267,8 +267,16 @@ func TestCancelledReads(t *testing.T) {
 	if text, err := io.ReadAll(body); string(text) != "own4" || err != nil {
 		t.Errorf("got %q, %v", text, err)
 	}
-	if got := u.direct.open; got != 1 {
-		t.Errorf("%d lines count as open, want 1", got)
+	ctx, cancel = context.WithCancel(context.Background())
+	if _, _, err = u.send(ctx, read); err != nil { // and its body is forgotten
+		t.Fatal(err)
+	}
+	cancel()
+	time.Sleep(20 * time.Millisecond)
+	u.direct.mu.Lock()
+	defer u.direct.mu.Unlock()
+	if got := u.direct.open; got != 0 {
+		t.Errorf("%d lines count as open, want none", got)
 	}
 }
 

@@ -117,6 +117,7 @@ func (b *bench) list() []stage {
 	parties := []limit.Party{{Of: "client", Key: "client\x00issuer\x00ward-app", Limits: &limits}}
 	address := netip.MustParseAddr("127.0.0.1")
 	want := fhir.Ref{Type: "Observation", ID: "o0"}
+	read, page := b.record(1), b.record(perPage)
 	access, _ := fhir.Parse(fhir.Request{Method: http.MethodGet, Path: "/Observation/o0"}, options)
 	return []stage{
 		{"limit: address and client", func() error {
@@ -144,9 +145,9 @@ func (b *bench) list() []stage {
 		{"judge a page of 100 patients", func() error { return b.judgePage(perPage, nil) }},
 		{"judge a page of 100 forms", func() error { return b.judgePage(forms, nil) }},
 		{"judge a research page", func() error { return b.judgePage(perPage, b.view) }},
-		{"audit: seal and queue a read", func() error { b.trail.Append(b.record(1)); return nil }},
-		{"audit: seal and queue 100 patients", func() error { b.trail.Append(b.record(perPage)); return nil }},
-		{"audit: one record until it is durable", func() error { return b.trail.Append(b.record(1)).Wait(ctx) }},
+		{"audit: seal and queue a read", func() error { b.trail.Append(read); return nil }},
+		{"audit: seal and queue 100 patients", func() error { b.trail.Append(page); return nil }},
+		{"audit: one record until it is durable", func() error { return b.trail.Append(read).Wait(ctx) }},
 	}
 }
 
