@@ -78,7 +78,7 @@ func auditCommands() *cobra.Command {
 
 func auditVerify() *cobra.Command {
 	var t trail
-	var public, kept []string
+	var public, kept, witnesses []string
 	c := t.flags(&cobra.Command{
 		Use: "verify", Annotations: severalDirs,
 		Short: "Check that no record was changed, added or removed",
@@ -96,17 +96,22 @@ shows: that each is there is told apart, with -c also that it opens.
 The public key alone is enough; with -c it is printed. With --key-file it is
 made from the signing key, or from the sealing key that this one is derived from.
 
+A checkpoint that a witness signed need not have been kept out of the operator's
+reach: with --witness the file of audit.dir/witness serves, as long as the time of
+its signature is recent enough for you.
+
 Of several replicas name each log (--dir) and its public key; a kept checkpoint is
 held against the log that it names.`,
 		Example: `  gatehouse audit verify -c gatehouse.yaml
   gatehouse audit verify --dir copy/ --public-key 'gatehouse/fhir.example.org+…' --checkpoint kept`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return t.verifyAll(c.OutOrStdout(), public, kept)
+			return errors.Join(t.verifyAll(c.OutOrStdout(), public, kept), cosigned(c.OutOrStdout(), witnesses, kept))
 		},
 	}, "signing key `FILE`, with --dir")
 	c.Flags().StringArrayVar(&public, "public-key", nil, "public `KEY` of the log, with --dir; may be repeated")
 	c.Flags().StringArrayVar(&kept, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be repeated")
+	c.Flags().StringArrayVar(&witnesses, "witness", nil, "public `KEY` of a witness that must have signed each --checkpoint; may be repeated")
 	c.MarkFlagsMutuallyExclusive("public-key", "key-file", "config")
 	return c
 }

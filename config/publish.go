@@ -13,15 +13,20 @@ import (
 // log cannot also rewrite them.
 type Publish struct {
 	// file: a directory, a file for each checkpoint; syslog: a message for each;
-	// http: PUT to object storage; witness: cosigned by a third party (C2SP
+	// s3: PUT to a bucket, signed; http: PUT with other credentials; witness: cosigned by a third party (C2SP
 	// tlog-witness).
-	Type string `yaml:"type" required:"file" oneof:"file syslog http witness"`
+	Type string `yaml:"type" required:"file" oneof:"file syslog s3 http witness"`
 	// file: the directory, on another machine or a disk that is written once.
 	Path string `yaml:"path"`
 	// syslog: tls://host:6514, or tcp:// on loopback.
 	Address string `yaml:"address"`
-	// http: {size} in it is the number of records; witness: its submission prefix.
+	// s3, http: {size} in it is the number of records; witness: its submission prefix.
 	URL string `yaml:"url"`
+	// s3: of the bucket, "eu-central-1".
+	Region string `yaml:"region"`
+	// s3: id of the key that signs (AWS Signature Version 4), and the key.
+	AccessKey     string `yaml:"access_key"`
+	SecretKeyFile string `yaml:"secret_key_file" path:"secret"`
 	// witness: its public key, NAME+HASH+KEY.
 	PublicKey string `yaml:"public_key"`
 	// http, witness: the gateway's own credentials there.
@@ -45,10 +50,11 @@ func (p *Publish) Upstream() Upstream {
 	return Upstream{URL: p.URL, Parsed: p.Parsed, Auth: p.Auth, CAFile: p.CAFile, MaxConnections: 2, Timeout: Duration(30 * time.Second)}
 }
 
-var publishKeys = map[string][]string{"file": {"path"}, "syslog": {"address"}, "http": {"url"}, "witness": {"url", "public_key"}}
+var publishKeys = map[string][]string{"file": {"path"}, "syslog": {"address"}, "s3": {"url", "region", "access_key", "secret_key_file"}, "http": {"url"}, "witness": {"url", "public_key"}}
 
 var publishExamples = map[string]string{"path": "/mnt/worm/checkpoints", "address": "tls://log.example.org:6514",
-	"url": "https://bucket.example.org/checkpoints/{size}", "public_key": "witness.example.org+1a2b3c4d+BA…"}
+	"url": "https://bucket.example.org/checkpoints/{size}", "public_key": "witness.example.org+1a2b3c4d+BA…",
+	"region": "eu-central-1", "access_key": "AKIA…", "secret_key_file": "keys/bucket.secret"}
 
 func (l *loader) checkPublish(a *Audit) {
 	ids := map[string]bool{}
@@ -63,7 +69,7 @@ func (l *loader) checkPublish(a *Audit) {
 				l.report(key, "needs %s; for example %s: %s", name, name, publishExamples[name])
 			}
 		}
-		for _, name := range []string{"path", "address", "url", "public_key"} {
+		for _, name := range []string{"path", "address", "url", "public_key", "region", "access_key", "secret_key_file"} {
 			if l.has(join(key, name)) && !slices.Contains(needs, name) {
 				l.report(join(key, name), "has no effect with type: %s; remove it", p.Type)
 			}

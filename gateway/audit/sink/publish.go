@@ -72,7 +72,13 @@ func newAnchor(c *config.Publish, dir string, o Options) (keeper, error) {
 		return &journal{t.(*syslog)}, nil
 	case "http":
 		client, err := o.HTTP(c.Upstream(), o.Log)
-		return &bucket{client, c}, err
+		return &bucket{client: client, c: c}, err
+	case "s3":
+		client, err := o.HTTP(c.Upstream(), o.Log)
+		if err != nil {
+			return nil, err
+		}
+		return signedBucket(client, c)
 	case "witness":
 		client, err := o.HTTP(c.Upstream(), o.Log)
 		if err != nil {
@@ -207,6 +213,7 @@ func (j *journal) put(ctx context.Context, checkpoint []byte, size int64) error 
 type bucket struct {
 	client Doer
 	c      *config.Publish
+	sign   func(ctx context.Context, r *http.Request, body []byte) error // nil: the client's credentials do
 }
 
 func (b *bucket) put(ctx context.Context, checkpoint []byte, size int64) error {
@@ -215,6 +222,11 @@ func (b *bucket) put(ctx context.Context, checkpoint []byte, size int64) error {
 		return errors.New("put: the URL does not read as one")
 	}
 	r.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	if b.sign != nil {
+		if err := b.sign(ctx, r, checkpoint); err != nil {
+			return err
+		}
+	}
 	status, _, err := answerOf(b.client, r)
 	if err == nil && status/100 != 2 {
 		err = fmt.Errorf("put: status %d", status)
