@@ -61,8 +61,12 @@ func (x *exchange) judgePosted(ctx context.Context, m *matter, doc []byte) ([]*j
 	}
 	court := x.court(m)
 	court.Consent = nil
+	found := resourcesIn(&t, 0, nil)
+	if len(found) == 0 || !holdsResources(&t, 0) {
+		return nil, &failure{status: http.StatusBadRequest, code: "resource.invalid", text: "Each entry of a Bundle, and each parameter in one, must hold a resource."}
+	}
 	var items []*judge.Item
-	for _, i := range resourcesIn(&t, 0, nil) {
+	for _, i := range found {
 		raw := t.Raw(i)
 		v, err := court.Read(raw)
 		if err != nil {
@@ -195,6 +199,33 @@ func resourcesIn(t *wire.Tree, node int, found []int) []int {
 		found = resourcesIn(t, c, found)
 	}
 	return found
+}
+
+// holdsResources: what a Bundle or Parameters holds beside resources could name
+// records, by a fullUrl or a reference, that are neither judged nor recorded.
+func holdsResources(t *wire.Tree, node int) bool {
+	typ := t.Get(node, "resourceType")
+	if typ < 0 {
+		return false
+	}
+	list := -1
+	switch t.Text(typ) {
+	case "Bundle":
+		list = t.Get(node, "entry")
+	case "Parameters":
+		list = t.Get(node, "parameter")
+	default:
+		return true
+	}
+	if list < 0 {
+		return true
+	}
+	for one := range t.Children(list) {
+		if r := t.Get(one, "resource"); r < 0 || !holdsResources(t, r) {
+			return false
+		}
+	}
+	return true
 }
 
 // deIdentifies tells of an access that reads nothing but what was posted.
