@@ -204,7 +204,7 @@ func (l *line) ask(ctx context.Context, where *url.URL, header http.Header, limi
 		b.end(false)
 		return nil, err
 	}
-	b.from, b.again = answer.Body, !answer.Close
+	b.from, b.again = answer.Body, !answer.Close && answer.StatusCode != http.StatusSwitchingProtocols
 	if answer.Body == http.NoBody {
 		b.err = io.EOF
 		b.end(true)

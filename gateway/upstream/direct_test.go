@@ -147,6 +147,24 @@ func TestAnswersStayWithTheirRequests(t *testing.T) {
 	}
 }
 
+// A connection on which the server speaks something else from now on is not one for
+// the next request.
+func TestSwitchedConnections(t *testing.T) {
+	s := tell(t, []string{"HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: x\n\n", ok("evil")}, []string{ok("own2")})
+	u := open(t, s.where())
+	if _, _, err := u.try(context.Background(), read); err == nil {
+		t.Error("an upgrade was taken for an answer")
+	}
+	_, body, err := u.try(context.Background(), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if text, _ := io.ReadAll(body); string(text) != "own2" {
+		t.Errorf("got %q", text)
+	}
+}
+
 // An answer that is not read to its end leaves its rest to nobody.
 func TestUnreadAnswers(t *testing.T) {
 	page := "HTTP/1.1 200 OK\n" + fhirJSON + "Content-Length: 50000\n\n" + strings.Repeat("x", 50000)

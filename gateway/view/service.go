@@ -21,7 +21,11 @@ type Service interface {
 
 func (c *Codec) elsewhere(typ string) bool { return c.service != nil && c.service.Serves(typ) }
 
-var errNotID = errors.New("the pseudonym service gave what is no FHIR id")
+var (
+	errNotID = errors.New("the pseudonym service gave what is no FHIR id")
+	// A name of two would lead from the records of one to those of the other.
+	errShared = errors.New("the pseudonym service gave the same pseudonym for another id")
+)
 
 // asked takes a pseudonym from the service, once.
 func (c *Codec) asked(d *domain, typ, id string) (string, error) {
@@ -31,6 +35,9 @@ func (c *Codec) asked(d *domain, typ, id string) (string, error) {
 	}
 	if err != nil {
 		return "", err
+	}
+	if whose, ok := d.memo.get(p, "back:", typ); ok && whose != id {
+		return "", errShared
 	}
 	if !c.service.Leads() {
 		if err := c.remember(d, typ, id, p); err != nil {
@@ -50,6 +57,9 @@ func (c *Codec) remember(d *domain, typ, id, p string) error {
 	}
 	if err := c.note(d); err != nil {
 		return err
+	}
+	if whose, ok := c.remembers(d, "led:"+typ+"\x00"+p); ok && whose != id {
+		return errShared
 	}
 	k := &d.epochs[0] // for good, as the service's pseudonyms are
 	for key, text := range map[string]string{"given:" + typ + "\x00" + id: p, "led:" + typ + "\x00" + p: id} {

@@ -75,3 +75,43 @@ func TestServiceLeadsBackToWhatItNamed(t *testing.T) {
 		t.Errorf("got %q, want mrn-1", id)
 	}
 }
+
+// sharingService gives everybody one name.
+type sharingService struct {
+	oneWayService
+	leads bool
+}
+
+func (s *sharingService) Leads() bool                              { return s.leads }
+func (s *sharingService) Pseudonym(_, _, _ string) (string, error) { return "PSN", nil }
+func (s *sharingService) Real(_, _, _ string) (string, error)      { return "", nil }
+
+// What a service calls two people by leads to the one that it was given for first, also
+// after a restart where the vault keeps that; of the other nothing is shown.
+func TestServiceThatNamesTwoAlike(t *testing.T) {
+	for _, leads := range []bool{true, false} {
+		vault := MemoryVault()
+		codec, err := CodecOptions{Vault: vault, Service: &sharingService{leads: leads}}.Codec(testKey(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if p, err := codec.Pseudonym("study", "Patient", "a"); p != "PSN" || err != nil {
+				t.Errorf("got %q %v", p, err)
+			}
+			if p, err := codec.Pseudonym("study", "Patient", "b"); err == nil {
+				t.Errorf("b is %s, as a is", p)
+			}
+		}
+		if id, ok := codec.Real("study", "Patient", "PSN"); id != "a" || !ok {
+			t.Errorf("leads to %q", id)
+		}
+		again, err := CodecOptions{Vault: vault, Service: &sharingService{leads: leads}}.Codec(testKey(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := again.Pseudonym("study", "Patient", "b"); err == nil && !leads {
+			t.Errorf("after a restart b is %s", p)
+		}
+	}
+}
