@@ -184,6 +184,9 @@ func (x *exchange) court(m *matter) *judge.Court {
 		Actor: x.caller.actor, View: m.view, ViewNamed: x.s.view, Domain: m.domain, Base: x.s.publicURL, Mapper: x.s.up,
 		Alarm: x.alarm, Assured: x.assured, Blocked: x.blocked, Tag: x.versionTag(m), Shown: m.shown,
 	}
+	if x.g != nil { // a question of policy explain shows nothing
+		c.Known = x.known
+	}
 	if x.trace != nil {
 		c.Timed = func() func() { return x.step("judge") }
 	}

@@ -107,7 +107,9 @@ func (c *Court) release(it *Item) error {
 		}
 		domain := cmp.Or(it.Verdict.Decision.Obligations.Domain, c.Domain)
 		var shown view.Shown
-		if c.room, shown, err = w.Show(c.room, out, view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}); err != nil {
+		seen := view.Context{Domain: domain, Patient: patient, Base: c.Base, Own: c.Bases}
+		seen.Known, seen.KnownWhole = c.knownOf(&it.Verdict)
+		if c.room, shown, err = w.Show(c.room, out, seen); err != nil {
 			return fmt.Errorf("apply view: %w", err)
 		}
 		if it.Viewed = true; f.VersionID != "" {

@@ -72,9 +72,13 @@ type Court struct {
 	Referrer func(ctx context.Context, id string, binary []byte) *fhir.Facts
 	// Timed is told when a judgement begins, and returns what is told of its end.
 	Timed func() func()
+	// Known finds the names and numbers of patients for views that take them out of
+	// texts; nil: they are not looked up. Who is missing could not be found.
+	Known func(ctx context.Context, patients []string) map[string][]string
 	Alarm func(what string) // something is wrong with the upstream or the policy
 
 	asShown *search.Matcher // of Shown, once compiled
+	known   map[string][]string
 
 	room []byte // where views write; grows, and is used again for the next window
 }
@@ -135,6 +139,7 @@ func (c *Court) Weigh(ctx context.Context, items []*Item) {
 	if c.Relation != nil && c.RelationOnlyPermits {
 		c.weighByCare(ctx, items, &around)
 	}
+	c.know(ctx, items)
 }
 
 // weighByCare decides once more on what no rule permits as far as is known

@@ -159,9 +159,10 @@ const (
 	Referrer    = "referrer" // of a Binary
 	Hop         = "hop"      // of a chained search
 	Probe       = "probe"    // of what it heeds
+	Known       = "known"    // names of a patient, to be taken out of texts
 )
 
-var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop, Probe}
+var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop, Probe, Known}
 
 // Own sends a request of the gateway itself, for one of the purposes: it can
 // read and search, never write. Errors are of type *Error.

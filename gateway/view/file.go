@@ -62,6 +62,7 @@ type written struct {
 	RangeType string              `yaml:"range_type"` // perturb: fixed | proportional
 	RoundTo   int                 `yaml:"round_to"`   // perturb
 	With      string              `yaml:"with"`       // substitute: a JSON value
+	Known     bool                `yaml:"known"`      // scrub: also names and numbers that the patient's own record holds
 }
 
 func open(v fhir.Version, c config.View) (*file, error) {
@@ -282,6 +283,11 @@ func (w *written) method() (m method, err error) {
 		}
 	case substitute:
 		m.with, err = jsonValue(w.With)
+	case scrub:
+		m.known = w.Known
+	}
+	if w.Known && m.name != scrub {
+		err = errors.New("known stands with scrub alone")
 	}
 	return m, err
 }

@@ -145,7 +145,10 @@ var scrubbed = regexp.MustCompile(`(?i)[\w.+-]+@[\w-]+(\.[\w-]+)+|https?://\S+|\
 // scrub blanks what looks like an address, a number or a date in free text,
 // and the names and numbers that are known of the patient. It is a help, not a
 // guarantee.
-func (r *run) scrub(i int) bool {
+func (r *run) scrub(i int, m *method) bool {
+	if m.known && !r.ctx.KnownWhole {
+		return false // whose names could stand in it is not known
+	}
 	text := scrubbed.ReplaceAllString(r.peek(i), "***")
 	for _, known := range r.known() {
 		if len(known) > 2 {

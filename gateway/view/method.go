@@ -35,7 +35,7 @@ func (r *run) leaf(parent, i int, f *field, ru *rule) bool {
 	case encrypt:
 		return f.kind == primString && r.done(labelMasked, r.encrypt(i, f))
 	case scrub:
-		return f.kind == primString && r.done(labelRedacted, r.scrub(i))
+		return f.kind == primString && r.done(labelRedacted, r.scrub(i, m))
 	}
 	return false
 }

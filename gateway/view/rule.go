@@ -39,6 +39,7 @@ type method struct {
 	ratio    bool    // perturb: span is a part of the value
 	roundTo  int
 	with     []byte // substitute: a JSON value
+	known    bool   // scrub: also what is known of the patient elsewhere, or nothing is shown
 }
 
 const (

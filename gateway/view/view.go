@@ -29,6 +29,7 @@ type View struct {
 	random   bool       // pseudonyms are surrogates from the vault
 	mapsIDs  bool       // ids are pseudonyms: inbound they are opened
 	shifts   bool       // dates are shifted
+	knows    bool       // scrubs by what is known of the patient
 	cell     int        // patients that a search must find
 	writes   bool       // what it shows may be written back
 	revision string     // of the rules: what a version id is bound to
@@ -53,7 +54,10 @@ type Context struct {
 	Base    string        // public base URL: absolute references are written below it
 	Own     *fhir.BaseSet // bases under which absolute references are ours
 	Known   []string      // names and numbers of the patient, for scrub
-	Source  string        // path of the file it came from, "" where there is none
+	// KnownWhole: Known are those of all whom it is about. Else a text that a rule
+	// with known scrubs is taken out.
+	KnownWhole bool
+	Source     string // path of the file it came from, "" where there is none
 }
 
 // Load compiles the view that the configuration calls name. An error names
@@ -132,6 +136,7 @@ func (w *View) check(r *rule) error {
 		w.mapsIDs = w.mapsIDs || ids && r.method.name == pseudonymize
 	}
 	w.shifts = w.shifts || r.method.name == dateShift
+	w.knows = w.knows || r.method.known
 	return nil
 }
 
@@ -161,6 +166,17 @@ func (w *View) SmallestCell() int {
 		most = max(most, v.cell)
 	}
 	return most
+}
+
+// Knows reports whether some rule takes the names and numbers of patients out of
+// texts, so that they must be looked up.
+func (w *View) Knows() bool {
+	for v := w; v != nil; v = v.over {
+		if v.knows {
+			return true
+		}
+	}
+	return false
 }
 
 // Name is what the configuration calls the view.
