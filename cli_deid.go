@@ -21,6 +21,8 @@ type deidOptions struct {
 	release                                           fhirRelease
 
 	out      string
+	vault    string
+	kept     *lateVault // of vault, once open
 	progress bool
 	workers  int
 	told     io.Writer // of progress
@@ -39,8 +41,10 @@ can be read and not be shown leaves an OperationOutcome. Several processors work
 once. Directories are read for .json and .ndjson files.
 
 With --out, each file is written below that directory under its own name. A run that
-broke off is taken up again by the same command, where it stopped: but not with a view
-whose ids are random, such as safe-harbor.
+broke off is taken up again by the same command, where it stopped. A view whose ids are
+random, such as safe-harbor, needs --vault for that: a directory that keeps which id is
+whose, sealed under the key, so that the next run makes the same ones. Keep it where the
+key is, never with what is handed out.
 
 With --compat, FILE is a rule file of Microsoft's FHIR anonymizer or of
 miracum's FHIR pseudonymizer, and the output is what that tool would write.
@@ -59,6 +63,7 @@ Nothing is written before all has been read.`,
 	}
 	o.flags(c)
 	c.Flags().StringVar(&o.out, "out", "", "write a file for each file into `DIR`, and take up what broke off")
+	c.Flags().StringVar(&o.vault, "vault", "", "keep random ids, and ids too long to be sealed, in `DIR`")
 	c.Flags().BoolVar(&o.progress, "progress", false, "tell on stderr how far it is; default where stderr is a terminal")
 	c.Flags().IntVar(&o.workers, "workers", 0, "how many work at once; default one for each processor")
 	return c
@@ -76,11 +81,12 @@ func (o *deidOptions) flags(c *cobra.Command) {
 	required(c, "view")
 }
 
-func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) error {
+func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) (err error) {
 	w, err := o.load()
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, o.kept.close()) }()
 	t := newTeller(o)
 	defer t.end()
 	job := func(c view.Context) *view.Job { return t.of(&view.Job{View: w, Context: c, Workers: o.workers}) }
@@ -151,7 +157,11 @@ func (o *deidOptions) load() (*view.View, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
 	}
-	codec, err := view.CodecOptions{Vault: view.MemoryVault(), Next: keys.Epochs[keys.Writes+1:], Tenant: o.tenant, UUIDs: o.shape == "uuid"}.
+	vault, err := o.openVault()
+	if err != nil {
+		return nil, err
+	}
+	codec, err := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Tenant: o.tenant, UUIDs: o.shape == "uuid"}.
 		Codec(keys.Epochs[:keys.Writes+1]...)
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func openJournal(dir, by string, again bool) (*journal, error) {
 	}
 	if lines.Text() != by || !again {
 		f.Close()
-		return nil, fmt.Errorf("%s holds what another view, key, domain or --now has made, or ids that are random: name an empty directory", dir)
+		return nil, fmt.Errorf("%s holds what another view, key, domain or --now has made, or ids that are random without --vault: name an empty directory", dir)
 	}
 	for lines.Scan() {
 		var p progress
@@ -121,7 +122,7 @@ func inputs(names []string) (list []input, err error) {
 
 // into writes each input below dir, going on where an earlier run broke off.
 func (o *deidOptions) into(w *view.View, dir string, files []input, job func(view.Context) *view.Job) error {
-	j, err := openJournal(dir, w.Fingerprint(o.domain)+" "+o.shape+" "+o.now, w.Resumable())
+	j, err := openJournal(dir, w.Fingerprint(o.domain)+" "+o.shape+" "+o.now, w.Resumable() || o.kept != nil)
 	if err != nil {
 		return err
 	}
@@ -171,9 +172,12 @@ func (o *deidOptions) intoFile(j *journal, in input, job func(view.Context) *vie
 		}
 		last = counted.n
 		p.Lines, p.Bytes = lines, counted.n
-		return errors.Join(out.Sync(), j.note(p))
+		return cmp.Or(o.kept.keep(), out.Sync(), j.note(p)) // in this order: what the journal says is there
 	}
 	if err := work.Run(counted, f); err != nil {
+		return err
+	}
+	if err := o.kept.keep(); err != nil {
 		return err
 	}
 	if err := errors.Join(out.Sync(), os.Rename(out.Name(), strings.TrimSuffix(out.Name(), ".part"))); err != nil {

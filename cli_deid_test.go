@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatehouse/config"
 )
 
 // Issue 6.11: what broke off is taken up where the journal says that it is good.
@@ -72,5 +74,42 @@ func TestNewerJournalIsRefused(t *testing.T) {
 	}
 	if _, err := openJournal(dir, "x", true); err == nil || !strings.Contains(err.Error(), "later Gatehouse") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Issue 6.11: with a vault, random ids are the same in the next run, so that what broke
+// off is taken up; without the key the vault tells nothing.
+func TestDeidKeepsRandomIDs(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	if err := config.NewKey(file("key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file("a.ndjson"), []byte(`{"resourceType":"Patient","id":"mrn-4711"}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(out, vault string) (string, error) {
+		err := deidentify(io.Discard, strings.NewReader(""), []string{file("a.ndjson")}, deidOptions{view: "safe-harbor", keyFile: file("key"), domain: "d", shape: "sealed", out: file(out), vault: vault, told: io.Discard})
+		text, _ := os.ReadFile(file(out + "/a.ndjson"))
+		return string(text), err
+	}
+	first, err := run("one", file("vault"))
+	second, err2 := run("two", file("vault"))
+	other, err3 := run("three", "")
+	if err != nil || err2 != nil || err3 != nil || first == "" || first != second || first == other {
+		t.Errorf("got %q, %q, %q: %v %v %v", first, second, other, err, err2, err3)
+	}
+	if err := os.WriteFile(file("b.ndjson"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run("one", file("vault")); err != nil {
+		t.Errorf("not taken up: %v", err)
+	}
+	if _, err := run("three", ""); err == nil {
+		t.Error("mixed with other random ids")
+	}
+	kept, err := os.ReadFile(file("vault/pseudonyms.db"))
+	if err != nil || bytes.Contains(kept, []byte("mrn-4711")) {
+		t.Errorf("the vault tells ids: %v", err)
 	}
 }

@@ -64,6 +64,9 @@ func (x *exchange) checkExport(ctx context.Context, m *matter, types []string) e
 	if m.empty {
 		return absent(nil)
 	}
+	if m.view.SmallestCell() > 0 && len(a.Filters) > 0 {
+		return smallCell() // whom they pick nobody counts before the files are there
+	}
 	if err := x.checkFilters(ctx, m, types); err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ func (x *exchange) lastN(ctx context.Context, m *matter, out output) error {
 	if err := x.hops(ctx, m); err != nil {
 		return err
 	}
+	if err := x.largeEnough(ctx, m); err != nil {
+		return err
+	}
 	b := &bundle{x: x, m: m, out: out, kind: "searchset", buf: buffers.Get().(*bytes.Buffer)}
 	defer b.recycle()
 	last := latest{max: 1}

@@ -52,3 +52,28 @@ clients:
 		}
 	}
 }
+
+// X-06: an export picks nobody out by filters, which no count goes before.
+func TestSmallestCellOfExports(t *testing.T) {
+	h := newHouse(t, "R4")
+	h.write("cells.yaml", "extends: research\nsmallest_cell: 5\n")
+	h.write("gatehouse.yaml", h.config("views: {cells: {file: cells.yaml}}", "clients:\n  study: {view: cells, domain: d}\n  whole: {view: research, domain: e}", "operations: {allow: [$export]}"))
+	h.start()
+	h.ehr.on("GET /$export", 202, "", "Content-Location", "%BASE%/job/1")
+	export := func(client, filter string) answer {
+		token := h.token(map[string]any{"roles": []string{"staff"}, "client_id": client, "sub": client, "scope": "system/*.rs"})
+		return h.do("GET", "/$export?_type=Patient"+filter, token, "", "Prefer", "respond-async")
+	}
+	const filter = "&_typeFilter=Patient%3Fgender%3Dfemale"
+	if got := export("study", filter); got.status != 403 || !strings.Contains(got.body, "view.small-cell") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if calls := h.ehr.requests(); len(calls) > 0 {
+		t.Errorf("the upstream got %q", calls)
+	}
+	for client, filter := range map[string]string{"study": "", "whole": filter} {
+		if got := export(client, filter); got.status != 202 {
+			t.Errorf("%s: got %d %s", client, got.status, got.body)
+		}
+	}
+}

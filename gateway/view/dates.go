@@ -80,6 +80,21 @@ func (r *run) tooOld(d parsedDate, maxAge int) bool {
 	return dayNumber(d.year+maxAge+1, month, day) <= r.today
 }
 
+// maybeTooOld is tooOld by the day that is shown, less the largest shift. By the true
+// one, the day on which a date is seen no more would tell it, and so the offset of
+// all the patient's dates.
+func (r *run) maybeTooOld(shown int, m *method) bool {
+	if m.maxAge <= 0 {
+		return false
+	}
+	widest := m.days
+	if m.weekday {
+		widest = max(widest, 7)
+	}
+	year, month, day := dateOf(shown - widest)
+	return dayNumber(year+m.maxAge+1, month, day) <= r.today
+}
+
 // shiftDate moves a date by the patient's offset, so that intervals stay to the
 // day. The time of day goes, unless the rule keeps it: to the second it names a
 // record wherever else it is held. Without one patient, or a day to move,
@@ -89,12 +104,15 @@ func (r *run) shiftDate(i int, kind prim, m *method) bool {
 		return true
 	}
 	d, ok := parseDate(r.peek(i))
-	if !ok || r.tooOld(d, m.maxAge) {
+	if !ok {
 		return false
 	}
 	offset, ok := r.offset(m)
 	if !ok || d.have < 10 {
-		return r.coarse(i, kind, d, 4)
+		return !r.tooOld(d, m.maxAge) && r.coarse(i, kind, d, 4)
+	}
+	if r.maybeTooOld(d.day+offset, m) {
+		return false
 	}
 	if !m.keepTime && d.rest != "" {
 		d.rest = ""

@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -267,4 +268,32 @@ func FuzzApply(f *testing.F) {
 			}
 		}
 	})
+}
+
+// X-05: the age bound goes by what is shown: on which day a date disappears, and which
+// dates that a writer chooses are shown, tells nothing of the patient's offset; and
+// nobody over the bound is shown.
+func TestAgeBoundTellsNoOffset(t *testing.T) {
+	w := ruleView(t, "rules: [{path: Patient.birthDate, method: dateShift, range: 180d, max_age: 89}]\n")
+	today := time.Date(2026, 6, 15, 0, 0, 0, 0, time.UTC)
+	w.now = func() time.Time { return today }
+	firstShown := map[string]bool{}
+	for n := range 6 {
+		c, first := study, ""
+		c.Patient = fmt.Sprintf("Patient/%d", n)
+		for day := today.AddDate(-91, 0, 0); first == ""; day = day.AddDate(0, 0, 1) {
+			out, err := w.Apply(nil, []byte(`{"resourceType":"Patient","birthDate":"`+day.Format(time.DateOnly)+`"}`), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, _ = at(decode(t, string(out)), "birthDate").(string)
+			if first != "" && !day.AddDate(90, 0, 0).After(today) {
+				t.Errorf("%s is shown as %s", day.Format(time.DateOnly), first)
+			}
+		}
+		firstShown[first] = true
+	}
+	if len(firstShown) != 1 {
+		t.Errorf("the first dates that are shown differ by patient: %v", firstShown)
+	}
 }
