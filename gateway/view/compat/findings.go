@@ -11,7 +11,7 @@ var personal = []string{"HumanName", "Address", "ContactPoint", "Identifier", "N
 	"string", "markdown", "base64Binary", "uri", "url", "id"}
 
 // Findings are what an author of the file should look at though it loads: what
-// no rule touches, keys that can be guessed, and settings that protect little.
+// no rule touches, rules that never apply, keys that can be guessed, and settings that protect little.
 func (e *Engine) Findings() (found []string) {
 	var kept []string
 	for _, typ := range e.version.ResourceTypes() {
@@ -36,7 +36,7 @@ func (e *Engine) Findings() (found []string) {
 		}
 	}
 	slices.Sort(found)
-	return append(found, e.unsafe()...)
+	return slices.Concat(found, e.dead(), e.unsafe())
 }
 
 func weak(key string) bool {
