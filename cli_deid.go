@@ -47,7 +47,8 @@ whose, sealed under the key, so that the next run makes the same ones. Keep it w
 key is, never with what is handed out.
 
 With --compat, FILE is a rule file of Microsoft's FHIR anonymizer or of
-miracum's FHIR pseudonymizer, and the output is what that tool would write.
+miracum's FHIR pseudonymizer, and the output is what that tool would write. A key that
+is empty in it, for which the tools draw one anew each time, is made from --key-file.
 Nothing is written before all has been read.`,
 		Example: `  gatehouse deid --view research --key-file keys/pseudonyms.key --domain study-17 patients.ndjson > out.ndjson
   gatehouse deid --view research --key-file keys/pseudonyms.key --domain study-17 --out shared/ export/
@@ -182,5 +183,5 @@ func (o *deidOptions) loadWith(codec *view.Codec) (*view.View, error) {
 		}
 		now = func() time.Time { return day }
 	}
-	return view.Load(o.release.Version, o.view, c, view.Options{Codec: codec, Now: now})
+	return view.Load(o.release.Version, o.view, c, view.Options{Codec: codec, Now: now, FillKeys: o.keyFile != ""})
 }

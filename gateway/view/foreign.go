@@ -26,7 +26,7 @@ func loadForeign(v fhir.Version, name string, c config.View, o Options) (*View, 
 	if err != nil {
 		return nil, fmt.Errorf("read rule file: %w", err)
 	}
-	options := compat.Options{Version: v, Now: o.Now}
+	options := compat.Options{Version: v, Now: o.Now, Fill: o.FillKeys}
 	if o.Codec != nil {
 		options.Keys = compatKeys{o.Codec}
 	}

@@ -45,6 +45,8 @@ type traits struct{ mapsIDs, shifts bool }
 type Options struct {
 	Codec *Codec           // nil where no rule needs keys
 	Now   func() time.Time // for ages; nil is the wall clock
+	// FillKeys makes empty keys of other tools' rule files from the codec's.
+	FillKeys bool
 }
 
 // Context is what the caller knows of the resource and its reader.

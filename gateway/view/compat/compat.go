@@ -27,6 +27,7 @@ type Engine struct {
 	version fhir.Version
 	now     func() time.Time
 	keys    Keys
+	fill    bool   // empty keys are made from keys
 	noise   []byte // seeds perturb where there are no keys
 	params  params
 	rules   []*rule
@@ -48,6 +49,7 @@ type Options struct {
 	Version fhir.Version
 	Now     func() time.Time // for ages; nil is the wall clock
 	Keys    Keys             // nil where there are none
+	Fill    bool             // empty keys of the file are made from Keys, else refused where a rule uses them
 }
 
 // Context is what the caller knows of a resource and its reader.
@@ -59,7 +61,7 @@ type Context struct {
 // Load reads the rule file of a tool. An error names file, line and column,
 // one line for each problem.
 func Load(tool, name string, data []byte, o Options) (*Engine, error) {
-	e := &Engine{tool: tool, file: name, version: o.Version, now: o.Now, keys: o.Keys}
+	e := &Engine{tool: tool, file: name, version: o.Version, now: o.Now, keys: o.Keys, fill: o.Fill}
 	if e.now == nil {
 		e.now = time.Now
 	}

@@ -85,7 +85,7 @@ func (l *loader) head(root *value) {
 
 func (l *loader) parameters(v *value) {
 	p := &l.params
-	p.dateKey, p.hashKey = v.get("dateShiftKey").string(), v.get("cryptoHashKey").string()
+	p.dateKey, p.hashKey = l.key(v, "dateShiftKey"), l.key(v, "cryptoHashKey")
 	p.partialAges = l.flag(v, "enablePartialAgesForRedact")
 	p.partialDates = l.flag(v, "enablePartialDatesForRedact")
 	p.partialZIP = l.flag(v, "enablePartialZipCodesForRedact")
@@ -99,7 +99,7 @@ func (l *loader) parameters(v *value) {
 			p.restricted = append(p.restricted, prefix.string())
 		}
 	}
-	encryptKey := []byte(v.get("encryptKey").string())
+	encryptKey := []byte(l.key(v, "encryptKey"))
 	if context := v.get("keyDerivationContext").string(); context != "" && l.tool == Miracum {
 		encryptKey = l.derive(v, context, encryptKey)
 	}
@@ -112,6 +112,20 @@ func (l *loader) parameters(v *value) {
 	}
 	l.algorithm(v)
 	l.needed(v)
+}
+
+// key is one of the file's keys. An empty one may be made from a key of the house,
+// the same each time, where the tools would draw one that nobody knows.
+func (l *loader) key(v *value, name string) string {
+	text := v.get(name).string()
+	if text != "" || !l.fill || l.keys == nil {
+		return text
+	}
+	sum, err := l.keys.MAC("compat", "key", name)
+	if err != nil {
+		l.report(v, "make %s: %w", name, err)
+	}
+	return hex.EncodeToString(sum)[:min(32, 2*len(sum))] // 32 bytes, as encrypt wants
 }
 
 func (l *loader) flag(v *value, name string) bool {

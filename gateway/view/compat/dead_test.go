@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"crypto/sha256"
 	"strings"
 	"testing"
 
@@ -42,5 +43,41 @@ func TestDeadRules(t *testing.T) {
 		"14 Practitioner.name: an earlier rule names all that it does", "17 Device.lotNumber: an earlier rule names all that it does"}
 	if strings.Join(lines, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+type fixedKeys struct{ seed string }
+
+func (fixedKeys) Pseudonym(_, _, text string) (string, error) { return text, nil }
+func (k fixedKeys) MAC(domain, label, text string) ([]byte, error) {
+	sum := sha256.Sum256([]byte(k.seed + domain + label + text))
+	return sum[:], nil
+}
+
+// Issue 6.4, DEIDENTIFICATION §6: a file with empty keys is refused, and runs as it is
+// under a key that is given for it: the same each time, another under another key.
+func TestEmptyKeys(t *testing.T) {
+	const file = "fhirPathRules:\n  - {path: Patient.id, method: cryptoHash}\n  - {path: Patient.birthDate, method: dateShift}\n  - {path: Patient.name.family, method: encrypt}\nparameters: {cryptoHashKey: \"\", dateShiftKey: \"\", encryptKey: \"\"}\n"
+	shown := func(o Options) string {
+		o.Version = fhir.R4
+		e, err := Load(Miracum, "r.yaml", []byte(file), o)
+		if err != nil {
+			return err.Error()
+		}
+		out, err := e.Apply(nil, []byte(`{"resourceType":"Patient","id":"mrn-1","birthDate":"1980-05-06","name":[{"family":"Adams"}]}`), Context{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _, _ := strings.Cut(string(out), `"name"`) // encrypted with a nonce
+		return text
+	}
+	for name, o := range map[string]Options{"no key": {}, "a key for pseudonyms alone": {Keys: fixedKeys{"a"}}, "no keys to fill from": {Fill: true}} {
+		if got := shown(o); !strings.Contains(got, "cryptoHash needs cryptoHashKey, which is empty") || !strings.Contains(got, "dateShiftKey") || !strings.Contains(got, "encryptKey") {
+			t.Errorf("%s: got %s", name, got)
+		}
+	}
+	one, again, other := shown(Options{Keys: fixedKeys{"a"}, Fill: true}), shown(Options{Keys: fixedKeys{"a"}, Fill: true}), shown(Options{Keys: fixedKeys{"b"}, Fill: true})
+	if one != again || one == other || strings.Contains(one, "mrn-1") || !strings.Contains(one, `"id"`) {
+		t.Errorf("got %s, %s, %s", one, again, other)
 	}
 }
