@@ -122,7 +122,11 @@ func inputs(names []string) (list []input, err error) {
 
 // into writes each input below dir, going on where an earlier run broke off.
 func (o *deidOptions) into(w *view.View, dir string, files []input, job func(view.Context) *view.Job) error {
-	j, err := openJournal(dir, w.Fingerprint(o.domain)+" "+o.shape+" "+o.now, w.Resumable() || o.kept != nil)
+	by := w.Fingerprint(o.domain) + " " + o.shape + " " + o.now
+	if o.kept != nil && !w.Resumable() {
+		by += " vault" // what was begun without one has ids that nobody knows any more
+	}
+	j, err := openJournal(dir, by, w.Resumable() || o.kept != nil)
 	if err != nil {
 		return err
 	}

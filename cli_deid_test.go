@@ -105,8 +105,10 @@ func TestDeidKeepsRandomIDs(t *testing.T) {
 	if _, err := run("one", file("vault")); err != nil {
 		t.Errorf("not taken up: %v", err)
 	}
-	if _, err := run("three", ""); err == nil {
-		t.Error("mixed with other random ids")
+	for _, vault := range []string{"", file("vault")} {
+		if _, err := run("three", vault); err == nil {
+			t.Errorf("with %q: mixed with other random ids", vault)
+		}
 	}
 	kept, err := os.ReadFile(file("vault/pseudonyms.db"))
 	if err != nil || bytes.Contains(kept, []byte("mrn-4711")) {
