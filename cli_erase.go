@@ -53,7 +53,7 @@ server, copies of the trail's key files and what was sent to sinks are out of re
 					return err
 				}
 				fmt.Fprintf(c.OutOrStdout(), "request %s\nSomebody else approves it until %s, and then it is done:\n  gatehouse erase approve -c %s %s\n",
-					e.ID, until(&e.Request), d.path, e.ID)
+					e.ID, until(&e.Request), d.again(), e.ID)
 				return nil
 			})
 		},

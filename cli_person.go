@@ -54,6 +54,15 @@ func (d *desk) flags(c *cobra.Command) *cobra.Command {
 	return configFlag(c, &d.path)
 }
 
+// again is what the next command needs after -c: the configuration, and where a token
+// told who this is, another one.
+func (d *desk) again() string {
+	if d.tokenFile == "" {
+		return d.path
+	}
+	return d.path + " --token-file FILE"
+}
+
 // as works on a good configuration as the person who holds the role.
 func (d *desk) as(c *cobra.Command, role string, f func(*config.Config, reidentify.Person) error) error {
 	return onConfig(d.path, func(cfg *config.Config) error {

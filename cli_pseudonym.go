@@ -64,7 +64,7 @@ Somebody else approves it until %s:
   gatehouse pseudonym approve -c %s %s
 Then you read the answer, once and within an hour:
   gatehouse pseudonym show -c %s %s
-`, r.ID, until(r), d.path, r.ID, d.path, r.ID)
+`, r.ID, until(r), d.again(), r.ID, d.again(), r.ID)
 				return nil
 			})
 		},

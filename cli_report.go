@@ -267,8 +267,8 @@ func auditIndex() *cobra.Command {
 	return configFlag(&cobra.Command{
 		Use:   "index",
 		Short: "Bring the index up to date by which reports find records",
-		Long: `The index in state.dir finds the records of a patient, a user or a client without
-reading the others. The running gateway makes it and keeps it, half a minute behind;
+		Long: `The index finds the records of a patient, a user or a client without reading the
+others. It is in state.dir, or in the PostgreSQL of state.url. The running gateway makes it and keeps it, half a minute behind;
 this makes it at once, as after an update, or where the gateway is not running. It
 holds keyed hashes, places and times, is made from the log alone, and may be deleted.`,
 		Example: "  gatehouse audit index -c gatehouse.yaml",

@@ -55,7 +55,7 @@ func blocksOf(t *testing.T, page string) (all []block) {
 //	```diff NAME                 an edit of one
 //	```sh                        commands that exist, with flags that exist; those of runs are run
 //	```console                   commands after $, and the output that they have
-var pages = []string{"README.md", "docs/operations.md", "docs/integrators.md", "docs/policies.md"}
+var pages = []string{"README.md", "docs/operations.md", "docs/audit.md", "docs/integrators.md", "docs/policies.md", "docs/views.md"}
 
 // runs are the commands that need nothing but files.
 var runs = []string{"keys new", "check", "policy init", "policy test", "policy coverage", "policy diff", "scope simulate", "view lint", "view apply", "deid"}

@@ -259,7 +259,11 @@ func (v *reviewer) stored(cfg *config.Config, now time.Time) error {
 }
 
 func endOf(g *emergency.Grant, now time.Time) ReviewEnd {
-	e := ReviewEnd{What: "emergency access", Who: g.By.Subject, Until: g.Until.UTC().Format(time.RFC3339), Expired: !g.Running(now)}
+	until := g.Until
+	if !g.Ended.IsZero() {
+		until = g.Ended // by a review, say: it did not last as long as it might have
+	}
+	e := ReviewEnd{What: "emergency access", Who: g.By.Subject, Until: until.UTC().Format(time.RFC3339), Expired: !g.Running(now)}
 	switch {
 	case g.Reviewed != nil:
 		e.Detail = "reviewed"

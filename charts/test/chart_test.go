@@ -116,6 +116,26 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
+// What a gateway refuses to change by reload restarts its pod, and nothing else does:
+// a reload that is refused would take up nothing of a change, ever.
+func TestRestarts(t *testing.T) {
+	mark := func(config string) string {
+		set := get[appsv1.StatefulSet](t, rendered(t, least, "config: "+config), "StatefulSet//gw-gatehouse")
+		return set.Spec.Template.Annotations["gatehouse/restart"]
+	}
+	for config, want := range map[string]bool{
+		`{limits: {state: "rediss://redis.example.org:6379/0"}}`: true,
+		`{audit: {replica: other}}`:                              true,
+		`{state: {dir: /var/lib/gatehouse/other}}`:               true,
+		`{limits: {address: {rate: 9/s}}}`:                       false,
+		`{consent: {default: permit}}`:                           false,
+	} {
+		if got := mark(config) != mark("{}"); got != want {
+			t.Errorf("%s restarts: %v, want %v", config, got, want)
+		}
+	}
+}
+
 // What a pod cannot start with, or would start unprotected with, is refused before
 // anything is applied, in words that say what to write.
 func TestRefused(t *testing.T) {
