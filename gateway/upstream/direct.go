@@ -55,14 +55,15 @@ var errNoRoom = errors.New("no room for another connection")
 // the goroutine that reads it. The request is not sent again once a byte of an
 // answer has come.
 func (d *direct) roundTrip(ctx context.Context, where *url.URL, header http.Header, limit time.Duration) (*http.Response, error) {
-	l := d.usable(limit)
+	end := time.Now().Add(limit) // of all tries together
+	l := d.usable(end)
 	if l != nil {
 		answer, err := l.ask(ctx, where, header, limit)
 		if err == nil || !l.stale(ctx, err) {
 			return answer, err
 		}
 	}
-	l, err := d.dial(ctx, limit)
+	l, err := d.dial(ctx, end)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (d *direct) roundTrip(ctx context.Context, where *url.URL, header http.Head
 
 // usable is a line that is idle and on which nothing has happened since; nil:
 // there is none.
-func (d *direct) usable(limit time.Duration) *line {
+func (d *direct) usable(end time.Time) *line {
 	for {
 		d.mu.Lock()
 		n := len(d.idle)
@@ -82,7 +83,7 @@ func (d *direct) usable(limit time.Duration) *line {
 		l := d.idle[n-1]
 		d.idle = slices.Delete(d.idle, n-1, n)
 		d.mu.Unlock()
-		l.within(limit)
+		l.until(end)
 		if l.quiet() {
 			return l
 		}
@@ -90,7 +91,7 @@ func (d *direct) usable(limit time.Duration) *line {
 	}
 }
 
-func (d *direct) dial(ctx context.Context, limit time.Duration) (*line, error) {
+func (d *direct) dial(ctx context.Context, end time.Time) (*line, error) {
 	d.mu.Lock()
 	full := d.open >= d.most
 	if !full {
@@ -100,7 +101,7 @@ func (d *direct) dial(ctx context.Context, limit time.Duration) (*line, error) {
 	if full {
 		return nil, errNoRoom
 	}
-	dialer := net.Dialer{Timeout: min(dialTimeout, limit), KeepAlive: 30 * time.Second}
+	dialer := net.Dialer{Timeout: dialTimeout, Deadline: end, KeepAlive: 30 * time.Second}
 	c, err := dialer.DialContext(ctx, "tcp", d.address)
 	if err != nil {
 		d.mu.Lock()
@@ -110,7 +111,7 @@ func (d *direct) dial(ctx context.Context, limit time.Duration) (*line, error) {
 	}
 	l := &line{Conn: c, pool: d, quiet: newPeek(c)}
 	l.in = bufio.NewReaderSize(l, 16<<10)
-	l.within(limit)
+	l.until(end)
 	return l, nil
 }
 
@@ -190,9 +191,9 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// within sets the time for what is to come; on a line where that cannot be set
+// until sets the time for what is to come; on a line where that cannot be set
 // nothing can be read either.
-func (l *line) within(limit time.Duration) { _ = l.SetDeadline(time.Now().Add(limit)) }
+func (l *line) until(end time.Time) { _ = l.SetDeadline(end) }
 
 // ask sends a request and reads the head of its answer; where that fails, the
 // line is closed.
@@ -289,7 +290,7 @@ func (b *lineBody) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if b.since += n; b.since >= piece {
 		b.since = 0
-		b.line.within(b.limit)
+		b.line.until(time.Now().Add(b.limit))
 	}
 	if err == nil {
 		return n, nil

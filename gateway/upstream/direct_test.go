@@ -73,6 +73,9 @@ func (s *teller) serve(c net.Conn) {
 			return
 		case "break":
 			return
+		case "break late":
+			time.Sleep(400 * time.Millisecond)
+			return
 		}
 		now, later, _ := strings.Cut(strings.ReplaceAll(answer, "\n", "\r\n"), "LATER")
 		io.WriteString(c, now)
@@ -213,6 +216,23 @@ func TestStaleConnections(t *testing.T) {
 		if u.direct.takes(r) {
 			t.Errorf("%+v goes where it may be sent twice", r)
 		}
+	}
+}
+
+// The time for an answer is that of both tries together.
+func TestStaleConnectionsHaveNoMoreTime(t *testing.T) { // T-18 towards the upstream
+	s := tell(t, []string{ok("own1"), "break late"}, []string{"hold"})
+	u := open(t, s.where(), func(c *config.Upstream) { c.Timeout = config.Duration(600 * time.Millisecond) })
+	_, body, err := u.guarded(context.Background(), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, body)
+	start := time.Now()
+	_, _, err = u.guarded(context.Background(), read)
+	want(t, err, Timeout)
+	if took := time.Since(start); took > 900*time.Millisecond {
+		t.Errorf("it took %v", took)
 	}
 }
 
