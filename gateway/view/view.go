@@ -249,11 +249,13 @@ func (r *run) walked(dst []byte) ([]byte, error) {
 	}
 	r.nodes, r.dst, r.from = r.tree.Nodes, dst, 0
 	r.frags, r.over, r.here, r.muddled = r.frags[:0], nil, resource{}, false
-	if err := r.overrule(); err != nil {
-		return dst, err
-	}
-	if !r.resource(0, nil, false) && r.err == nil {
+	err := r.overrule()
+	if err == nil && !r.resource(0, nil, false) && r.err == nil {
 		r.err = errRemoved
+	}
+	r.over = nil // of this document: whoever has this memory next has other rules
+	if err != nil {
+		return dst, err
 	}
 	if r.err == nil {
 		// A pseudonym that leaves before it is kept could never be opened.
