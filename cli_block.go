@@ -19,7 +19,7 @@ func blockCommand() *cobra.Command {
 		Use:   "block client|user|session|token|patient VALUE",
 		Short: "Keep out a client, a user, a login or a token, or everybody from a patient's record",
 		Long: `Refuses, within two seconds and on every replica, the tokens of a client (its
-OAuth id), of a user (sub, or fhirUser as Practitioner/7), of a login (sid) or with
+OAuth id), of a user (sub, ISSUER|SUB, or fhirUser as Practitioner/7), of a login (sid) or with
 an id (jti); or lets nobody see anything of a patient, as if it were not there. Replicas share
 blocks where they share a state store (state.url). A block stands until it is
 lifted by unblock, or as long as --for or --until say.

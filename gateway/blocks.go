@@ -22,7 +22,7 @@ import (
 // replica.
 type Block struct {
 	What   string    `json:"what"`   // client, user, session, token, patient
-	Value  string    `json:"value"`  // client id; sub or fhirUser; sid; jti; "Patient/1"
+	Value  string    `json:"value"`  // client id; sub, "issuer|sub" or fhirUser; sid; jti; "Patient/1"
 	Reason string    `json:"reason"` // names no patient, unless What is patient
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`

@@ -14,6 +14,7 @@ import (
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/audit/watch"
+	"gatehouse/gateway/auth"
 	"gatehouse/gateway/notify"
 	"gatehouse/gateway/state"
 
@@ -156,15 +157,17 @@ func (p *Process) tighten(ctx context.Context, a *watch.Alert) error {
 	until := p.now().Add(time.Duration(a.Rule.For))
 	switch a.Rule.Then {
 	case "block":
-		b := &Block{What: "user", Value: a.Caller.Subject, Reason: "watch: " + a.Rule.Detector, By: "watch", Until: until}
-		if b.Value == "" || a.Rule.Detector == "new-right" {
+		b := &Block{What: "user", Value: auth.PrincipalOf(a.Caller.Issuer, a.Caller.Subject), Reason: "watch: " + a.Rule.Detector, By: "watch", Until: until}
+		if a.Caller.Subject == "" || a.Rule.Detector == "new-right" {
 			b.What, b.Value = "client", a.Caller.Client
 		}
 		if err := b.check(p.now()); err != nil {
 			return err
 		}
-		if row, err := p.stores.shared.Get(ctx, blockKind, b.id()); err == nil && (row.Expires.IsZero() || row.Expires.After(until)) {
-			return nil // somebody's own decision, perhaps until it is lifted
+		for _, other := range []*Block{b, {What: "user", Value: a.Caller.Subject}} {
+			if row, err := p.stores.shared.Get(ctx, blockKind, other.id()); err == nil && (row.Expires.IsZero() || row.Expires.After(until)) {
+				return nil // somebody's own decision, perhaps until it is lifted
+			}
 		}
 		if err := storeBlock(ctx, p.stores.shared, b); err != nil {
 			return err

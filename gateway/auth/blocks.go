@@ -23,8 +23,8 @@ func newBlocks() *blocks {
 }
 
 // Revoke refuses, from the next request on and until the given time (zero: for
-// ever), every token with that jti, sub, fhirUser, client or sid. A time that is past
-// lifts the block.
+// ever), every token with that jti, sub, fhirUser, client or sid; a sub may be that of
+// one issuer alone, as PrincipalOf writes it. A time that is past lifts the block.
 func (a *Authenticator) Revoke(kind, value string, until time.Time) error {
 	switch kind {
 	case "jti", "sub", "fhirUser", "client", "sid":
@@ -37,6 +37,9 @@ func (a *Authenticator) Revoke(kind, value string, until time.Time) error {
 	a.blocks.set(block{kind, value}, until, a.now())
 	return nil
 }
+
+// PrincipalOf writes the sub of one issuer: a namesake at another is somebody else.
+func PrincipalOf(issuer, sub string) string { return issuer + "|" + sub }
 
 func (b *blocks) set(what block, until, now time.Time) {
 	b.mu.Lock()
@@ -66,7 +69,7 @@ func (b *blocks) check(e *entry, now time.Time) *failure {
 	s := e.subject
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for _, k := range [...]block{{"jti", s.TokenID}, {"sub", s.ID}, {"fhirUser", s.FHIRUser}, {"client", s.Client}, {"sid", s.Session}} {
+	for _, k := range [...]block{{"jti", s.TokenID}, {"sub", s.ID}, {"sub", PrincipalOf(s.Issuer, s.ID)}, {"fhirUser", s.FHIRUser}, {"client", s.Client}, {"sid", s.Session}} {
 		if until, ok := b.until[k]; ok && !over(until, now) {
 			return fail(CodeRevoked, "blocked by %s", k.kind)
 		}

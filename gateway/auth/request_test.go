@@ -189,6 +189,12 @@ func TestRevoke(t *testing.T) {
 func TestRevokeForEverAndLift(t *testing.T) {
 	r := newRig(t, nil)
 	token := r.issuer.Token(nil)
+	r.auth.Revoke("sub", PrincipalOf("https://other.example.org", "user"), time.Time{})
+	r.want("a namesake at another issuer", token, "")
+	r.auth.Revoke("sub", PrincipalOf(r.issuer.URL, "user"), r.now().Add(time.Minute))
+	r.want("revoked at its issuer", token, CodeRevoked)
+	r.auth.Revoke("sub", PrincipalOf(r.issuer.URL, "user"), r.now())
+	r.want("lifted at its issuer", token, "")
 	r.auth.Revoke("sub", "user", time.Time{})
 	r.advance(4 * time.Minute)
 	r.want("revoked for ever", token, CodeRevoked)
