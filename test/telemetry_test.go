@@ -13,7 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -30,7 +29,7 @@ func newOTel(t *testing.T) *otel {
 	o := &otel{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		var got collector.ExportTraceServiceRequest
+		var got tracepb.TracesData // has the bytes of an ExportTraceServiceRequest
 		if err == nil {
 			err = proto.Unmarshal(body, &got)
 		}

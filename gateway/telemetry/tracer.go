@@ -5,7 +5,6 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -14,7 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
@@ -40,16 +39,12 @@ type Tracer struct {
 // New prepares to send to the collector of a configuration, or to nothing where it
 // names none. client carries the spans; failed is told when they are not taken, and the
 // spans are dropped then: nothing waits for a collector.
-func New(c *config.Traces, client *http.Client, instance string, failed func(error)) (*Tracer, error) {
+func New(c *config.Traces, client *http.Client, instance string, failed func(error)) *Tracer {
 	if c == nil {
-		return nil, nil
+		return nil
 	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(c.Parsed.String()), otlptracehttp.WithHTTPClient(client),
-		otlptracehttp.WithHeaders(map[string]string{}), otlptracehttp.WithRetry(otlptracehttp.RetryConfig{})) // no word of the environment's
-	if err != nil {
-		return nil, fmt.Errorf("open traces to %s: %w", c.Parsed.Host, err)
-	}
-	return newTracer(c, watched{exporter, failed}, instance), nil
+	exporter := otlptrace.NewUnstarted(&carrier{c.Parsed.String(), client})
+	return newTracer(c, watched{exporter, failed}, instance)
 }
 
 func newTracer(c *config.Traces, exporter sdk.SpanExporter, instance string) *Tracer {
