@@ -2,7 +2,7 @@
 # package manager, not root. Configuration, keys and the audit directory are
 # mounted; only the directories of `state` and `audit` need to be writable.
 #
-#   docker build -t gatehouse .
+#   docker build -t gatehouse .      or, without an engine, an OCI archive: make image
 #   docker run --read-only -v ./etc:/etc/gatehouse:ro -v audit:/var/lib/gatehouse -p 8443:8443 gatehouse
 FROM golang:1.26 AS build
 WORKDIR /src

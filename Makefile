@@ -2,7 +2,7 @@
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
-.PHONY: build test lint bench microbench fuzz real chart image
+.PHONY: build test lint bench microbench fuzz real chart image fips vuln reproducible
 
 build: ## the binary, static
 	CGO_ENABLED=0 go build -trimpath -o gatehouse .
@@ -34,5 +34,14 @@ real: ## scenarios against real servers, fetched by package name
 chart: ## the Helm chart: rendered, held against Kubernetes' types, started
 	cd charts/test && go vet . && go test -count=1 . # its cache does not see the chart
 
-image: ## container image, where an engine is installed
-	docker build -t gatehouse .
+image: build ## gatehouse-image.tar, an OCI archive, by buildah alone
+	bash .ci/image gatehouse gatehouse-image.tar
+
+fips: ## the parts that hold keys and tokens, with Go's FIPS 140-3 module
+	GODEBUG=fips140=on go test -short ./config ./gateway/audit ./gateway/auth ./gateway/limit ./gateway/seal ./gateway/state ./gateway/view
+
+vuln: ## known vulnerabilities, where the database of govulncheck is reachable
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+reproducible: ## the binary built in two directories is the same to the byte
+	bash .ci/reproducible

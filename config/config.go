@@ -137,7 +137,7 @@ type TLS struct {
 	// PEM private key.
 	KeyFile string `yaml:"key_file" required:"tls/key.pem" path:"private"`
 	// PEM. Client certificates, which bind tokens (RFC 8705), are verified
-	// against these; left out: none is asked for.
+	// against these; left out: none is asked for. Re-read when the file changes.
 	ClientCAFile string `yaml:"client_ca_file" path:"certificates"`
 }
 

@@ -33,6 +33,7 @@ type readiness struct {
 	Config   string            `json:"config"`
 	Policy   string            `json:"policy"`
 	Insecure []string          `json:"insecure,omitempty"`
+	FIPS     string            `json:"fips140"` // off, on or only
 	Reload   string            `json:"last_reload_refused,omitempty"`
 	Shadow   string            `json:"shadow_policy,omitempty"` // its revision, or why it did not load
 	Bundle   string            `json:"policy_bundle_problem,omitempty"`
@@ -43,7 +44,7 @@ type readiness struct {
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := p.live.Load()
-	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), Problems: map[string]string{}}
+	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), FIPS: FIPS(), Problems: map[string]string{}}
 	unkept, waiting := p.auditTrouble(s.cfg.Audit.OnFailure)
 	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": unkept, "state": p.stores.hearing(time.Now()), "policy": s.stale(time.Now()), "leaving": p.staying()} {
 		if err != nil {

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -230,21 +228,19 @@ func tlsConfig(cfg *config.Config) (*tls.Config, error) {
 	if cfg.TLS == nil {
 		return nil, nil
 	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	t.GetCertificate = (&certificate{cert: cfg.TLS.CertFile, key: cfg.TLS.KeyFile}).get
+	pair := &certificate{cert: cfg.TLS.CertFile, key: cfg.TLS.KeyFile}
+	base := func() *tls.Config {
+		return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: pair.get}
+	}
+	t := base()
 	if cfg.TLS.ClientCAFile == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(cfg.TLS.ClientCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("read tls.client_ca_file: %w", err)
+	clients := &clientCAs{file: cfg.TLS.ClientCAFile, base: base}
+	if _, err := clients.get(nil); err != nil {
+		return nil, err
 	}
-	t.ClientCAs = x509.NewCertPool()
-	if !t.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls.client_ca_file %s holds no certificate", cfg.TLS.ClientCAFile)
-	}
-	// Certificates are verified where shown; tokens bound to one demand it.
-	t.ClientAuth = tls.VerifyClientCertIfGiven
+	t.GetConfigForClient = clients.get
 	return t, nil
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,6 +23,9 @@ import (
 // keys; the signing key, where none is named, is derived from the sealing key.
 func AuditOptions(cfg *config.Config) (audit.Options, error) {
 	o := audit.Options{Dir: cfg.Audit.Dir, Origin: audit.ReplicaOrigin(origin(cfg.Base), cfg.Audit.Replica)}
+	if fips140.Enforced() {
+		return o, errors.New("the audit log seals its records by AES-GCM with nonces of its own making, which GODEBUG=fips140=only refuses; use GODEBUG=fips140=on")
+	}
 	var err error
 	if o.Key, err = auditKey(cfg); err != nil {
 		return o, fmt.Errorf("audit key: %w", err)
