@@ -81,7 +81,8 @@ func incidentCheck() *cobra.Command {
 		Short: "Check the proofs of an incident report",
 		Long: `Checks that each record that a report (--format json) names is one of the log's,
 under its checkpoint: with the report and the log's public key alone, which audit
-verify prints.`,
+verify prints. What a record says is encrypted, so this does not check that patients
+and data are those of the records: have the report made again where the audit key is.`,
 		Example: "  gatehouse incident check incident.json --public-key 'gatehouse/fhir.example.org+…'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -93,7 +94,7 @@ verify prints.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "good: %d records of %d patients are in the log\n", proofs, patients)
+			fmt.Fprintf(c.OutOrStdout(), "good: %d records of %d patients are in the log\nwhat they say is encrypted: only who holds the audit key can see that the report is true to it\n", proofs, patients)
 			return nil
 		},
 	}
