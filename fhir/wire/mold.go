@@ -47,11 +47,10 @@ func (m *Mold) Make(doc []byte) {
 	m.scalars = scalarsOf(m.doc, m.scalars[:0])
 }
 
-// Follow checks a whole document. ok: it differs from the mold in what is appended
-// to list, and nowhere else; else nothing is known of it.
-func (m *Mold) Follow(doc []byte, list []Change) (changed []Change, ok bool) {
-	end, list, ok := m.follow(doc, 0, list)
-	return list, ok && end == len(doc)
+// Follow checks what doc begins with, up to end. ok: it differs from the mold in what
+// is appended to list, and nowhere else; else nothing is known of it.
+func (m *Mold) Follow(doc []byte, list []Change) (end int, changed []Change, ok bool) {
+	return m.follow(doc, 0, list)
 }
 
 // Hits are those in Doc of the plan that it was read with.

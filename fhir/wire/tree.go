@@ -37,6 +37,14 @@ type Tree struct {
 	Nodes []Node
 	open  []frame
 	large []span
+	parts *parts
+}
+
+// parts are elements that somebody else reads.
+type parts struct {
+	name string
+	read func(i int) (end int, err error)
+	err  error
 }
 
 // frame is a container whose end has not been read yet.
@@ -69,6 +77,47 @@ func (t *Tree) Parse(doc []byte) error {
 	return nil
 }
 
+// ParseParts is Parse, but the objects in the root's array of that name are read by
+// read, which is given where in doc one begins and tells where it ends: they are nodes
+// without children.
+func (t *Tree) ParseParts(doc []byte, name string, read func(i int) (end int, err error)) error {
+	t.parts = &parts{name: name, read: read}
+	err := t.Parse(doc)
+	if t.parts.err != nil {
+		err = t.parts.err
+	}
+	t.parts = nil
+	return err
+}
+
+// ParsePart reads the one value that doc begins with and keeps it alone.
+func (t *Tree) ParsePart(doc []byte) error {
+	t.Doc, t.Nodes, t.open = doc, t.Nodes[:0], t.open[:0]
+	if len(doc) > math.MaxInt32 {
+		doc = doc[:math.MaxInt32]
+	}
+	end, f := t.parse(0)
+	if f != none {
+		t.Nodes = t.Nodes[:0]
+		return f.at(end)
+	}
+	t.Doc = doc[:end]
+	return nil
+}
+
+// part reads an element that is not read here. It is one if it begins at i in an array
+// of the root that has the name.
+func (t *Tree) part(n *Node, i int) (end int, is bool) {
+	if len(t.open) != 2 || t.open[1].object || string(t.Name(int(t.open[1].node))) != t.parts.name {
+		return i, false
+	}
+	if end, t.parts.err = t.parts.read(i); t.parts.err != nil {
+		return i, true
+	}
+	n.Kind, n.End, n.Next = Object, int32(end), int32(len(t.Nodes)+1)
+	return end, true
+}
+
 // parse reads the value at i and all within it.
 func (t *Tree) parse(i int) (int, fault) {
 	var nameStart, nameEnd int
@@ -79,7 +128,13 @@ func (t *Tree) parse(i int) (int, fault) {
 		}
 		n := Node{NameStart: int32(nameStart), NameEnd: int32(nameEnd), Start: int32(i)}
 		c := at(t.Doc, i)
-		fresh := c == '{' || c == '['
+		fresh, part := c == '{' || c == '[', false
+		if t.parts != nil && c == '{' {
+			i, part = t.part(&n, i)
+			if fresh = !part; t.parts.err != nil {
+				return i, badEntry
+			}
+		}
 		if fresh {
 			if len(t.open) == maxDepth {
 				return i, tooDeep
@@ -90,7 +145,7 @@ func (t *Tree) parse(i int) (int, fault) {
 			}
 			t.open = append(t.open, frame{node: int32(len(t.Nodes)), object: c == '{'})
 			i = space(t.Doc, i+1)
-		} else {
+		} else if !part {
 			if n.Kind, n.Plain, i, f = scanPlain(t.Doc, i); f != none {
 				return i, f
 			}

@@ -154,7 +154,7 @@ func (r *run) dated(i, day, n int, rest string) bool {
 // none, so that no date stands as it was.
 func (r *run) offset(m *method) (days int, ok bool) {
 	if r.notes != nil {
-		r.notes.byPatient(m)
+		r.notes.byPatient(r, m)
 	}
 	if r.here.known {
 		return r.here.offset, true

@@ -88,7 +88,7 @@ func (j *Job) one(out *bufio.Writer, in *bufio.Reader) error {
 // be read, leaves an OperationOutcome.
 func (j *Job) apply(dst, doc []byte) ([]byte, error) {
 	c := j.Context
-	c.Patient, _ = PatientOf(j.View.version, doc, c.Own)
+	c.ask = true
 	out, withheld, err := j.View.Document(dst, doc, c)
 	j.Lines.Add(1)
 	j.Bytes.Add(int64(len(doc)))

@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"gatehouse/fhir/wire"
 )
@@ -32,6 +33,8 @@ type form struct {
 	scalars   []scalar
 	asked     []int32 // steps, by scalar
 	due       []bool  // of steps: to be asked again
+	part      bool    // it is the entry of a Bundle
+	labels    label   // that its Bundle has of it
 	id        spot
 	version   spot
 	used      uint64 // when, as the forms count
@@ -59,6 +62,7 @@ const maxForm = 16 << 10
 // make makes f the form of what r has just shown and noted.
 func (f *form) make(r *run, n *notes, out []byte) {
 	f.view, f.ctx, f.day, f.era = r.view, r.ctx, r.today, r.era
+	f.ctx.Patient, f.part, f.labels = "", r.part, r.here.labels // who it is stands with the places
 	f.mold.Make(r.doc)
 	f.tree = wire.Tree{Doc: f.mold.Doc(), Nodes: append(f.tree.Nodes[:0], r.nodes...)}
 	f.nodes = append(f.nodes[:0], r.nodes...)
@@ -70,6 +74,9 @@ func (f *form) make(r *run, n *notes, out []byte) {
 		}
 	}
 	f.places = append(f.places[:0], n.places...)
+	for i := range f.places { // who said so may overwrite it
+		f.places[i].patient = strings.Clone(f.places[i].patient)
+	}
 	f.due = append(f.due[:0], make([]bool, len(f.questions))...)
 	f.weigh(n)
 	s := Shown{Doc: f.out}
@@ -124,7 +131,7 @@ func (f *form) weigh(n *notes) {
 
 // serves reports whether what it showed is what the reader of r would be shown.
 func (f *form) serves(r *run) bool {
-	return f.view == r.view && f.ctx.Domain == r.ctx.Domain && f.ctx.Base == r.ctx.Base && f.ctx.Own == r.ctx.Own &&
+	return f.view == r.view && f.part == r.part && f.ctx.ask == r.ctx.ask && f.ctx.Domain == r.ctx.Domain && f.ctx.Base == r.ctx.Base && f.ctx.Own == r.ctx.Own &&
 		f.day == r.today && f.era == r.era && bytes.HasPrefix(r.doc, f.head)
 }
 
@@ -188,15 +195,18 @@ func (r *run) repeat(f *form) bool {
 	r.place(f, 0)
 	f.id.is, f.version.is = f.id.was, f.version.was
 	base := len(r.dst)
-	done, place, other := int32(0), 0, f.ctx.Patient != r.ctx.Patient
+	done, place := int32(0), 0
 	for k := range f.questions {
 		s := &f.questions[k]
-		if !f.due[k] && !(other && s.patient) {
+		if !f.due[k] && !s.patient {
 			continue
 		}
 		if s.place != place {
 			place = s.place
 			r.place(f, place)
+		}
+		if !f.due[k] && r.patient() == f.places[place].patient {
+			continue
 		}
 		if s.from >= 0 {
 			r.dst = append(r.dst, f.out[done:s.from]...)
@@ -216,10 +226,28 @@ func (r *run) repeat(f *form) bool {
 	return true
 }
 
-// place is where the steps to come are.
+// place is where the questions to come are.
 func (r *run) place(f *form, k int) {
 	r.here = f.places[k]
-	r.here.patient, r.here.asked, r.here.known, r.here.labels = r.ctx.Patient, true, false, 0
+	r.here.patient, r.here.known, r.here.labels = r.ctx.Patient, false, 0
+	if !r.here.asked { // its facts may be read
+		was := &f.tree.Nodes[r.here.node]
+		n := &r.nodes[r.here.node]
+		n.Start, n.End = f.at(r, was.Start), f.at(r, was.End)
+	}
+}
+
+// at is where in the document lies what begins, or ends, at this place of the form.
+func (f *form) at(r *run, place int32) int32 {
+	shift := int32(0)
+	for _, c := range r.changed {
+		was := f.tree.Nodes[f.scalars[c.Scalar].node].End
+		if was > place {
+			break
+		}
+		shift = c.End - was
+	}
+	return place + shift
 }
 
 // ask puts a question again. false: the answer is not what it was.

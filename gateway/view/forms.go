@@ -25,21 +25,23 @@ func newForms() *sync.Pool {
 // show repeats what was done with a like document.
 func (fs *forms) show(r *run) bool {
 	fs.now++
-	start := len(r.dst)
+	start, doc := len(r.dst), r.doc
 	for k, f := range fs.list {
 		if !f.serves(r) {
 			continue
 		}
 		var like bool
-		if r.changed, like = f.mold.Follow(r.doc, r.changed[:0]); !like {
+		var end int
+		if end, r.changed, like = f.mold.Follow(doc, r.changed[:0]); !like || !r.part && end < len(doc) {
 			continue
 		}
+		r.doc = doc[:end]
 		if r.repeat(f) {
 			f.used, fs.credit = fs.now, min(fs.credit+1, 2*maxForms)
 			fs.list[0], fs.list[k] = fs.list[k], fs.list[0] // the next is like it, as a rule
 			return true
 		}
-		r.err, r.dst = nil, r.dst[:start]
+		r.err, r.dst, r.doc = nil, r.dst[:start], doc
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ func newTwice(w *View) *twice {
 	d := &twice{forms: &forms{}}
 	with, sans := *w, *w
 	with.forms, sans.forms = &sync.Pool{New: func() any { return d.forms }}, nil
+	sans.entry = nil
 	d.with, d.sans = &with, &sans
 	return d
 }
@@ -113,6 +115,56 @@ func formViews(t testing.TB) []*View {
 		list = append(list, testView(t, use))
 	}
 	return list
+}
+
+// bundled are resources in one Bundle, as they are stored and as they are exchanged.
+func bundled(resources ...[]byte) []byte {
+	b := []byte("{\n \"resourceType\": \"Bundle\", \"meta\":{\"lastUpdated\":\"2020-01-01T00:00:00Z\"}, \"type\":\"transaction\", \"entry\": [")
+	for i, doc := range resources {
+		b = fmt.Appendf(b, `{"fullUrl":"urn:uuid:0b6fb4f5-4a42-4b4c-9a3e-9d6f4f1f7d%02d","resource":%s,"request":{"method":"POST","url":"Observation"}},`, i%90+10, doc)
+	}
+	return append(b, `{"response":{"status":"201 Created","location":"Patient/1/_history/3","lastModified":"2020-01-01T00:00:00Z"}}],"timestamp":"2020-01-01T00:00:00Z"}`...)
+}
+
+// TestFormsOfEntries: the entries of a Bundle are shown by forms as they are with it,
+// whoever they are about.
+func TestFormsOfEntries(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	one := formDocs()[1]
+	var list [][]byte
+	for i := range 40 {
+		doc := mutated(r, one, 1)
+		switch i % 4 {
+		case 0:
+			doc = bytes.Replace(doc, []byte(`"Patient/1"`), []byte(`"urn:uuid:0b6fb4f5-4a42-4b4c-9a3e-9d6f4f1f7d11"`), 1)
+		case 1:
+			doc = mutated(r, []byte(pregnant), 1)
+		case 2:
+			doc = bytes.Replace(doc, []byte(`"Patient/1"`), []byte(`"Patient/2"`), 1)
+		}
+		list = append(list, doc)
+	}
+	for _, w := range formViews(t) {
+		d := newTwice(w)
+		if w.entry == nil {
+			t.Errorf("%s: entries are not shown one by one", w.name)
+		}
+		for _, c := range []Context{study, {Domain: "study", Patient: "Patient/9", Base: study.Base}, {Domain: "study", ask: true}} {
+			for range 3 {
+				d.hold(t, bundled(list...), c)
+				d.hold(t, bundled(mutated(r, one, 3), mutated(r, []byte(pregnant), 2), []byte(`{"resourceType":"Patient","modifierExtension":[{"url":"x"}]}`)), c)
+			}
+		}
+		used := 0
+		for _, f := range d.forms.list {
+			if f.part && f.used > 20 {
+				used++
+			}
+		}
+		if used < 2 {
+			t.Errorf("%s: %d forms of entries are used", w.name, used)
+		}
+	}
 }
 
 func formDocs() [][]byte {
@@ -203,6 +255,7 @@ func FuzzForms(f *testing.F) {
 			c := Context{Domain: "study", Patient: "Patient/1", Base: "https://gw.example.org/r4", Own: own}
 			for range 4 {
 				d.hold(t, doc, c)
+				d.hold(t, bundled(doc, doc), c)
 				doc = mutated(r, doc, int(n%8))
 				c.Patient = []string{"", "Patient/1", "Patient/2"}[r.IntN(3)]
 			}

@@ -10,6 +10,7 @@ type notes struct {
 	dropped   []extent   // nodes that are not shown
 	places    []resource // that steps are in
 	place     int        // the one entered last
+	part      bool       // the run is about the entry of a Bundle: that is the first place
 	step      int32      // under way; -1: none
 	shift     *method    // of the dates so far
 	base      int32      // length of the output as the run began
@@ -69,7 +70,11 @@ func (n *notes) moved(at, by int) {
 // enter notes the resource that steps are in from here. What stands inside others
 // but is not contained has facts of its own.
 func (n *notes) enter(r *run) {
-	n.refused = n.refused || len(n.places) > 0 && !r.here.contained
+	around := 0
+	if n.part {
+		around = 1
+	}
+	n.refused = n.refused || len(n.places) > around && !r.here.contained
 	n.place = len(n.places)
 	n.places = append(n.places, r.here)
 }
@@ -143,9 +148,13 @@ func (r *run) alone() {
 }
 
 // byPatient notes that the step under way depends on the patient.
-func (n *notes) byPatient(m *method) {
+func (n *notes) byPatient(r *run, m *method) {
 	if n.step >= 0 {
 		n.questions[n.step].patient = true
+	}
+	n.places[n.place].patient = r.patient()
+	if r.here.contained && (n.part || !n.places[0].asked) {
+		n.refused = true // it is its container's, which is not at hand again
 	}
 	// A resource has one offset, from the rule that asked first: with two it would
 	// matter which that is.

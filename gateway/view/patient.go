@@ -22,12 +22,15 @@ func (r *run) patientOf(i int) string {
 	if p, ok := PatientOf(r.view.version, r.doc[n.Start:n.End], r.ctx.Own); ok {
 		return p
 	}
+	if i == 0 && !r.part {
+		return ""
+	}
 	// In a Bundle not yet stored, urn:uuid names the patient; where it is the
 	// id too, as is the custom, both count as the same.
 	for _, member := range [...]string{"patient", "subject", "beneficiary"} {
 		if at := r.tree.Get(i, member); at >= 0 {
 			if ref := r.tree.Get(at, "reference"); ref >= 0 {
-				if uuid, ok := strings.CutPrefix(r.tree.Text(ref), "urn:uuid:"); ok {
+				if uuid, ok := strings.CutPrefix(r.peek(ref), "urn:uuid:"); ok {
 					return "Patient/" + uuid
 				}
 			}

@@ -30,6 +30,9 @@ type run struct {
 	frags   []string      // ids of contained resources, in order of appearance
 	notes   *notes        // of what is asked of values; nil: none are taken
 	form    *form         // by which the document was shown; nil: walked
+	bundle  bool          // its entries are shown by themselves
+	parts   parts         // these
+	part    bool          // it is itself about one
 	lone    bool          // see alone
 	era     int64         // of the erasures, as it begins
 	changed []wire.Change // of a document that is like one that was shown before
@@ -76,13 +79,16 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 		r.patient() // which is its container's
 	}
 	outer := r.here
-	r.here = resource{typ: s.typ, idNode: r.tree.Get(i, "id"), node: i, patient: r.ctx.Patient, asked: inside == nil, contained: contained}
-	if r.notes != nil {
-		r.notes.enter(r)
+	r.here = resource{typ: s.typ, idNode: r.tree.Get(i, "id"), node: i, patient: r.ctx.Patient, asked: inside == nil && !r.ctx.ask, contained: contained}
+	if !contained {
+		r.frags = r.frags[:0] // a fragment leads nowhere else
 	}
 	if contained {
 		r.here.patient, r.here.asked = outer.patient, outer.asked
 		r.here.offset, r.here.known = outer.offset, outer.known
+	}
+	if r.notes != nil {
+		r.notes.enter(r)
 	}
 	ok := r.object(i, s, true)
 	if inside != nil {
@@ -218,6 +224,9 @@ func (r *run) array(parent, i int, f *field) bool {
 
 // one decides a single value. parent is the object it belongs to.
 func (r *run) one(parent, i int, f *field) bool {
+	if r.bundle && parent == 0 && f.owner == "Bundle" && f.info.Name == "entry" && r.nodes[i].Kind == wire.Object {
+		return r.shownPart(i)
+	}
 	w := r.choose(parent, i, f)
 	switch kind := r.nodes[i].Kind; {
 	case f.nested:

@@ -35,6 +35,7 @@ type View struct {
 	revision string     // of the rules: what a version id is bound to
 	over     *View      // laid over this one
 	forms    *sync.Pool // of *forms; nil: each document is walked
+	entry    *state     // of the entries of a Bundle; nil: these are shown with it
 	below    traits     // of the view that this one is laid over
 }
 
@@ -60,6 +61,8 @@ type Context struct {
 	// with known scrubs is taken out.
 	KnownWhole bool
 	Source     string // path of the file it came from, "" where there is none
+
+	ask bool // the patient is what the resource says, if a rule needs one
 }
 
 // Load compiles the view that the configuration calls name. An error names
@@ -100,7 +103,7 @@ func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
 	w.revision = base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:9])
 	w.auto = newAutomaton(v, rules)
 	if w.dynamic == nil { // FHIRPath may ask anything
-		w.forms = newForms()
+		w.forms, w.entry = newForms(), w.entryState()
 	}
 	return w, nil
 }
@@ -218,7 +221,8 @@ func (w *View) show(r *run, dst, doc []byte, c Context) ([]byte, error) {
 func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 	r.view, r.ctx, r.doc, r.dst, r.today, r.era = w, c, doc, dst, dayOf(w.now()), w.codec.era()
 	r.second, r.err, r.names = w.below != traits{}, nil, nil
-	if w.forms == nil || len(doc) > maxForm {
+	r.part, r.bundle = false, w.entry != nil && isBundle(doc)
+	if w.forms == nil || len(doc) > maxForm || r.bundle {
 		return r.walked(dst)
 	}
 	fs := w.forms.Get().(*forms)
@@ -244,7 +248,7 @@ func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 
 // walked is the document as the walk over it shows it.
 func (r *run) walked(dst []byte) ([]byte, error) {
-	if err := r.tree.Parse(r.doc); err != nil {
+	if err := r.parse(); err != nil {
 		return dst, fmt.Errorf("read resource: %w", err)
 	}
 	r.nodes, r.dst, r.from = r.tree.Nodes, dst, 0
@@ -268,8 +272,17 @@ func (r *run) walked(dst []byte) ([]byte, error) {
 	return r.dst, nil
 }
 
+func (r *run) parse() error {
+	r.parts.reset()
+	if r.bundle {
+		return r.entries()
+	}
+	return r.tree.Parse(r.doc)
+}
+
 func (r *run) release() {
-	r.doc, r.dst, r.view, r.ctx, r.tree.Doc, r.names = nil, nil, nil, Context{}, nil, nil
+	r.doc, r.dst, r.view, r.ctx, r.tree.Doc, r.names, r.form = nil, nil, nil, Context{}, nil, nil, nil
+	r.parts.reset()
 	runs.Put(r)
 }
 
@@ -318,15 +331,15 @@ func (w *View) Overlay(other *View) *View {
 // lay puts one view on top of all that are there.
 func (w *View) lay(other *View) *View {
 	both := *w
-	both.forms = nil    // they are of w
-	both.writes = false // two views are not undone by one merge
+	both.forms, both.entry = nil, nil // they are of w
+	both.writes = false               // two views are not undone by one merge
 	both.name, both.revision = w.name+"+"+other.name, w.revision+"+"+other.revision
 	if w.over != nil {
 		both.over = w.over.lay(other)
 		return &both
 	}
 	top := *other
-	top.over, top.forms = nil, nil
+	top.over, top.forms, top.entry = nil, nil, nil
 	top.below = traits{w.mapsIDs || w.below.mapsIDs, w.shifts || w.below.shifts}
 	both.over = &top
 	return &both

@@ -37,6 +37,9 @@ func (r *run) entry(i int, outer *resource) bool {
 		return ok
 	}
 	r.err, r.here = nil, *outer
+	if r.notes != nil {
+		r.notes.refused = true // it may not fail again
+	}
 	r.restore(start)
 	return r.value(i, []byte(Withheld))
 }
