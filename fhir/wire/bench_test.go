@@ -123,7 +123,7 @@ func BenchmarkMold(b *testing.B) {
 		start := time.Now()
 		for range 100 {
 			var ok bool
-			if changed, ok = m.Follow(doc, changed[:0]); !ok {
+			if _, changed, ok = m.Follow(doc, changed[:0]); !ok {
 				b.Fatal("it does not follow")
 			}
 		}

@@ -83,6 +83,16 @@ func BenchmarkApply(b *testing.B) {
 				}
 			})
 		})
+		walked := *w // as entries are that are like no other
+		walked.forms, walked.entry = nil, nil
+		b.Run(use+" walked", func(b *testing.B) {
+			cpu(b, len(doc), func() {
+				var err error
+				if out, err = walked.Apply(out[:0], doc, c); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
 		b.Run(use+" as Bundle", func(b *testing.B) {
 			cpu(b, len(doc), func() {
 				var err error

@@ -145,7 +145,7 @@ func identifierLabel(system string) string { return "identifier:" + system }
 // and urn:oid. A version suffix goes: it would show how often a record
 // changed. Whatever else may hold anything, and does not pass.
 func (r *run) reference(i int, text string) bool {
-	if r.view.version.KnownType(text) { // a create, in entry.request.url
+	if strings.IndexByte(text, '/') < 0 && r.view.version.KnownType(text) { // a create, in entry.request.url
 		return true
 	}
 	if frag, ok := strings.CutPrefix(text, "#"); ok {

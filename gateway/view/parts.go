@@ -76,7 +76,7 @@ func (r *run) entries() error {
 		p := part{from: len(r.parts.room)}
 		room, err := one.entryAlone(fs, r.doc[i:], r.parts.room)
 		if err != nil {
-			return i, err
+			return i, fmt.Errorf("entry %d: %w", len(r.parts.list)+1, err)
 		}
 		r.parts.room = room
 		p.to, p.labels = len(room), one.here.labels
@@ -93,7 +93,7 @@ func (r *run) entryAlone(fs *forms, doc, dst []byte) ([]byte, error) {
 		return r.dst, nil
 	}
 	if err := r.tree.ParsePart(doc); err != nil {
-		return dst, fmt.Errorf("read entry: %w", err)
+		return dst, err
 	}
 	r.doc, r.nodes, r.dst, r.from, r.frags, r.muddled = r.tree.Doc, r.tree.Nodes, dst, 0, r.frags[:0], false
 	r.here = resource{typ: "Bundle", idNode: -1, node: -1, patient: r.ctx.Patient, asked: true}

@@ -281,7 +281,7 @@ func (r *run) parse() error {
 }
 
 func (r *run) release() {
-	r.doc, r.dst, r.view, r.ctx, r.tree.Doc, r.names, r.form = nil, nil, nil, Context{}, nil, nil, nil
+	r.doc, r.dst, r.view, r.ctx, r.tree.Doc, r.names, r.form, r.notes = nil, nil, nil, Context{}, nil, nil, nil, nil
 	r.parts.reset()
 	runs.Put(r)
 }
