@@ -1,8 +1,10 @@
 # Needs Go alone, but for `real`.
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
+DURATION ?= 5m
+INTERVAL ?= 5s
 
-.PHONY: build test lint bench microbench fuzz real chart image fips vuln reproducible
+.PHONY: build test lint soak bench microbench fuzz real chart image fips vuln reproducible
 
 build: ## the binary, static
 	CGO_ENABLED=0 go build -trimpath -o gatehouse .
@@ -17,6 +19,9 @@ lint: ## format, vet, staticcheck where it is installed
 
 bench: ## beside a bare ReverseProxy, in one run: see docs/benchmarks.md
 	go run ./test/bench
+
+soak: ## mixed traffic for DURATION; fails where memory, goroutines or files grow
+	go run ./test/soak -duration $(DURATION) -interval $(INTERVAL)
 
 microbench: ## every benchmark of every package, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
