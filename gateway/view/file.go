@@ -254,7 +254,7 @@ func (w *written) guard() (g guard, err error) {
 		if err != nil {
 			return g, err
 		}
-		return guard{member, in, not}, nil
+		return guard{member, items, in, not}, nil
 	}
 	return g, nil
 }

@@ -67,7 +67,8 @@ func (m *method) hides() bool { return m.name == redact || m.name == remove }
 // where it is an object, else of the object it stands in.
 type guard struct {
 	member string // "" is no condition; "$this" the node's own text
-	in     set
+	items  []string
+	in     set // of the items
 	not    bool
 }
 

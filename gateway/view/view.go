@@ -95,7 +95,7 @@ func build(v fhir.Version, name string, f *file, o Options) (*View, error) {
 	rules := append(f.rules, &rule{method: fallback})
 	for i, r := range rules {
 		r.index = i
-		fmt.Fprintf(hash, "%s\x00%+v\x00%+v\n", r.path, r.method, r.when.member)
+		fmt.Fprintf(hash, "%s\x00%+v\x00%s\x00%t\x00%q\n", r.path, r.method, r.when.member, r.when.not, r.when.items)
 		if err := w.check(r); err != nil {
 			return nil, err
 		}

@@ -152,3 +152,17 @@ func TestRuleFileErrors(t *testing.T) {
 		}
 	}
 }
+
+// What a version id is bound to changes with every part of a rule that decides.
+func TestRevisionOfConditions(t *testing.T) {
+	const when = "default: keep\nrules: [{path: nodesByType('Extension'), method: redact, when: {url: [a]}}]\n"
+	first := ruleView(t, when).revision
+	if again := ruleView(t, when).revision; again != first {
+		t.Errorf("the same file: %s and %s", first, again)
+	}
+	for _, change := range [][2]string{{"[a]", "[b]"}, {"[a]", "[a, b]"}, {"when", "unless"}, {"{url", "{id"}} {
+		if other := ruleView(t, strings.Replace(when, change[0], change[1], 1)).revision; other == first {
+			t.Errorf("%v: the revision stays", change)
+		}
+	}
+}
