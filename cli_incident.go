@@ -66,7 +66,7 @@ func tellIncident(c *cobra.Command, cfg *config.Config, path string, q audit.Que
 		return err
 	}
 	r := reading{trail: trail{config: path}, scan: scan}
-	src, done, err := r.source(c.Context(), "incident", q)
+	src, done, err := r.source(c, "incident", q)
 	if err != nil {
 		return err
 	}

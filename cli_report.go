@@ -26,7 +26,8 @@ type reading struct {
 }
 
 // source opens the trail, once the reading is recorded.
-func (r *reading) source(ctx context.Context, what string, q audit.Question) (audit.Source, func() error, error) {
+func (r *reading) source(c *cobra.Command, what string, q audit.Question) (audit.Source, func() error, error) {
+	ctx := c.Context()
 	if r.config == "" {
 		dir, key, err := r.open()
 		if err != nil {
@@ -38,6 +39,9 @@ func (r *reading) source(ctx context.Context, what string, q audit.Question) (au
 	cfg, problems := config.Load(r.config)
 	if err := problems.Err(); err != nil {
 		return nil, nil, err
+	}
+	if warning := gateway.SpoolWarning(cfg); warning != "" {
+		fmt.Fprintln(c.ErrOrStderr(), "warning: "+warning)
 	}
 	src, done, err := gateway.OpenTrail(ctx, cfg, r.scan)
 	if err != nil {
@@ -86,7 +90,7 @@ one, by time.`,
 				return err
 			}
 			if r.config != "" {
-				if _, done, err := r.source(c.Context(), "export", audit.Question{}); err != nil {
+				if _, done, err := r.source(c, "export", audit.Question{}); err != nil {
 					return err
 				} else if err := done(); err != nil {
 					return err
@@ -222,7 +226,7 @@ func (r *reading) report(c *cobra.Command, q audit.Question, format string, acco
 	if err != nil {
 		return err
 	}
-	src, done, err := r.source(c.Context(), "report", q)
+	src, done, err := r.source(c, "report", q)
 	if err != nil {
 		return err
 	}

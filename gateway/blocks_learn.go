@@ -39,7 +39,7 @@ func (g *Gateway) learnBlock(r state.Row) {
 
 func revoke(a *auth.Authenticator, what, value string, until time.Time) error {
 	kind := map[string]string{"client": "client", "user": "sub", "session": "sid", "token": "jti"}[what]
-	if what == "user" && strings.Contains(value, "/") {
+	if what == "user" && strings.Contains(value, "/") && !strings.Contains(value, "|") { // an issuer's name has slashes too
 		kind = "fhirUser"
 	}
 	return a.Revoke(kind, value, until)

@@ -43,6 +43,26 @@ func indexStore(cfg *config.Config) index.Store {
 	return index.Store{Dir: cfg.State.Dir, URL: cfg.State.URL}
 }
 
+// SpoolWarning is what a reader of a configuration's trail must know of its spool:
+// that records may wait there, which nothing read now has. "": nothing waits.
+func SpoolWarning(cfg *config.Config) string {
+	if cfg.Audit.Spool == nil {
+		return ""
+	}
+	o, err := AuditOptions(cfg)
+	waits := false
+	if err == nil {
+		waits, err = audit.SpoolHolds(cfg.Audit.Spool.Dir, o.Key)
+	}
+	switch {
+	case err != nil:
+		return "whether records wait in the audit spool cannot be told: " + err.Error()
+	case waits:
+		return "records wait in the audit spool " + cfg.Audit.Spool.Dir + ": they are in the trail, and in what is read of it, when the log takes them again"
+	}
+	return ""
+}
+
 // BuildIndex brings the index of a configuration's trail up to date.
 func BuildIndex(ctx context.Context, cfg *config.Config) error {
 	o, err := AuditOptions(cfg)

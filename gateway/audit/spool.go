@@ -89,6 +89,30 @@ func (l *Log) OpenSpool(dir string, bytes int64) (*Spool, error) {
 	return s, nil
 }
 
+// SpoolHolds tells whether records may wait in the spool of a directory, which a
+// gateway may have open: what is read of its log lacks them.
+func SpoolHolds(dir string, key []byte) (bool, error) {
+	numbers, err := numbered(dir, "")
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("audit spool: %w", err)
+	}
+	for _, n := range numbers {
+		r, err := OpenReader(filepath.Join(dir, fmt.Sprintf("%08d", n)), key)
+		if err != nil {
+			return false, fmt.Errorf("audit spool: %w", err)
+		}
+		for one, err := range r.All() {
+			if err != nil || !ownWord(one) {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
+}
+
 func (s *Spool) path(number uint64) string { return filepath.Join(s.dir, fmt.Sprintf("%08d", number)) }
 
 // remove takes a generation away; one that a crash has left half removed must not

@@ -51,6 +51,13 @@ func failingLog(t testing.TB) (*Log, *badDisk, Options) {
 	return mustOpen(t, o), d, o
 }
 
+func holds(t testing.TB, dir string, o Options, want bool) {
+	t.Helper()
+	if got, err := SpoolHolds(dir, o.Key); got != want || err != nil {
+		t.Errorf("the spool holds records: %t, %v; want %t", got, err, want)
+	}
+}
+
 // U-02, AUD-12: what the log cannot take waits in the spool, over a restart too,
 // and is in the log afterwards: whole, once, in order.
 func TestSpoolReplaysOnceInOrder(t *testing.T) {
@@ -59,6 +66,7 @@ func TestSpoolReplaysOnceInOrder(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "spool")
 		s := mustSpool(t, l, dir, 1<<20)
 		mustAppend(t, l, smallRead(0))
+		holds(t, dir, o, false)
 		d.noSpace.Store(true)
 		if l.Append(smallRead(1)).Wait(context.Background()) == nil {
 			t.Fatal("the disk is full")
@@ -78,6 +86,7 @@ func TestSpoolReplaysOnceInOrder(t *testing.T) {
 		if n := s.Waiting(); n != 301 {
 			t.Errorf("%d wait, want 301", n)
 		}
+		holds(t, dir, o, true)
 		if raw, _ := exec.Command("grep", "-r", "Practitioner", dir).Output(); len(raw) > 0 {
 			t.Error("the spool is not encrypted")
 		}
@@ -89,6 +98,7 @@ func TestSpoolReplaysOnceInOrder(t *testing.T) {
 			s = mustSpool(t, l, dir, 1<<20)
 		}
 		drained(t, s)
+		holds(t, dir, o, false)
 		if n, _ := s.Bytes(); n > 10<<10 {
 			t.Errorf("a drained spool holds %d bytes", n)
 		}
