@@ -54,8 +54,8 @@ var parts = map[string][]string{
 // above are the exceptions: arrows that point up. The demo and the scenarios are
 // no part of the gateway but programs around one, as main is, and imported by
 // main alone; the demo writes the shipped tables to disk to be edited. main hands
-// the demo's FHIR server to the scenarios.
-var above = map[string][]string{"gateway/demo": {"gateway", "policies"}, "gateway/scenario": {"gateway"}}
+// the demo's FHIR server to the scenarios, and the soak test stands before it.
+var above = map[string][]string{"gateway/demo": {"gateway", "policies"}, "gateway/scenario": {"gateway"}, "test/soak": {"gateway/demo"}}
 
 // shared are the packages below the parts. policies is the shipped Rego, which
 // policy alone loads.
