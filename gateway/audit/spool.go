@@ -104,10 +104,19 @@ func SpoolHolds(dir string, key []byte) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("audit spool: %w", err)
 		}
-		for one, err := range r.All() {
-			if err != nil || !ownWord(one) {
-				return err == nil, err
-			}
+		holds, err := r.holdsOthers()
+		if holds || err != nil && !errors.Is(err, os.ErrNotExist) { // one that is begun, or was replayed, holds nothing
+			return holds, err
+		}
+	}
+	return false, nil
+}
+
+// holdsOthers tells of a generation whether it has more than its own words.
+func (r *Reader) holdsOthers() (bool, error) {
+	for one, err := range r.All() {
+		if err != nil || !ownWord(one) {
+			return err == nil, err
 		}
 	}
 	return false, nil
