@@ -45,7 +45,7 @@ type readiness struct {
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := p.live.Load()
 	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), FIPS: FIPS(), Problems: map[string]string{}}
-	unkept, waiting := p.auditTrouble(s.cfg.Audit.OnFailure)
+	waiting, unkept := p.auditTrouble(s.cfg.Audit.OnFailure)
 	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": unkept, "state": p.stores.hearing(time.Now()), "policy": s.stale(time.Now()), "leaving": p.staying()} {
 		if err != nil {
 			r.Ready, r.Problems[name] = false, err.Error()

@@ -74,26 +74,26 @@ func onFailure(f *config.OnFailure, method string, a *fhir.Access) string {
 
 // auditTrouble says why records are not kept, which is a problem, or where they
 // wait, which is a warning.
-func (p *Process) auditTrouble(f config.OnFailure) (problem error, warning string) {
+func (p *Process) auditTrouble(f config.OnFailure) (warning string, problem error) {
 	err := p.audit.Healthy()
 	if p.spool == nil {
-		return err, ""
+		return "", err
 	}
 	waiting := p.spool.Waiting()
 	now, most := p.spool.Bytes()
 	switch full := p.spool.Healthy(); {
 	case err != nil && !f.Spools():
-		return err, ""
+		return "", err
 	case err != nil && full != nil:
-		return fmt.Errorf("%w; and the spool takes none: %w", err, full), ""
+		return "", fmt.Errorf("%w; and the spool takes none: %w", err, full)
 	case err != nil:
-		return nil, fmt.Sprintf("%v; %d records wait in the spool, %d of %d bytes; what may not spool is refused", err, waiting, now, most)
+		return fmt.Sprintf("%v; %d records wait in the spool, %d of %d bytes; what may not spool is refused", err, waiting, now, most), nil
 	case waiting > 0:
-		return nil, fmt.Sprintf("%d records in the spool are on their way into the log", waiting)
+		return fmt.Sprintf("%d records in the spool are on their way into the log", waiting), nil
 	case full != nil:
-		return nil, full.Error()
+		return full.Error(), nil
 	}
-	return nil, ""
+	return "", nil
 }
 
 // emptySpool brings what waits in the spool into a log that a command has opened.
