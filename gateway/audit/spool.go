@@ -38,7 +38,7 @@ type generation struct {
 	before int64 // bytes of records that a process before left
 	tail   *Tail
 	next   atomic.Int64 // all before this index is in the log
-	moved  int64        // records put there by this process
+	moved  atomic.Int64 // records put there by this process
 	unsure bool         // how many are there: see Spool.known
 	have   map[int64]bool
 }

@@ -36,7 +36,7 @@ func (s *Spool) run(ctx context.Context) {
 
 // used says whether there is something to replay or to remove.
 func (s *Spool) used() bool {
-	return len(s.all()) > 1 || s.current().waiting() > 0 || s.current().moved > 0
+	return len(s.all()) > 1 || s.current().waiting() > 0 || s.current().moved.Load() > 0
 }
 
 // turn replays what there is, and begins another generation behind the current
@@ -68,13 +68,13 @@ func (s *Spool) finish(ctx context.Context, g *generation) error {
 	if err := s.replay(ctx, g); err != nil {
 		return err
 	}
-	if g.moved > 0 {
-		told := &Record{Kind: Notice, Code: SpoolReplayed, Notes: []Note{{"records", strconv.FormatInt(g.moved, 10)}}}
+	if moved := g.moved.Load(); moved > 0 {
+		told := &Record{Kind: Notice, Code: SpoolReplayed, Notes: []Note{{"records", strconv.FormatInt(moved, 10)}}}
 		if err := s.log.Append(told).Wait(ctx); err != nil {
 			return err
 		}
-		s.o.Log.Info("what was in the audit spool is in the log", zap.Int64("records", g.moved))
-		g.moved = 0
+		s.o.Log.Info("what was in the audit spool is in the log", zap.Int64("records", moved))
+		g.moved.Store(0)
 	}
 	if err := s.remove(g.number); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s *Spool) replaySome(ctx context.Context, g *generation, limit int64) erro
 	put := func() error {
 		err := s.log.appendAll(some).Wait(ctx)
 		if err == nil {
-			g.moved += int64(len(some))
+			g.moved.Add(int64(len(some)))
 		}
 		some = some[:0]
 		return err
