@@ -61,7 +61,6 @@ func (l *Log) write() {
 		case <-l.wake:
 		case done := <-l.rolls:
 			done <- l.roll()
-			continue
 		}
 		if closed := l.commitAll(); closed {
 			l.endSegment()
@@ -177,6 +176,9 @@ func (l *Log) roll() error {
 
 	if len(last.leaves) > 0 {
 		l.commit(last)
+		if err := l.Healthy(); err != nil {
+			return err // what is torn is cut from this segment before there is another
+		}
 	} else {
 		last.finish(nil)
 		l.writer.spare = last

@@ -19,6 +19,9 @@ const childDir = "GATEHOUSE_AUDIT_CHILD"
 // TestMain turns the test binary into the process that is killed.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
+		if spool := os.Getenv(childSpool); spool != "" {
+			spoolUntilKilled(dir, spool)
+		}
 		appendUntilKilled(dir)
 	}
 	os.Exit(m.Run())

@@ -1,14 +1,20 @@
 package audit
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -294,4 +300,129 @@ func TestSpoolOfARecordThatTheLogHasToo(t *testing.T) {
 	if n := len(mustRead(t, log)); n != 3 {
 		t.Errorf("%d records, want 3", n)
 	}
+}
+
+const childSpool = "GATEHOUSE_AUDIT_SPOOL"
+
+// spoolUntilKilled appends to a log whose disk comes and goes, and to its spool
+// meanwhile, and prints the id of every record that was acknowledged.
+func spoolUntilKilled(dir, spool string) {
+	d := &badDisk{}
+	o := testOptions(dir)
+	o.SegmentBytes, o.CheckpointEvery, o.open, o.retry = 16<<10, time.Millisecond, d.open, time.Millisecond
+	l, err := Open(o)
+	if err != nil {
+		fail(err)
+	}
+	s, err := l.OpenSpool(spool, 1<<30)
+	if err != nil {
+		fail(err)
+	}
+	go func() {
+		for {
+			time.Sleep(time.Duration(rand.IntN(8)) * time.Millisecond)
+			fault := []*atomic.Bool{&d.noSpace, &d.noFlush}[rand.IntN(2)]
+			fault.Store(true)
+			time.Sleep(time.Duration(rand.IntN(8)) * time.Millisecond)
+			fault.Store(false)
+		}
+	}()
+	var mu sync.Mutex
+	for g := range 8 {
+		go func() {
+			for i := 0; ; i++ {
+				r := smallRead(i)
+				r.Request = fmt.Sprintf("%d-%d-%d", os.Getpid(), g, i)
+				if l.Append(r).Wait(context.Background()) != nil {
+					if err := s.Append(r).Wait(context.Background()); err != nil {
+						fail(err)
+					}
+				}
+				mu.Lock()
+				os.Stdout.WriteString(r.Request + "\n")
+				mu.Unlock()
+			}
+		}()
+	}
+	select {}
+}
+
+func fail(err error) {
+	fmt.Println("error", err)
+	os.Exit(1)
+}
+
+// U-02: kill -9 while records are spooled and while they are replayed loses none
+// and doubles none.
+func TestKill9OfSpoolLosesAndDoublesNothing(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 5
+	}
+	dir, spool := t.TempDir(), t.TempDir()
+	acknowledged := map[string]bool{}
+	for range rounds {
+		for _, id := range killSpooling(t, dir, spool) {
+			acknowledged[id] = true
+		}
+	}
+	o := testOptions(dir)
+	o.retry = time.Millisecond
+	l := mustOpen(t, o)
+	s := mustSpool(t, l, spool, 1<<30)
+	drained(t, s)
+	if err := errors.Join(s.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	checkVerified(t, dir)
+	stored, came := map[string]int{}, 0
+	for _, r := range mustRead(t, dir) {
+		stored[r.Request]++
+		if noteOf(r, SpooledNote) != "" {
+			came++
+		}
+	}
+	for id, n := range stored {
+		if n != 1 {
+			t.Errorf("record %s is stored %d times", id, n)
+		}
+	}
+	for id := range acknowledged {
+		if stored[id] != 1 {
+			t.Errorf("acknowledged record %s is stored %d times", id, stored[id])
+		}
+	}
+	t.Logf("%d kills, %d acknowledged, %d of %d stored by way of the spool", rounds, len(acknowledged), came, len(stored))
+	if came == 0 || came == len(stored) {
+		t.Errorf("%d of %d records went through the spool: the test does not test both ways", came, len(stored))
+	}
+}
+
+func killSpooling(t *testing.T, dir, spool string) (ids []string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childSpool+"="+spool)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := func() { cmd.Process.Signal(syscall.SIGKILL) }
+	early := rand.IntN(4) == 0 // also while it starts and looks for what was replayed
+	if early {
+		time.AfterFunc(time.Duration(rand.IntN(60))*time.Millisecond, kill)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "error") {
+			t.Fatalf("child: %s", lines.Text())
+		}
+		if len(ids) == 0 && !early {
+			time.AfterFunc(time.Duration(rand.IntN(40))*time.Millisecond, kill)
+		}
+		ids = append(ids, lines.Text())
+	}
+	cmd.Wait()
+	return ids
 }
