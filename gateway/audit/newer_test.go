@@ -35,11 +35,12 @@ func TestNewerFormatsAreRefused(t *testing.T) {
 			if _, err = r.Whole(func(*Record) error { return nil }); !errors.Is(err, errNewer) {
 				t.Errorf("read: %v", err)
 			}
-			if l, err := Open(o); name == "segment" && !errors.Is(err, errNewer) {
+			l, err = Open(o) // a key file is read when its records are, so this may open
+			if name == "segment" && !errors.Is(err, errNewer) {
 				t.Errorf("open: %v", err)
-				if err == nil {
-					mustClose(t, l)
-				}
+			}
+			if err == nil {
+				mustClose(t, l)
 			}
 			if after, err := os.ReadFile(path); err != nil || len(after) != len(b) {
 				t.Errorf("it was changed: %v", err)
