@@ -130,6 +130,11 @@ type Claims struct {
 	Encounter    ClaimPath `yaml:"encounter" default:"encounter"`
 	FHIRUser     ClaimPath `yaml:"fhir_user" default:"fhirUser"`
 	Purpose      ClaimPath `yaml:"purpose" default:"purpose_of_use"`
+	// For the detectors same-surname and same-address of watch, which also read the
+	// resource that fhirUser names. The address has the form of OpenID Connect
+	// (street_address, postal_code, locality).
+	Surname ClaimPath `yaml:"surname" default:"family_name"`
+	Address ClaimPath `yaml:"address" default:"address"`
 	// Here alone a list of names is a list of alternatives.
 	Client ClaimPath `yaml:"client,alternatives" default:"client_id,azp"`
 	Scope  ClaimPath `yaml:"scope" default:"scope"`

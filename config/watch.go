@@ -12,8 +12,10 @@ import (
 type Watch struct {
 	// What is counted, for each caller and window: many-patients (distinct patients
 	// against what is usual), enumeration (404), off-hours, watched (patients of a
-	// list), emergency (uses), new-types (kinds of data), new-right (of a client).
-	Detector string `yaml:"detector" required:"many-patients" oneof:"many-patients enumeration off-hours watched emergency new-types new-right"`
+	// list), same-surname and same-address (patients who share the caller's: staff who
+	// look at their own family), emergency (uses), new-types (kinds of data), new-right
+	// (of a client).
+	Detector string `yaml:"detector" required:"many-patients" oneof:"many-patients enumeration off-hours watched same-surname same-address emergency new-types new-right"`
 	// From how many on; of many-patients how many times what is usual. Left out:
 	// 3 of many-patients, 30 of enumeration, 20 of off-hours, 3 of new-types, else 1.
 	Threshold int `yaml:"threshold"`

@@ -39,6 +39,7 @@ type Gateway struct {
 	logins    *lru.Cache[string, *atomic.Int64] // see checkSession
 	binaries  *lru.Cache[string, made]          // by id; see judgeAttached
 	notify    *notify.Sender
+	kin       *kinship // what watch compares callers and patients by
 }
 
 // ServeHTTP is one HTTP request: admit the caller, serve what it asks, and

@@ -78,6 +78,7 @@ func (x *exchange) note(it *judge.Item, effect audit.Effect) {
 		Version: v.Facts.VersionID, Patients: v.Facts.Patients, Reason: reason,
 		Permits: v.Decision.Permits, Forbids: v.Decision.Forbids, Basis: x.basis(v)})
 	x.noted(v, effect)
+	x.noteKin(it, effect)
 	if effect == audit.Released && len(x.s.cfg.Audit.Custodians) > 0 {
 		x.disclosed(v.Facts.Patients)
 	}
@@ -189,6 +190,7 @@ func (x *exchange) outcome(status int, code string) {
 // same caller and request and no entries.
 func (x *exchange) commit(ctx context.Context) error {
 	defer x.step("record")()
+	x.compareKin(ctx)
 	r := x.record
 	r.Asked = x.askedOf(&r)
 	if err := x.g.keep(ctx, &r, x.failMode, &x.spooled); err != nil {

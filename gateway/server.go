@@ -83,7 +83,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
 	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
-		glass: emergency.NewBook()}
+		glass: emergency.NewBook(), kin: newKinship()}
 	g.binaries, _ = lru.New[string, made](madeKept)
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone
 	g.notify = notify.New(log, g.metrics.alarm)

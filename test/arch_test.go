@@ -25,13 +25,14 @@ var parts = map[string][]string{
 	"audit/paper":   {"audit"},
 	"audit/watch":   {"audit"},
 	"audit/sink":    {"audit"},
-	"auth":          nil,
+	"auth":          {"kin"},
 	"auth/authtest": nil, // an identity provider for tests and the demo
 	"consent":       nil, // reads FHIR through a Source that gateway injects
 	"demo":          {"auth/authtest"},
 	"doctor":        {"upstream"},
 	"emergency":     nil,
 	"scenario":      {"auth/authtest", "policy"},
+	"kin":           nil,
 	"judge":         {"policy", "scope", "consent", "relation", "view", "audit"},
 	"label":         nil,
 	"limit":         nil,

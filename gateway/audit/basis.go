@@ -73,18 +73,43 @@ func (o *opener) readOwnBases(d *reader, r *Record) {
 	}
 }
 
-// writePartBases ends the part of a patient or a group.
+// writePartBases ends the part of a patient or a group. Behind the bases stands what
+// the caller has in common with the patient, where there is any; they then stand
+// there, empty, where none are kept.
 func (s *sealer) writePartBases(r *Record, part int) {
-	if !keepsBasis(r) {
+	keeps, same := keepsBasis(r), s.sameIn(r, part)
+	if !keeps && !same {
 		return
 	}
+	kept := func(basis []byte) []byte {
+		if !keeps {
+			return nil
+		}
+		return basis
+	}
 	if len(s.patients) == 1 && part == 0 {
-		s.w.raw(r.Asked)
+		s.w.raw(kept(r.Asked))
 	}
 	var b bases
 	for e := s.entries.head[part]; e >= 0; e = s.entries.next[e] {
-		b.write(&s.w, r.Entries[e].Basis)
+		b.write(&s.w, kept(r.Entries[e].Basis))
 	}
+	if !same {
+		return
+	}
+	for e := s.entries.head[part]; e >= 0; e = s.entries.next[e] {
+		s.w.byte(byte(r.Entries[e].Same))
+	}
+}
+
+// sameIn tells whether the caller has something in common with a part's patient.
+func (s *sealer) sameIn(r *Record, part int) bool {
+	for e := s.entries.head[part]; e >= 0; e = s.entries.next[e] {
+		if r.Entries[e].Same != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *opener) readPartBases(d *reader, c *chain, part int) {
@@ -97,5 +122,11 @@ func (o *opener) readPartBases(d *reader, c *chain, part int) {
 	var b bases
 	for e := c.head[part]; e >= 0; e = c.next[e] {
 		o.record.Entries[e].Basis = b.read(d)
+	}
+	if len(d.b) == 0 {
+		return
+	}
+	for e := c.head[part]; e >= 0; e = c.next[e] {
+		o.record.Entries[e].Same = Same(d.byte())
 	}
 }

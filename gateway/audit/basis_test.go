@@ -75,3 +75,34 @@ func TestEraseTakesTheBasis(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// What the caller has in common with a patient comes back, with and without what
+// policy read, and leaves with the patient (issue 7.7, 7.8).
+func TestSameIsThePatients(t *testing.T) {
+	for name, asked := range map[string]bool{"alone": false, "behind what policy read": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := mustOpen(t, testOptions(dir))
+			defer mustClose(t, l)
+			r := searchPage(5)
+			r.Entries[1].Patients = []string{"Patient/0000", "Patient/0003"}
+			r.Entries[2].Patients = nil
+			if asked {
+				replayable(r)
+			}
+			r.Entries[0].Same, r.Entries[1].Same, r.Entries[4].Same = SameSurname, SameAddress, SameSurname|SameAddress
+			mustAppend(t, l, r)
+			got := mustRead(t, dir)[0]
+			if got.Index = 0; !reflect.DeepEqual(got, r) {
+				t.Errorf("got  %+v\nwant %+v", got, r)
+			}
+			if err := l.Erase(context.Background(), r.Entries[0].Patients[0]); err != nil {
+				t.Fatal(err)
+			}
+			got = mustRead(t, dir)[0]
+			if got.Entries[0].Same != 0 || got.Entries[1].Same != 0 || got.Entries[4].Same == 0 {
+				t.Errorf("after the erasure: %+v", got.Entries)
+			}
+		})
+	}
+}

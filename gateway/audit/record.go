@@ -189,4 +189,15 @@ type Entry struct {
 	Reason            string   // why it was withheld: a stable code, which names no patient; or KeptFromPatient
 	Permits, Forbids  []string // reasons of the rules that decided on it
 	Basis             []byte   // what policy read of it, in its own form; kept where Asked is
+	Same              Same     // what the caller has in common with them, where that was compared
 }
+
+// Same is what a caller has in common with a patient; it is sealed and erased with
+// what concerns the patient.
+type Same uint8
+
+// What is compared.
+const (
+	SameSurname Same = 1 << iota
+	SameAddress
+)

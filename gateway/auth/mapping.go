@@ -223,6 +223,7 @@ func (i *issuer) readAttributes(s *Subject, c claims) *failure {
 	if s.PCF = c.at("extensions", "ihe_pcf"); c["extensions"] != nil && object(c["extensions"]) == nil {
 		return fail(CodeInvalid, "malformed extensions") // it may hold what the token leaves out
 	}
+	i.readKin(s, c)
 	var ok bool
 	if s.Roles, ok = codes(c.find(i.config.Claims.Roles), nil); !ok {
 		return fail(CodeInvalid, "malformed roles")
@@ -232,6 +233,19 @@ func (i *issuer) readAttributes(s *Subject, c claims) *failure {
 		return fail(CodeInvalid, "malformed purpose of use")
 	}
 	return nil
+}
+
+// readKin takes what tells a person's kin; what cannot be read is not compared.
+func (i *issuer) readKin(s *Subject, c claims) {
+	if surname, ok := text(c.find(i.config.Claims.Surname)); ok {
+		s.Kin.Name(surname)
+	}
+	if home := object(c.find(i.config.Claims.Address)); home != nil {
+		street, _ := text(home["street_address"])
+		code, _ := text(home["postal_code"])
+		town, _ := text(home["locality"])
+		s.Kin.Home(street, code, town)
+	}
 }
 
 var userTypes = []string{"Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"}

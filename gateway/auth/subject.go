@@ -1,6 +1,10 @@
 package auth
 
-import "time"
+import (
+	"time"
+
+	"gatehouse/gateway/kin"
+)
 
 // Subject is the verified caller. It is never changed after authentication and
 // is shared by all requests with the same token.
@@ -22,6 +26,7 @@ type Subject struct {
 	AuthTime     time.Time // zero where unknown
 	TokenID      string    // jti, "" where absent
 	Session      string    // sid, "" where absent
+	Kin          kin.Marks // of the surname and address that the token tells; what they are is not kept
 	Bound        bool      // the token is bound to a key that the caller has proved (DPoP, mTLS)
 	Expires      time.Time // never served after
 }

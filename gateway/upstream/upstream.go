@@ -160,9 +160,10 @@ const (
 	Hop         = "hop"      // of a chained search
 	Probe       = "probe"    // of what it heeds
 	Known       = "known"    // names of a patient, to be taken out of texts
+	Kin         = "kin"      // surnames and homes of caller and patient, for watch
 )
 
-var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop, Probe, Known}
+var purposes = []string{Metadata, BeforeImage, Consent, Relation, Referrer, Hop, Probe, Known, Kin}
 
 // Own sends a request of the gateway itself, for one of the purposes: it can
 // read and search, never write. Errors are of type *Error.

@@ -15,6 +15,8 @@ var detectors = map[string]func(*rule, *caller, *audit.Record) string{
 	"enumeration":   enumeration,
 	"off-hours":     offHours,
 	"watched":       watched,
+	"same-surname":  sameSurname,
+	"same-address":  sameAddress,
 	"emergency":     emergencies,
 	"new-types":     newTypes,
 	"new-right":     newRight,
@@ -77,20 +79,56 @@ func offHours(r *rule, c *caller, rec *audit.Record) string {
 // watched: accesses to the data of patients that are on a list: staff, or known
 // to the public.
 func watched(r *rule, c *caller, rec *audit.Record) string {
-	on := false
-	for _, p := range given(rec) {
-		if r.vip[p] && p != rec.Caller.User {
-			on = true
-			c.distinct(p)
-		}
-	}
-	if !on {
+	return inCommon(r, c, rec, "of the list")
+}
+
+// sameSurname and sameAddress: accesses to the data of patients who share the
+// caller's. The gateway compared them before it recorded the access; a record from
+// before there was such a rule says nothing of it.
+func sameSurname(r *rule, c *caller, rec *audit.Record) string {
+	return inCommon(r, c, rec, "who bear a surname of the caller")
+}
+
+func sameAddress(r *rule, c *caller, rec *audit.Record) string {
+	return inCommon(r, c, rec, "who live at an address of the caller")
+}
+
+func inCommon(r *rule, c *caller, rec *audit.Record, words string) string {
+	patients := r.about(rec)
+	if len(patients) == 0 {
 		return ""
+	}
+	for _, p := range patients {
+		c.distinct(p)
 	}
 	if c.count++; c.count < r.Threshold {
 		return ""
 	}
-	return fmt.Sprintf("%d accesses within %s to %d patients of the list", c.count, r.Window, len(c.values))
+	return fmt.Sprintf("%d accesses within %s to %d patients %s", c.count, r.Window, len(c.values), words)
+}
+
+// about are the patients of a record whom an alert of the rule is about.
+func (r *rule) about(rec *audit.Record) []string {
+	var of func(*audit.Entry, string) bool
+	switch r.Detector {
+	case "same-surname":
+		of = func(e *audit.Entry, _ string) bool { return e.Same&audit.SameSurname != 0 }
+	case "same-address":
+		of = func(e *audit.Entry, _ string) bool { return e.Same&audit.SameAddress != 0 }
+	case "watched":
+		of = func(_ *audit.Entry, patient string) bool { return r.vip[patient] }
+	default:
+		return audit.PatientsOf(rec)
+	}
+	var l []string
+	for i := range rec.Entries {
+		for _, p := range rec.Entries[i].Patients {
+			if e := &rec.Entries[i]; e.Effect != audit.Withheld && p != rec.Caller.User && of(e, p) {
+				l = append(l, p)
+			}
+		}
+	}
+	return l
 }
 
 // emergencies: uses of emergency access.

@@ -142,7 +142,7 @@ func (r *rule) see(rec *audit.Record) *Alert {
 	evidence := r.detect(r, c, rec)
 	c.seen++
 	if c.count+len(c.values) > before {
-		c.note(rec)
+		c.note(rec, r.about(rec))
 	}
 	if evidence == "" || c.alerted {
 		return nil
@@ -176,11 +176,11 @@ func roleOf(c *audit.Caller) string {
 }
 
 // note keeps some of what was counted, as evidence.
-func (c *caller) note(r *audit.Record) {
+func (c *caller) note(r *audit.Record, about []string) {
 	if c.requests = append(c.requests, r.Request); len(c.requests) > requestsKept {
 		c.requests = c.requests[1:]
 	}
-	for _, p := range audit.PatientsOf(r) {
+	for _, p := range about {
 		if len(c.patients) < patientsKept && !slices.Contains(c.patients, p) {
 			c.patients = append(c.patients, p)
 		}
