@@ -24,7 +24,9 @@ func newForms() *sync.Pool {
 
 // show repeats what was done with a like document.
 func (fs *forms) show(r *run) bool {
-	fs.now++
+	if fs.now++; fs.credit == 0 && fs.rest%8 > 0 {
+		return false // none was like another for long: to compare is as dear as to walk
+	}
 	start, doc := len(r.dst), r.doc
 	for k, f := range fs.list {
 		if !f.serves(r) {
