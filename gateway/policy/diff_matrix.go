@@ -61,6 +61,7 @@ type matrix struct {
 	situations    []situation
 	purposes      []string // "" is none
 	organizations []string // that situations are about
+	typed         bool     // some rule asks for the type that the request names
 }
 
 func diffMatrix(ctx context.Context, a, b *edition) ([]CellChange, int) {
@@ -69,7 +70,8 @@ func diffMatrix(ctx context.Context, a, b *edition) ([]CellChange, int) {
 	v.learn(b, "after ")
 	changed, alike := v.toldApart()
 	m := &matrix{before: a.engine, after: b.engine, situations: append(situationsOf(v, a, b), inOrganizations(changed, alike, a, b)...),
-		organizations: append(changed, alike), purposes: append([]string{""}, slices.Sorted(maps.Keys(v.purposes))...)}
+		organizations: append(changed, alike), purposes: append([]string{""}, slices.Sorted(maps.Keys(v.purposes))...),
+		typed: a.engine.reads.mentions("input.request.type") || b.engine.reads.mentions("input.request.type")}
 	all, classes, columns := parties(v), v.classes(fhir.R4.ResourceTypes()), v.classes(actions)
 	found := make([][]CellChange, len(all))
 	var group errgroup.Group
@@ -147,10 +149,10 @@ func (m *matrix) cell(ctx context.Context, p party, types, actions []string, hop
 // hopeless tells that neither policy lets the party do this to anything, in
 // the cases that differ in the record alone.
 func (m *matrix) hopeless(ctx context.Context, p party, action string) bool {
+	if m.typed {
+		return false
+	}
 	for _, e := range []*Engine{m.before, m.after} {
-		if e.reads.mentions("input.request.type") {
-			return false
-		}
 		for _, purpose := range m.purposes {
 			for _, organization := range append([]string{home}, m.organizations...) {
 				q, _ := caseOf(p, "", action, purpose)
@@ -183,8 +185,13 @@ func (c CellChange) addTo(all []CellChange) []CellChange {
 // cases are the purposes of use for which a situation is decided otherwise.
 func (m *matrix) cases(ctx context.Context, p party, typ, action string, s situation) (allowed, denied, obliged []string) {
 	for _, purpose := range m.purposes {
-		before := decideCase(ctx, m.before, p, typ, action, purpose, s)
-		after := decideCase(ctx, m.after, p, typ, action, purpose, s)
+		q, r := caseOf(p, typ, action, purpose)
+		s.shape(q, r)
+		if !m.typed {
+			q.Type = "" // one residual serves all types
+		}
+		before := m.before.For(ctx, q).decideWith(ctx, "", r, nil)
+		after := m.after.For(ctx, q).decideWith(ctx, "", r, nil)
 		switch {
 		case after.Allow && !before.Allow:
 			allowed = append(allowed, purpose)
@@ -195,12 +202,6 @@ func (m *matrix) cases(ctx context.Context, p party, typ, action string, s situa
 		}
 	}
 	return allowed, denied, obliged
-}
-
-func decideCase(ctx context.Context, e *Engine, p party, typ, action, purpose string, s situation) Decision {
-	q, r := caseOf(p, typ, action, purpose)
-	s.shape(q, r)
-	return e.ask(ctx, q, r) // each case is asked once: no residual would pay
 }
 
 func caseOf(p party, typ, action, purpose string) (*Request, *Resource) {

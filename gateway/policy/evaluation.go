@@ -118,7 +118,12 @@ func (v *Evaluation) DecideLike(ctx context.Context, res *Resource, m *Memo) Dec
 const consentDenies = "The patient's consent does not allow this."
 
 func (v *Evaluation) byRules(ctx context.Context, res *Resource, m *Memo) Decision {
-	residual, err := v.residual(ctx, res.Facts.Type)
+	return v.decideWith(ctx, res.Facts.Type, res, m)
+}
+
+// decideWith decides by the residual for resources of a type, "" for any.
+func (v *Evaluation) decideWith(ctx context.Context, typ string, res *Resource, m *Memo) Decision {
+	residual, err := v.residual(ctx, typ)
 	if err != nil {
 		return Decision{Err: err}
 	}
