@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +27,8 @@ func check() *cobra.Command {
 		Short: "Print every problem of a configuration",
 		Long: `Reads a configuration as serve does, with its keys, certificates, views and
 policies, and prints every problem at once as FILE:LINE: key: what is wrong and
-what to write instead. Nothing is served and nothing is asked of the network.`,
+what to write instead; of a file with tenants, those of all of them and what they may
+not share. Nothing is served and nothing is asked of the network.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return gateway.Check(path, c.OutOrStdout()) },
 	}, &path)
@@ -51,7 +54,7 @@ Consent/ID.`,
 			if asJSON {
 				return examineJSON(c.Context(), c.OutOrStdout(), path)
 			}
-			return examine(c.Context(), c.OutOrStdout(), path)
+			return examineAll(c.Context(), c.OutOrStdout(), path)
 		},
 	}, &path)
 	c.Flags().BoolVar(&asJSON, "json", false, "print what was found out about the upstream as JSON")
@@ -92,6 +95,25 @@ func examineJSON(ctx context.Context, out io.Writer, path string) error {
 
 // patience is how long doctor waits for each answer.
 const patience = 15 * time.Second
+
+// examineAll examines a gateway, or each tenant of a process.
+func examineAll(ctx context.Context, out io.Writer, path string) error {
+	if !config.HasTenants(path) {
+		return examine(ctx, out, path)
+	}
+	outer, problems := config.LoadOuter(path)
+	if err := errors.Join(problems.Err(), gateway.Check(path, io.Discard)); err != nil {
+		return err
+	}
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(outer.Tenants)) {
+		fmt.Fprintf(out, "tenant %s\n", name)
+		if err := examine(ctx, out, outer.Tenants[name]); err != nil {
+			failed = append(failed, fmt.Errorf("tenant %s: %w", name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
 
 func examine(ctx context.Context, out io.Writer, path string) error {
 	if err := gateway.Check(path, out); err != nil {

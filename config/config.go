@@ -28,6 +28,13 @@ type Config struct {
 	// and connections are closed after each answer; at most 60s. Behind a balancer
 	// that asks /readyz: longer than it takes to notice.
 	DrainDelay Duration `yaml:"drain_delay" default:"0s"`
+	// Several gateways in one process, each apart from the others: by name (a to z, 0
+	// to 9 and -) the configuration file of each. Such a file has version, listen,
+	// admin, tls, insecure_http and drain_delay beside this, and nothing else.
+	Tenants map[string]string `yaml:"tenants"`
+	// The name under which another file's tenants has this one: listen, admin, tls,
+	// insecure_http and drain_delay stand there then, and not here.
+	Tenant string `yaml:"tenant"`
 	// Embedded stores.
 	State State `yaml:"state"`
 	// Who may use /api/v1 on the admin listener; left out: nobody.

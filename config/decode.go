@@ -19,6 +19,8 @@ type loader struct {
 	written   map[string]string // values that named a variable, as written
 	reported  map[string]bool   // keys that have their problem
 	getenv    func(string) (string, bool)
+	outer     *Config // whose tenant the file is; nil where it is loaded alone
+	called    string  // under which outer has it
 }
 
 type place struct{ line, column int }

@@ -111,7 +111,7 @@ func (l *loader) checkTags(v reflect.Value, key string) {
 
 func (l *loader) checkField(v reflect.Value, key, section string, f field) {
 	example := f.tag.Get("required")
-	if example != "" && !l.has(key) && l.has(section) {
+	if example != "" && !l.has(key) && l.has(section) && !l.elsewhere(key) {
 		l.report(key, "is required; for example %s: %s", f.name, example)
 		return
 	}

@@ -17,7 +17,19 @@ const maxFile = 4 << 20
 // Load reads, checks and completes a configuration file. It returns a Config
 // only when there is no problem at all.
 func Load(path string) (*Config, Problems) {
-	l := &loader{file: path, at: map[string]place{}, written: map[string]string{}, reported: map[string]bool{}, getenv: os.LookupEnv}
+	c, problems := newLoader(path).load()
+	if c != nil && len(c.Tenants) > 0 {
+		return nil, Problems{{File: path, Key: "tenants", Text: "this needs one of them; name its file, such as -c " + c.Tenants[sorted(c.Tenants)[0]]}}
+	}
+	return c, problems
+}
+
+func newLoader(path string) *loader {
+	return &loader{file: path, at: map[string]place{}, written: map[string]string{}, reported: map[string]bool{}, getenv: os.LookupEnv}
+}
+
+func (l *loader) load() (*Config, Problems) {
+	path := l.file
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, l.whole("cannot be found: " + err.Error())

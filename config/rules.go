@@ -18,10 +18,15 @@ func (l *loader) checkRules(c *Config) {
 	if c.Version != 1 {
 		l.report("version", "is %d, and this Gatehouse reads 1: run the Gatehouse that the file was written for, or write it for this one", c.Version)
 	}
+	if l.checkParted(c) {
+		return
+	}
 	l.checkKeys(c)
 	l.checkPseudonymService(c.Pseudonyms.Service)
-	l.checkListeners(c)
-	l.checkTLS(c)
+	if c.Tenant == "" {
+		l.checkListeners(c)
+		l.checkTLS(c)
+	}
 	c.Base = l.checkBase(c)
 	l.checkOrigins(c)
 	l.checkUpstream(&c.Upstream)
@@ -87,7 +92,7 @@ func (l *loader) checkTLS(c *Config) {
 
 func (l *loader) checkBase(c *Config) *url.URL {
 	base := l.checkURL("public_url", c.PublicURL)
-	if base != nil && base.Scheme == "http" && !c.InsecureHTTP {
+	if base != nil && base.Scheme == "http" && !l.plain(c) {
 		l.report("public_url", "is plain http; write https, or insecure_http: true where tokens may travel unprotected")
 	}
 	return base
@@ -145,7 +150,7 @@ func (l *loader) checkOrigins(c *Config) {
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || u.Scheme != "https" && u.Scheme != "http" {
 			l.report(key, "%q is no origin; write scheme://host or scheme://host:port, in full", l.show(key, origin))
-		} else if u.Scheme == "http" && !c.InsecureHTTP && !loopback(u.Hostname()) {
+		} else if u.Scheme == "http" && !l.plain(c) && !loopback(u.Hostname()) {
 			l.report(key, "is plain http; write https")
 		}
 	}

@@ -114,7 +114,9 @@ func (g *schemas) section(t reflect.Type) {
 			required = append(required, f.name)
 		}
 	}
-	if len(required) > 0 {
+	if t == reflect.TypeFor[Config]() { // of a process with tenants their files have what is required
+		section["anyOf"] = []any{object{"required": required}, object{"required": []string{"listen", "tenants"}}}
+	} else if len(required) > 0 {
 		section["required"] = required
 	}
 }

@@ -14,9 +14,7 @@ import (
 // API.
 func (p *Process) adminHandler() http.Handler {
 	r := mux.NewRouter()
-	r.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
-	}).Methods(http.MethodGet)
+	r.HandleFunc("/livez", alive).Methods(http.MethodGet)
 	r.HandleFunc("/readyz", p.readyz).Methods(http.MethodGet)
 	r.Handle("/metrics", p.metrics.handler()).Methods(http.MethodGet)
 	r.HandleFunc("/-/reload", p.reloadNow).Methods(http.MethodPost)
@@ -43,8 +41,17 @@ type readiness struct {
 }
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
+	r := p.readiness()
+	status := http.StatusOK
+	if !r.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, r)
+}
+
+func (p *Process) readiness() *readiness {
 	s := p.live.Load()
-	r := readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), FIPS: FIPS(), Problems: map[string]string{}}
+	r := &readiness{Ready: true, Config: s.cfg.Hash, Policy: s.policy.Revision(), Insecure: weakened(s.cfg), FIPS: FIPS(), Problems: map[string]string{}}
 	waiting, unkept := p.auditTrouble(s.cfg.Audit.OnFailure)
 	for name, err := range map[string]error{"issuers": s.auth.Ready(), "audit": unkept, "state": p.stores.hearing(time.Now()), "policy": s.stale(time.Now()), "leaving": p.staying()} {
 		if err != nil {
@@ -68,20 +75,13 @@ func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
 	if last := p.lastReload.Load(); last != nil && last.err != nil {
 		r.Reload = last.err.Error()
 	}
-	status := http.StatusOK
-	if !r.Ready {
-		status = http.StatusServiceUnavailable
-	}
-	writeJSON(w, status, r)
+	return r
 }
 
 // reloadNow is open from loopback alone, and to no browser: a page could post
 // there on an operator's machine.
 func (p *Process) reloadNow(w http.ResponseWriter, r *http.Request) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	addr, perr := netip.ParseAddr(host)
-	if err != nil || perr != nil || !addr.Unmap().IsLoopback() || browser(r) {
-		writeJSON(w, http.StatusForbidden, map[string]string{"error": "reload is open from loopback alone"})
+	if !mayReload(w, r) {
 		return
 	}
 	if err := p.Reload(); err != nil {
@@ -90,6 +90,21 @@ func (p *Process) reloadNow(w http.ResponseWriter, r *http.Request) {
 	}
 	s := p.live.Load()
 	writeJSON(w, http.StatusOK, map[string]string{"config": s.cfg.Hash, "policy": s.policy.Revision()})
+}
+
+// mayReload answers who may not.
+func mayReload(w http.ResponseWriter, r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	addr, perr := netip.ParseAddr(host)
+	if err != nil || perr != nil || !addr.Unmap().IsLoopback() || browser(r) {
+		writeJSON(w, http.StatusForbidden, map[string]string{"error": "reload is open from loopback alone"})
+		return false
+	}
+	return true
+}
+
+func alive(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
 // browser tells whether a browser sent the request.

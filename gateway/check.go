@@ -19,10 +19,17 @@ import (
 // views, and writes what an operator should know of it. Nothing is served, and
 // nothing is asked of the network. The error names every problem.
 func Check(path string, out io.Writer) error {
+	if config.HasTenants(path) {
+		return checkTenants(path, out)
+	}
 	cfg, problems := config.Load(path)
 	if err := problems.Err(); err != nil {
 		return err
 	}
+	return checkOne(path, cfg, out)
+}
+
+func checkOne(path string, cfg *config.Config, out io.Writer) error {
 	s := &snapshot{cfg: cfg, stores: &stores{opened: view.MemoryVault(), offline: true}}
 	s.grammar.Version = configured(cfg)
 	limiter, limits := limit.New(cfg.Limits, limit.Options{})
@@ -76,12 +83,27 @@ func offered(cfg *config.Config) error {
 // sharedKeys names keys of two uses: whoever is given one of them, an auditor
 // perhaps, holds the other as well.
 func sharedKeys(cfg *config.Config) []string {
-	type use struct {
-		name string
-		key  []byte
-	}
-	var seen []use
+	var seen []namedKey
 	var shared []string
+	for _, k := range keysOf(cfg) {
+		at := slices.IndexFunc(seen, func(s namedKey) bool { return s.name != k.name && bytes.Equal(s.key, k.key) })
+		if at >= 0 {
+			shared = append(shared, k.name+" is the same key as "+seen[at].name+"; make one of its own: gatehouse keys new FILE")
+		}
+		seen = append(seen, k)
+	}
+	return slices.Compact(shared)
+}
+
+// namedKey is a key of a configuration, and the key in the file that names it.
+type namedKey struct {
+	name string
+	key  []byte
+}
+
+// keysOf are all keys of a configuration that can be read; what cannot is said where
+// it is used.
+func keysOf(cfg *config.Config) (all []namedKey) {
 	for _, k := range []struct {
 		name   string
 		source config.KeySource
@@ -94,19 +116,13 @@ func sharedKeys(cfg *config.Config) []string {
 		}
 		keys, err := k.source.Read()
 		if err != nil {
-			continue // said where it is used
+			continue
 		}
 		for _, key := range keys.Epochs {
-			if at := slices.IndexFunc(seen, func(u use) bool { return bytes.Equal(u.key, key) }); at >= 0 {
-				shared = append(shared, k.name+" is the same key as "+seen[at].name+"; make one of its own: gatehouse keys new FILE")
-				break
-			}
-		}
-		for _, key := range keys.Epochs {
-			seen = append(seen, use{k.name, key})
+			all = append(all, namedKey{k.name, key})
 		}
 	}
-	return shared
+	return all
 }
 
 // weakened says what the configuration gives up of the gateway's

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"gatehouse/config"
 )
 
 var errLeaving = errors.New("it was told to stop, and takes no new clients")
@@ -12,17 +14,21 @@ var errLeaving = errors.New("it was told to stop, and takes no new clients")
 // leave serves on for drain_delay after ctx has ended, so that balancers send no
 // more before the listener closes, and then ends what cancel ends: what is heard of
 // blocks is heard until then.
-func (p *Process) leave(ctx, serving context.Context, cancel func()) error {
+func leave(ctx, serving context.Context, cancel func(), staff []*Process) error {
 	defer cancel()
 	select {
 	case <-serving.Done(): // something failed
 		return nil
 	case <-ctx.Done():
 	}
-	p.leaving.Store(true)
+	var delay config.Duration
+	for _, p := range staff {
+		p.leaving.Store(true)
+		delay = max(delay, p.live.Load().cfg.DrainDelay)
+	}
 	select {
 	case <-serving.Done():
-	case <-time.After(time.Duration(p.live.Load().cfg.DrainDelay)):
+	case <-time.After(time.Duration(delay)):
 	}
 	return nil
 }

@@ -56,10 +56,16 @@ func newMetrics() *metrics {
 	m.policy = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "gatehouse_policy_info", Help: "The policy in force, by its revision; 1."}, []string{"revision"})
 	m.limits = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_limited_total", Help: "Requests refused by a limit, by whose and which."}, []string{"of", "limit"})
 	m.registry.MustRegister(m.policy, m.limits)
-	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.glass, m.alerts, m.requests, m.seconds, m.withheld, m.released, m.alarms, m.reloads, m.consents)
 	m.fromZero()
 	return m
+}
+
+// ofProcess tells of the process too, for the only gateway of one.
+func (m *metrics) ofProcess() { registerProcess(m.registry) }
+
+func registerProcess(r *prometheus.Registry) {
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // fromZero shows what has not happened yet as zero: the first time that something
@@ -137,5 +143,9 @@ func (m *metrics) reloaded(ok bool) {
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return metricsPage(m.registry)
+}
+
+func metricsPage(r *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

@@ -81,9 +81,9 @@ var errNaming = errors.New("pseudonyms: the first key, or the tenant, is another
 func (p *Process) reloadOnce(c *change) error {
 	old := p.live.Load()
 	p.seen = p.fingerprint() // before anything is read: what changes meanwhile is seen as changed
-	cfg, problems := config.Load(p.path)
-	if len(problems) > 0 {
-		return problems.Err()
+	cfg, err := p.reread()
+	if err != nil {
+		return err
 	}
 	c.config = cfg.Hash
 	if err := p.sameProcess(old.cfg, cfg); err != nil {

@@ -42,6 +42,9 @@ var (
 	intermediary = []string{"Gatehouse"} // FHIR-21: answers may differ from the record
 )
 
+// hstsYear has browsers ask by TLS alone for a year (RFC 6797).
+const hstsYear = "max-age=31536000"
+
 // always sets what every answer carries, refusals included.
 func (o *response) always() {
 	h := o.w.Header()
@@ -54,7 +57,7 @@ func (o *response) always() {
 	}
 	o.x.s.cors.answer(h, o.x.r)
 	if o.x.s.hsts {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+		h.Set("Strict-Transport-Security", hstsYear)
 	}
 }
 

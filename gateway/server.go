@@ -3,13 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,23 +28,23 @@ const drainTime = 20 * time.Second
 // Process is a gateway with its listeners.
 type Process struct {
 	*Gateway
-	path          string // of the configuration
-	public, admin net.Listener
-	servers       []*http.Server
-	stores        stores
-	leaving       atomic.Bool   // see leave
-	trail         audit.Options // under which the log was opened
-	place         string        // of the log: see TrailPlace
-	reloading     sync.Mutex
-	seen          [sha256.Size]byte // fingerprint of what was last read; reloading guards it
-	lastReload    atomic.Pointer[reloadResult]
-	heard         heard
-	sinks         []*sink.Sink
-	publisher     *sink.Publisher // of checkpoints
-	expiring      sync.Mutex
-	asked         map[string]bool // commands to expire that were heard; the listener alone uses it
-	erasing       sync.Map        // erasures at work, by id
-	began         int64           // records of the log when this process opened it
+	front
+	path       string                         // of the configuration
+	reread     func() (*config.Config, error) // of path; a tenant's holds what its process says too
+	stores     stores
+	leaving    atomic.Bool   // see leave
+	trail      audit.Options // under which the log was opened
+	place      string        // of the log: see TrailPlace
+	reloading  sync.Mutex
+	seen       [sha256.Size]byte // fingerprint of what was last read; reloading guards it
+	lastReload atomic.Pointer[reloadResult]
+	heard      heard
+	sinks      []*sink.Sink
+	publisher  *sink.Publisher // of checkpoints
+	expiring   sync.Mutex
+	asked      map[string]bool // commands to expire that were heard; the listener alone uses it
+	erasing    sync.Map        // erasures at work, by id
+	began      int64           // records of the log when this process opened it
 }
 
 // Open loads the configuration, opens the audit log and the listeners, and
@@ -59,11 +54,15 @@ func Open(path string, log *zap.Logger) (*Process, error) {
 	if len(problems) > 0 {
 		return nil, problems.Err()
 	}
+	if cfg.Tenant != "" {
+		return nil, fmt.Errorf("%s: tenant: is one of several gateways of a process; serve the file that has it among its tenants", path)
+	}
 	p, err := newProcess(cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	p.path = path
+	p.path, p.reread = path, rereader(path)
+	p.metrics.ofProcess()
 	if err := p.open(cfg, log); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -112,19 +111,28 @@ func (p *Process) open(cfg *config.Config, log *zap.Logger) error {
 	if err := p.load(cfg, log); err != nil {
 		return err
 	}
-	for _, option := range weakened(cfg) {
-		log.Warn("an option weakens security", zap.String("option", option))
+	if err := p.listen(cfg); err != nil {
+		return err
 	}
-	var err error
-	if p.public, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	if p.admin, err = net.Listen("tcp", cfg.Admin); err != nil {
-		return fmt.Errorf("listen for admin: %w", err)
-	}
-	p.live.Load().hosts.add(p.public.Addr().String())
-	p.seen = p.fingerprint()
+	p.listening()
 	return nil
+}
+
+// listening is what is left to do when the listeners are there.
+func (p *Process) listening() {
+	s := p.live.Load()
+	for _, option := range weakened(s.cfg) {
+		p.log.Warn("an option weakens security", zap.String("option", option))
+	}
+	s.hosts.add(p.PublicAddr())
+	p.seen = p.fingerprint()
+}
+
+func rereader(path string) func() (*config.Config, error) {
+	return func() (*config.Config, error) {
+		cfg, problems := config.Load(path)
+		return cfg, problems.Err()
+	}
 }
 
 // load builds the first snapshot and the stores that it needs.
@@ -157,110 +165,30 @@ func (p *Process) load(cfg *config.Config, log *zap.Logger) error {
 	return p.stores.poll(context.Background())
 }
 
-// PublicAddr and AdminAddr are where the listeners are.
-func (p *Process) PublicAddr() string { return p.public.Addr().String() }
-
-// AdminAddr is where the admin listener is.
-func (p *Process) AdminAddr() string { return p.admin.Addr().String() }
-
 // Run serves until ctx ends, then drains.
 func (p *Process) Run(ctx context.Context) error {
-	// net/http writes bytes of answers that it did not expect to the standard
-	// log: those of a record, perhaps (law 12). What matters is logged by p.log.
-	log.SetOutput(io.Discard)
-	cfg := p.live.Load().cfg
-	secure, err := tlsConfig(cfg)
-	if err != nil {
-		return err
-	}
-	public := newServer(p.closing(p.Gateway))
-	public.TLSConfig = secure
-	admin := newServer(p.adminHandler())
-	admin.TLSConfig = secure
-	p.servers = []*http.Server{public, admin}
+	p.tellServing()
+	return errors.Join(p.run(ctx, p.live.Load().cfg, served{public: p.closing(p.Gateway), admin: p.adminHandler(), staff: []*Process{p}}), p.Close())
+}
+
+// tellServing logs what is served.
+func (p *Process) tellServing() {
+	s := p.live.Load()
 	p.log.Info("serving", zap.String("public", p.PublicAddr()), zap.String("admin", p.AdminAddr()),
-		zap.String("config", cfg.Hash), zap.String("policy", p.live.Load().policy.Revision()))
-
-	told := ctx
-	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	group, ctx := errgroup.WithContext(serving)
-	group.Go(func() error { return p.leave(told, ctx, cancel) })
-	group.Go(func() error { return serveOn(public, p.public, secure != nil) })
-	group.Go(func() error { return serveOn(admin, p.admin, cfg.AdminTLS()) })
-	group.Go(func() error { return p.watch(ctx) })
-	group.Go(func() error { return p.copyTrail(ctx) })
-	group.Go(func() error { return p.keepRetention(ctx) })
-	group.Go(func() error { return p.keepShadow(ctx) })
-	group.Go(func() error { return p.pollBundle(ctx) })
-	group.Go(func() error { return p.follow(ctx) })
-	group.Go(func() error { return p.keepIndex(ctx) })
-	group.Go(func() error { return p.followChanges(ctx) })
-	group.Go(func() error { return p.repeatAlerts(ctx) })
-	group.Go(func() error { return p.keepGranted(ctx) })
-	group.Go(func() error { return p.keepWatch(ctx) })
-	group.Go(func() error { <-ctx.Done(); return p.drain() })
-	return errors.Join(group.Wait(), p.Close())
+		zap.String("config", s.cfg.Hash), zap.String("policy", s.policy.Revision()))
 }
 
-func serveOn(s *http.Server, l net.Listener, secure bool) error {
-	var err error
-	if secure {
-		err = s.ServeTLS(l, "", "")
-	} else {
-		err = s.Serve(l)
+// work has group do what a gateway does beside serving, until ctx ends.
+func (p *Process) work(ctx context.Context, group *errgroup.Group) {
+	for _, f := range []func(context.Context) error{p.watch, p.copyTrail, p.keepRetention, p.keepShadow, p.pollBundle, p.follow, p.keepIndex,
+		p.followChanges, p.repeatAlerts, p.keepGranted, p.keepWatch} {
+		group.Go(func() error { return f(ctx) })
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("serve %s: %w", l.Addr(), err)
-}
-
-// newServer bounds everything that a slow or greedy client could hold open
-// (T-18). Answers have no write deadline of their own: a long export is bounded
-// by the upstream's.
-func newServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second,
-		WriteTimeout: 15 * time.Minute, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 64 << 10,
-		DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
-}
-
-func tlsConfig(cfg *config.Config) (*tls.Config, error) {
-	if cfg.TLS == nil {
-		return nil, nil
-	}
-	pair := &certificate{cert: cfg.TLS.CertFile, key: cfg.TLS.KeyFile}
-	base := func() *tls.Config {
-		return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: pair.get}
-	}
-	t := base()
-	if cfg.TLS.ClientCAFile == "" {
-		return t, nil
-	}
-	clients := &clientCAs{file: cfg.TLS.ClientCAFile, base: base}
-	if _, err := clients.get(nil); err != nil {
-		return nil, err
-	}
-	t.GetConfigForClient = clients.get
-	return t, nil
-}
-
-func (p *Process) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	var errs []error
-	for _, s := range p.servers {
-		errs = append(errs, s.Shutdown(ctx))
-	}
-	return errors.Join(errs...)
 }
 
 // Close ends what Open began.
 func (p *Process) Close() error {
-	for _, l := range []net.Listener{p.public, p.admin} {
-		if l != nil {
-			_ = l.Close() // closed by its server already, as a rule
-		}
-	}
+	p.front.close()
 	if s := p.live.Load(); s != nil {
 		s.stop()
 	}
@@ -272,8 +200,16 @@ func (p *Process) Close() error {
 	return errors.Join(p.limit.Close(), p.stores.close(), unspooled, p.audit.Close())
 }
 
-// Serve runs the gateway of a configuration file until ctx ends.
+// Serve runs the gateway of a configuration file, or those of its tenants, until ctx
+// ends.
 func Serve(ctx context.Context, path string, log *zap.Logger) error {
+	if config.HasTenants(path) {
+		t, err := OpenTenants(path, log)
+		if err != nil {
+			return err
+		}
+		return t.Run(ctx)
+	}
 	p, err := Open(path, log)
 	if err != nil {
 		return err

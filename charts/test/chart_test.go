@@ -164,6 +164,29 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A process of several gateways renders, with their files beside its own; what
+// cannot run is refused.
+func TestTenants(t *testing.T) {
+	const tenants = `
+config: {sealing: null, state: null, audit: null, tenants: {north: north.yaml}}
+networkPolicy: {upstream: {namespace: ehr, podLabels: {app: hapi}}}
+`
+	all := rendered(t, tenants, "files: {north.yaml: 'tenant: north'}")
+	data := get[corev1.ConfigMap](t, all, "ConfigMap//gw-gatehouse").Data
+	if got := data["gatehouse.yaml"]; data["north.yaml"] != "tenant: north" || !strings.Contains(got, "tenants:") || strings.Contains(got, "sealing") || strings.Contains(got, "audit") {
+		t.Errorf("got %v", data)
+	}
+	for _, c := range []struct{ values, want string }{
+		{"files: {south.yaml: 'tenant: south'}", "config.tenants.north names north.yaml"},
+		{"{replicas: 2, files: {north.yaml: 'tenant: north'}}", "files[north.yaml].state.url"},
+		{"{files: {north.yaml: ''}, tls: {certManager: {enabled: true}}}", "dnsNames"},
+	} {
+		if _, err := render(values(t, tenants, c.values)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want a word of %q", c.values, err, c.want)
+		}
+	}
+}
+
 // Every configuration that the sources show passes the schema and comes out of the
 // chart as it went in, numbers and all.
 func TestConfigComesOutAsItWentIn(t *testing.T) {

@@ -46,22 +46,44 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "gatehouse.host" -}}
-{{- (urlParse .Values.config.public_url).host | splitList ":" | first -}}
+{{- (urlParse (.Values.config.public_url | default "")).host | splitList ":" | first -}}
 {{- end -}}
 
 {{- define "gatehouse.tlsSecret" -}}
 {{- .Values.tls.existingSecret | default (printf "%s-tls" (include "gatehouse.fullname" .)) -}}
 {{- end -}}
 
+{{- /* The configurations of the gateways of a pod, by where they are written. */ -}}
+{{- define "gatehouse.gateways" -}}
+{{- $all := dict "config" .Values.config -}}
+{{- if .Values.config.tenants -}}
+{{- $all = dict -}}
+{{- range $name, $file := .Values.config.tenants -}}
+{{- $_ := set $all (printf "files[%s]" $file) (get $.Values.files $file | default "" | fromYaml) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
 {{- /* What cannot run, or would run unprotected, is not rendered. */ -}}
 {{- define "gatehouse.check" -}}
 {{- if or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled -}}
-{{- if not (dig "url" "" (.Values.config.state | default dict)) -}}
-{{- fail "several replicas share grants, blocks and pseudonyms: set config.state.url to a PostgreSQL" -}}
+{{- range $where, $config := include "gatehouse.gateways" . | fromYaml -}}
+{{- if not (dig "url" "" ($config.state | default dict)) -}}
+{{- fail (printf "several replicas share grants, blocks and pseudonyms: set %s.state.url to a PostgreSQL" $where) -}}
 {{- end -}}
-{{- if not (hasPrefix "redis" (dig "state" "memory" (.Values.config.limits | default dict))) -}}
-{{- fail "several replicas share limits and replay protection: set config.limits.state to a Redis" -}}
+{{- if not (hasPrefix "redis" (dig "state" "memory" ($config.limits | default dict))) -}}
+{{- fail (printf "several replicas share limits and replay protection: set %s.limits.state to a Redis" $where) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $file := .Values.config.tenants -}}
+{{- if not (hasKey $.Values.files $file) -}}
+{{- fail (printf "config.tenants.%s names %s: write it under files" $name $file) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.config.tenants .Values.tls.certManager.enabled (not .Values.tls.certManager.dnsNames) -}}
+{{- fail "tenants have several public_url: set tls.certManager.dnsNames" -}}
 {{- end -}}
 {{- if or (hasPrefix "127." .Values.config.admin) (hasPrefix "localhost:" .Values.config.admin) -}}
 {{- fail "config.admin is on loopback, where no probe reaches it: write 0.0.0.0:9090" -}}
