@@ -154,7 +154,7 @@ func (o *deidOptions) load() (*view.View, error) {
 	if o.keyFile == "" {
 		return o.loadWith(nil)
 	}
-	keys, err := config.ReadKeys(o.keyFile)
+	keys, err := config.ReadPseudonymKeys(o.keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)
 	}
@@ -162,7 +162,7 @@ func (o *deidOptions) load() (*view.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec, err := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Tenant: o.tenant, UUIDs: o.shape == "uuid"}.
+	codec, err := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Dropped: keys.Dropped, Tenant: o.tenant, UUIDs: o.shape == "uuid"}.
 		Codec(keys.Epochs[:keys.Writes+1]...)
 	if err != nil {
 		return nil, fmt.Errorf("pseudonym key %s: %w", o.keyFile, err)

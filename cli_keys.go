@@ -13,7 +13,7 @@ import (
 
 func keys() *cobra.Command {
 	group := &cobra.Command{Use: "keys", Short: "Make, rotate and list the keys that a configuration names"}
-	group.AddCommand(keysNew(), keysRotate(), keysList())
+	group.AddCommand(keysNew(), keysRotate(), keysDrop(), keysList())
 	return group
 }
 
@@ -73,7 +73,8 @@ func keysList() *cobra.Command {
 		Short: "List the keys of key files by their ids, never the keys",
 		Long: `Lists the keys of key files, oldest first: the letter that pseudonyms of it begin
 with, an id that tells keys apart and tells nothing of them, when it was made
-where the file says it, and whether it writes, opens what it wrote, or waits.`,
+where the file says it, and whether it writes, opens what it wrote, waits, or was
+dropped.`,
 		Example: "  gatehouse keys list keys/pseudonyms.key",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
@@ -90,7 +91,7 @@ where the file says it, and whether it writes, opens what it wrote, or waits.`,
 }
 
 func listKeys(out io.Writer, file string) error {
-	keys, err := config.ReadKeys(file)
+	keys, err := config.ReadPseudonymKeys(file)
 	if err != nil {
 		return fmt.Errorf("key file %s: %w", file, err)
 	}
@@ -101,6 +102,9 @@ func listKeys(out io.Writer, file string) error {
 		}
 		if i > keys.Writes {
 			state = "waits"
+		}
+		if keys.Dropped[i] {
+			state = "dropped"
 		}
 		if made == "" {
 			made = "-"

@@ -34,14 +34,15 @@ const waiting = "next"
 
 // Keys are the keys of one use, as a key file holds them: one a line,
 //
-//	gatehouse-key-v1 BASE64 [DATE] [next]
+//	gatehouse-key-v1 BASE64 [DATE] [next|dropped]
 //
 // oldest first. What is made is made with the newest that is not marked next;
-// whatever any of them made still opens.
+// whatever any of them made still opens, but for those marked dropped (see DropKey).
 type Keys struct {
-	Epochs [][]byte // oldest first; the first also makes what must never change
-	Made   []string // when, RFC 3339; "" where the file does not say
-	Writes int      // index of the one that makes what is new
+	Epochs  [][]byte // oldest first; the first also makes what must never change
+	Made    []string // when, RFC 3339; "" where the file does not say
+	Dropped []bool   // by epoch: what it made opens no more
+	Writes  int      // index of the one that makes what is new
 }
 
 // Current is the key that makes what is new.
@@ -96,9 +97,14 @@ func NewKey(path string) error {
 // announce it waits, and the next RotateKey lets it write. The file is replaced
 // whole: whoever reads it meanwhile reads the old one or the new one.
 func RotateKey(path string, announce bool, now time.Time) error {
+	return changeKeys(path, func(text string) (string, error) { return rotated(text, announce, now) })
+}
+
+// changeKeys puts a changed key file in the place of the one that is there.
+func changeKeys(path string, change func(text string) (string, error)) error {
 	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is a link, or no file; rotate the file that it leads to")
+		err = errors.New("is a link, or no file; name the file that it leads to")
 	}
 	if err != nil {
 		return fmt.Errorf("key file %s: %w", path, err)
@@ -112,19 +118,19 @@ func RotateKey(path string, announce bool, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write key file %s: %w", path, err)
 	}
-	if err := rotateInto(f, path, info, announce, now); err != nil {
+	if err := changeInto(f, path, info, change); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }
 
-// rotateInto writes the rotated file to f and puts it in the place of path.
-func rotateInto(f *os.File, path string, like fs.FileInfo, announce bool, now time.Time) error {
+// changeInto writes the changed file to f and puts it in the place of path.
+func changeInto(f *os.File, path string, like fs.FileInfo, change func(text string) (string, error)) error {
 	text, err := readPrivate(path)
 	if err != nil {
 		return errors.Join(fmt.Errorf("key file %s: %w", path, err), f.Close())
 	}
-	next, err := rotated(string(text), announce, now)
+	next, err := change(string(text))
 	if err != nil {
 		return errors.Join(fmt.Errorf("key file %s %w", path, err), f.Close())
 	}
@@ -145,7 +151,7 @@ func rotated(text string, announce bool, now time.Time) (string, error) {
 		return "", err
 	}
 	text = strings.TrimSpace(text)
-	switch awaited := keys.Writes < len(keys.Epochs)-1; {
+	switch awaited := keys.waits(); {
 	case awaited && announce:
 		return "", errors.New("has a key that waits already; rotate without --announce to let it write")
 	case awaited:
@@ -160,13 +166,17 @@ func rotated(text string, announce bool, now time.Time) (string, error) {
 	return text + "\n", nil
 }
 
-// ReadKeys reads a file made by NewKey or RotateKey. Errors never quote it.
+// ReadKeys reads a file made by NewKey or RotateKey, of any use but pseudonyms. Errors
+// never quote it.
 func ReadKeys(path string) (Keys, error) {
-	text, err := readPrivate(path)
+	k, err := ReadPseudonymKeys(path)
+	if err == nil {
+		err = k.whole()
+	}
 	if err != nil {
 		return Keys{}, err
 	}
-	return parseKeys(string(text))
+	return k, nil
 }
 
 // ReadKey reads the one key of a file made by NewKey, for what cannot change its
@@ -190,7 +200,7 @@ func parseKeys(text string) (Keys, error) {
 		if len(k.Epochs) == MaxEpochs {
 			return Keys{}, fmt.Errorf("holds more than %d keys", MaxEpochs)
 		}
-		if k.Writes < len(k.Epochs)-1 {
+		if k.waits() {
 			return Keys{}, errors.New("has a key after the one that waits (next); only the last may wait")
 		}
 		if err := k.add(strings.TrimSpace(line)); err != nil {
@@ -199,6 +209,9 @@ func parseKeys(text string) (Keys, error) {
 	}
 	if len(k.Epochs) == 0 {
 		return Keys{}, errNoKey
+	}
+	if k.Dropped[k.Writes] {
+		return Keys{}, errors.New("has no key that writes")
 	}
 	return k, nil
 }
@@ -223,14 +236,17 @@ func (k *Keys) add(line string) error {
 	}
 	k.Epochs = append(k.Epochs, key)
 	rest, made := words[2:], ""
-	if len(rest) > 0 && rest[0] != waiting {
+	if len(rest) > 0 && rest[0] != waiting && rest[0] != dropped {
 		if _, err := time.Parse(time.RFC3339, rest[0]); err != nil {
 			return errNoKey
 		}
 		made, rest = rest[0], rest[1:]
 	}
 	k.Made = append(k.Made, made)
+	gone := len(rest) == 1 && rest[0] == dropped
+	k.Dropped = append(k.Dropped, gone)
 	switch {
+	case gone: // the last one never is, see parseKeys
 	case len(rest) == 0:
 		k.Writes = len(k.Epochs) - 1
 	case len(rest) > 1 || rest[0] != waiting || len(k.Epochs) == 1:

@@ -21,7 +21,8 @@ type KeySource struct {
 	// within 30 seconds; run once at each load. [aws-decrypt, keys/pseudonyms.enc]
 	KeyCommand []string `yaml:"key_command"`
 
-	held *Keys // of a variable or command: what Load read
+	held  *Keys // of a variable or command: what Load read
+	drops bool  // some of its keys may have been dropped
 }
 
 // Named tells whether there is a source at all.
@@ -34,6 +35,9 @@ func (k KeySource) Read() (Keys, error) {
 	}
 	if k.KeyFile == "" {
 		return Keys{}, errors.New("no key is named")
+	}
+	if k.drops {
+		return ReadPseudonymKeys(k.KeyFile)
 	}
 	return ReadKeys(k.KeyFile)
 }
@@ -65,17 +69,19 @@ func (k KeySource) Where() string {
 }
 
 // Key is where the key of pseudonyms and date shifts comes from.
-func (p Pseudonyms) Key() KeySource { return KeySource{p.KeyFile, p.KeyEnv, p.KeyCommand, p.held} }
+func (p Pseudonyms) Key() KeySource {
+	return KeySource{p.KeyFile, p.KeyEnv, p.KeyCommand, p.held, true}
+}
 
 // Key is where the key of the state store comes from.
-func (s State) Key() KeySource { return KeySource{s.KeyFile, s.KeyEnv, s.KeyCommand, s.held} }
+func (s State) Key() KeySource { return KeySource{s.KeyFile, s.KeyEnv, s.KeyCommand, s.held, false} }
 
 // Key is where the key of the records comes from.
-func (a Audit) Key() KeySource { return KeySource{a.KeyFile, a.KeyEnv, a.KeyCommand, a.held} }
+func (a Audit) Key() KeySource { return KeySource{a.KeyFile, a.KeyEnv, a.KeyCommand, a.held, false} }
 
 // Signing is where the key of the checkpoints comes from.
 func (a Audit) Signing() KeySource {
-	return KeySource{a.SigningKeyFile, a.SigningKeyEnv, a.SigningKeyCommand, a.signing}
+	return KeySource{a.SigningKeyFile, a.SigningKeyEnv, a.SigningKeyCommand, a.signing, false}
 }
 
 // checkKeys reads the keys that are no files, and refuses two sources of one key.
@@ -123,7 +129,9 @@ func (l *loader) checkSource(prefix string, k KeySource, held **Keys) {
 	text, err := l.secretText(k)
 	if err == nil {
 		var keys Keys
-		keys, err = parseKeys(text)
+		if keys, err = parseKeys(text); err == nil && !k.drops {
+			err = keys.whole()
+		}
 		*held = &keys
 	}
 	if err != nil {

@@ -33,7 +33,9 @@ func (l *loader) checkPath(key, path, kind string) {
 	var err error
 	switch kind {
 	case "key":
-		_, err = ReadKeys(path)
+		if _, err = ReadKeys(path); errors.Is(err, errDropped) && key == "pseudonyms.key_file" {
+			err = nil
+		}
 	case "secret":
 		_, err = ReadSecret(path)
 	case "private":

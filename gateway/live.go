@@ -245,7 +245,7 @@ func (s *snapshot) codec() (*view.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Erased: &s.stores.erased,
+	o := view.CodecOptions{Vault: vault, Next: keys.Epochs[keys.Writes+1:], Dropped: keys.Dropped, Erased: &s.stores.erased,
 		Tenant: s.cfg.Pseudonyms.Tenant, UUIDs: s.cfg.Pseudonyms.Shape == "uuid"}
 	if service := s.cfg.Pseudonyms.Service; service != nil {
 		if o.Service, err = trustee.New(*service, s.stores.trusteeFailed, time.Now); err != nil {

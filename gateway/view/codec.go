@@ -32,6 +32,7 @@ var sixBits = base64.NewEncoding(symbols).WithPadding(base64.NoPadding).Strict()
 type Codec struct {
 	epochs  [][]byte // master keys, oldest first
 	writes  int      // index of the one that makes pseudonyms
+	dropped []bool   // by epoch, if any: what it made opens no more
 	tenant  string
 	uuids   bool
 	own     *keys // of no domain
@@ -218,22 +219,32 @@ func (c *Codec) Real(domain, typ, p string) (id string, ok bool) {
 	return id, true
 }
 
+// opens are the keys that made a handle, by its letter, unless they were dropped. A
+// random surrogate is not made of a key: who holds it can make none.
+func (c *Codec) opens(d *domain, p string) (*keys, bool) {
+	e := int(p[0]) - 'A'
+	if e < 0 || e >= len(d.epochs) || p[1] != classRandom && e < len(c.dropped) && c.dropped[e] {
+		return nil, false
+	}
+	return &d.epochs[e], true
+}
+
 func (c *Codec) open(d *domain, typ, p string) (id string, ok bool) {
 	if c.uuids && plainType(typ) && UUIDShaped(p) && !c.elsewhere(typ) {
 		return d.realOf(typ, p)
 	}
-	e := int(p[0]) - 'A'
-	if e < 0 || e >= len(d.epochs) {
+	k, ok := c.opens(d, p)
+	if !ok {
 		return "", false
 	}
 	if class := p[1]; class == classStored || class == classRandom {
-		return c.stored(d, &d.epochs[e], typ, p)
+		return c.stored(d, k, typ, p)
 	}
 	sealed, err := open64(p[2:])
 	if err != nil {
 		return "", false
 	}
-	packed, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], p[1], d.name, typ))
+	packed, err := k.siv.DecryptDeterministically(sealed, bind(p[0], p[1], d.name, typ))
 	if err != nil {
 		return "", false
 	}

@@ -8,11 +8,12 @@ import (
 
 // CodecOptions say how a codec makes pseudonyms, beside its keys.
 type CodecOptions struct {
-	Vault  Vault    // keeps what a pseudonym cannot carry; nil refuses ids that need it
-	Next   [][]byte // keys with which other replicas may make pseudonyms already: they read a new one one after another
-	Tenant string   // keeps gateways that share a key apart; "" is a tenant too
-	UUIDs  bool     // the pseudonym of a UUID is a UUID
-	Erased *Erased  // patients whose pseudonyms lead nowhere; nil: nobody
+	Vault   Vault    // keeps what a pseudonym cannot carry; nil refuses ids that need it
+	Next    [][]byte // keys with which other replicas may make pseudonyms already: they read a new one one after another
+	Dropped []bool   // by epoch: what it made opens no more
+	Tenant  string   // keeps gateways that share a key apart; "" is a tenant too
+	UUIDs   bool     // the pseudonym of a UUID is a UUID
+	Erased  *Erased  // patients whose pseudonyms lead nowhere; nil: nobody
 
 	Service Service // names some types in place of the keys; nil: none
 }
@@ -39,7 +40,7 @@ func (o CodecOptions) Codec(masters ...[]byte) (*Codec, error) {
 			return nil, err
 		}
 	}
-	c := &Codec{epochs: all, writes: len(masters) - 1, tenant: o.Tenant, uuids: o.UUIDs, erased: o.Erased, service: o.Service, vault: o.Vault, domains: map[string]*domain{}}
+	c := &Codec{epochs: all, writes: len(masters) - 1, tenant: o.Tenant, uuids: o.UUIDs, dropped: o.Dropped, erased: o.Erased, service: o.Service, vault: o.Vault, domains: map[string]*domain{}}
 	own, err := derive(all[0], o.Tenant, "") // no domain has this name
 	if err != nil {
 		return nil, fmt.Errorf("derive pseudonym keys: %w", err)

@@ -28,15 +28,15 @@ func (c *Codec) Open(domain, place, sealed string) (string, error) {
 	if len(sealed) < 2 || sealed[1] != classSealed {
 		return "", errNotSealed
 	}
-	e := int(sealed[0]) - 'A'
-	if e < 0 || e >= len(d.epochs) {
+	k, ok := c.opens(d, sealed)
+	if !ok {
 		return "", errNotSealed
 	}
 	raw, err := open64(sealed[2:])
 	if err != nil {
 		return "", errNotSealed
 	}
-	text, err := d.epochs[e].gcm.Open(nil, nil, raw, bind(sealed[0], classSealed, domain, place))
+	text, err := k.gcm.Open(nil, nil, raw, bind(sealed[0], classSealed, domain, place))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errNotSealed, err)
 	}

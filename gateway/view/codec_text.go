@@ -40,15 +40,15 @@ func (c *Codec) RealText(domain, label, p string) (string, bool) {
 	if err != nil || len(p) < 2 || p[1] != classText {
 		return "", false
 	}
-	e := int(p[0]) - 'A'
-	if e < 0 || e >= len(d.epochs) {
+	k, ok := c.opens(d, p)
+	if !ok {
 		return "", false
 	}
 	sealed, err := open64(p[2:])
 	if err != nil {
 		return "", false
 	}
-	text, err := d.epochs[e].siv.DecryptDeterministically(sealed, bind(p[0], classText, domain, label))
+	text, err := k.siv.DecryptDeterministically(sealed, bind(p[0], classText, domain, label))
 	if err != nil {
 		return "", false
 	}
