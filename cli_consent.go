@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/config"
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 	"gatehouse/gateway"
@@ -38,7 +40,8 @@ many records there are, how many the person sees, and what decided.
 Records and consents are those of the servers that the configuration names, asked
 with the gateway's own credentials. --with adds a Consent that nobody has given
 yet, or changes the one with its id, and the table then has a column for after.
-Nothing is written anywhere, and the person is asked nothing.
+Nothing is written to them, and the person is asked nothing; that it was asked, and
+about whom, is a record of the audit log.
 
 USER.json says who asks, as policy explain reads it: id and client, and of issuer,
 roles, organization, fhir_user, patient, purpose, scopes, acr and auth_time what the
@@ -70,6 +73,11 @@ or NDJSON instead of what the servers have. The output is patient data.`,
 					return err
 				}
 			}
+			if q.Data == nil || q.Consents == nil {
+				if err := onSimulation(c.Context(), path, &q); err != nil {
+					return err
+				}
+			}
 			answer, err := gateway.Simulate(c.Context(), path, q)
 			if err != nil {
 				return err
@@ -87,6 +95,15 @@ or NDJSON instead of what the servers have. The output is patient data.`,
 	c.Flags().StringArrayVar(&data, "data", nil, "`FILE` with the patient's records, instead of those on the server")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON instead of a table")
 	return required(c, "patient", "as")
+}
+
+// onSimulation puts into the audit trail, before anything is read, that somebody
+// reads a patient's records and consents.
+func onSimulation(ctx context.Context, path string, q *gateway.Simulation) error {
+	return onConfig(path, func(cfg *config.Config) error {
+		return gateway.NoteReading(ctx, cfg, gateway.Reading{What: gateway.SimulateReading, By: account(), Patient: q.Patient,
+			About: "what " + q.Subject.ID + " of " + q.Subject.Client + " can see by consents and rules"})
+	})
 }
 
 // readResources reads files of resources, Bundles and NDJSON; none are nil.

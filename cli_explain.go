@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/config"
 	"gatehouse/gateway"
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/policy"
@@ -136,6 +137,12 @@ func consentInWords(decision, source, provision string, refused bool) string {
 
 // past tells what the trail has of a request.
 func (q *question) past(c *cobra.Command, id string) error {
+	err := onConfig(q.config, func(cfg *config.Config) error {
+		return gateway.NoteReading(c.Context(), cfg, gateway.Reading{What: "policy explain", By: account(), About: "request " + id})
+	})
+	if err != nil {
+		return err
+	}
 	records, err := gateway.Decided(c.Context(), q.config, id)
 	if err != nil {
 		return err

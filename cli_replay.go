@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/config"
 	"gatehouse/gateway"
+	"gatehouse/gateway/audit"
 )
 
 func policyReplay() *cobra.Command {
@@ -42,8 +43,11 @@ gateway may be running.`,
 			if err != nil {
 				return err
 			}
-			r, err := gateway.ReplayPast(c.Context(), cfg, gateway.ReplayOptions{Candidate: o,
-				Since: time.Now().Add(-time.Duration(since)).UTC().Truncate(time.Second), Progress: progressTo(c.ErrOrStderr())})
+			from := time.Now().Add(-time.Duration(since)).UTC().Truncate(time.Second)
+			if err := onRecord(c.Context(), cfg, "policy replay", audit.Question{Since: from}); err != nil {
+				return err
+			}
+			r, err := gateway.ReplayPast(c.Context(), cfg, gateway.ReplayOptions{Candidate: o, Since: from, Progress: progressTo(c.ErrOrStderr())})
 			if err != nil {
 				return err
 			}

@@ -100,7 +100,8 @@ func (p *Process) adminAllowed(c *call, role string) error {
 	}
 	c.who = who
 	c.record.Caller = recordOf(who, tokenName(who, c.r))
-	if holds(s.cfg.AdminAuth, who, role) {
+	if held := roleHeld(s.cfg.AdminAuth, who, role); held != "" {
+		c.record.Decision = audit.Decision{Allow: true, Permits: []string{"The token has the admin role " + held + "."}}
 		return nil
 	}
 	return &failure{status: http.StatusForbidden, code: "admin.role", text: "Your token does not hold the role that this needs."}

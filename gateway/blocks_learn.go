@@ -59,12 +59,17 @@ func (p *Process) learnBlockEvent(r state.Row) {
 		row, err := p.stores.shared.Get(ctx, blockHeardKind, p.place)
 		if err != nil && !errors.Is(err, state.ErrNone) {
 			p.metrics.alarm("state.unavailable")
+			p.stores.again(blockEventKind, r)
 			return
 		}
 		p.heard.version, _ = strconv.ParseInt(string(row.Value), 10, 64) // 0 where there is none
 		p.heard.known = true
 	}
-	if r.Version <= p.heard.version || p.recorded(b.record()) != nil { // which raises its alarm
+	if r.Version <= p.heard.version {
+		return
+	}
+	if p.recorded(b.record()) != nil { // which raises its alarm
+		p.stores.again(blockEventKind, r)
 		return
 	}
 	p.heard.version = r.Version

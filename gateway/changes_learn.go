@@ -17,11 +17,11 @@ import (
 // state store says.
 
 // learnChange hears of a change that was proposed, approved or rejected.
-func (p *Process) learnChange(row state.Row) { p.learnSteps(row, changeRecords) }
+func (p *Process) learnChange(row state.Row) { p.learnSteps(changeKind, row, changeRecords) }
 
 // learnLine hears of a change that was activated or rolled back.
 func (p *Process) learnLine(row state.Row) {
-	p.learnSteps(row, lineRecords)
+	p.learnSteps(lineKind, row, lineRecords)
 	select {
 	case p.stores.changes.wake <- struct{}{}:
 	default: // it is awake
@@ -34,11 +34,12 @@ type numbered struct {
 	record *audit.Record
 }
 
-func (p *Process) learnSteps(row state.Row, recordsOf func(*proposal.Stamp, []byte) (string, []numbered, error)) {
+func (p *Process) learnSteps(kind string, row state.Row, recordsOf func(*proposal.Stamp, []byte) (string, []numbered, error)) {
 	if row.Value == nil {
 		return
 	}
 	if err := p.recordChange(row, recordsOf); err != nil {
+		p.owe(kind, row, err)
 		p.metrics.alarm("policy.change")
 		p.log.Error("a step of a change of policy could not be recorded", zap.Error(err))
 	}

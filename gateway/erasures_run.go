@@ -117,6 +117,7 @@ func (p *Process) learnErase(row state.Row) {
 		err = p.tell(eraseHeardKind, row, e.ID, e.records())
 	}
 	if err != nil {
+		p.owe(eraseKind, row, err)
 		p.metrics.alarm("state.unavailable")
 		p.log.Error("a step of an erasure could not be recorded", zap.Error(err))
 		return

@@ -24,7 +24,11 @@ func (p *Process) learnHold(r state.Row) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, state.ErrNone) && p.recorded(h.record()) == nil {
+	if errors.Is(err, state.ErrNone) {
+		if p.recorded(h.record()) != nil {
+			p.stores.again(holdEventKind, r)
+			return
+		}
 		err = p.stores.shared.Put(ctx, holdHeardKind, id, []byte("1"), r.Expires)
 	}
 	if err != nil && !errors.Is(err, state.ErrNone) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,13 +66,18 @@ func heedBlocks(ctx context.Context, st *state.Store, a *auth.Authenticator) err
 
 // holds tells whether admin_auth gives one of the roles to the caller; "" is any.
 func holds(a *config.AdminAuth, who *auth.Subject, roles string) bool {
+	return roleHeld(a, who, roles) != ""
+}
+
+// roleHeld is the first of them that they hold, "" for none.
+func roleHeld(a *config.AdminAuth, who *auth.Subject, roles string) string {
 	if who.Issuer != a.Issuer {
-		return false
+		return ""
 	}
-	for name, held := range a.Roles {
-		if (roles == "" || slices.Contains(strings.Fields(roles), name)) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(held, r) }) {
-			return true
+	for _, name := range slices.Sorted(maps.Keys(a.Roles)) {
+		if (roles == "" || slices.Contains(strings.Fields(roles), name)) && slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(a.Roles[name], r) }) {
+			return name
 		}
 	}
-	return false
+	return ""
 }

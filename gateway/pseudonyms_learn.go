@@ -20,6 +20,7 @@ func (p *Process) learnResolve(row state.Row) {
 		return
 	}
 	if err := p.recordSteps(row); err != nil {
+		p.owe(resolveKind, row, err)
 		p.metrics.alarm("state.unavailable")
 		p.log.Error("a step of a request to resolve pseudonyms could not be recorded", zap.Error(err))
 	}

@@ -107,8 +107,9 @@ type stores struct {
 	shared    *state.Store
 	listeners map[string][]func(state.Row) // by kind
 	polling   sync.Mutex
-	version   int64        // of shared, up to which the listeners know; polling guards it
-	polled    atomic.Int64 // Unix nanoseconds
+	version   int64                  // of shared, up to which the listeners know; polling guards it
+	owed      map[string][]state.Row // what listeners could not do yet, by kind; polling guards it
+	polled    atomic.Int64           // Unix nanoseconds
 
 	offline bool // commands: nothing is asked of the network
 	bundles bundles

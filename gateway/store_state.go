@@ -54,10 +54,9 @@ func (s *stores) listen(kind string, f func(state.Row)) {
 func (s *stores) poll(ctx context.Context) error {
 	s.polling.Lock() // or changes could be handed on in the wrong order
 	defer s.polling.Unlock()
+	s.settle()
 	version, err := s.shared.Since(ctx, s.version, func(kind string, r state.Row) error {
-		for _, f := range s.listeners[kind] {
-			f(r)
-		}
+		s.hand(kind, r)
 		return nil
 	})
 	if err != nil {
@@ -66,6 +65,46 @@ func (s *stores) poll(ctx context.Context) error {
 	s.version = version
 	s.polled.Store(time.Now().UnixNano())
 	return nil
+}
+
+// hand gives a row to the listeners of its kind, behind those that they are owed.
+func (s *stores) hand(kind string, r state.Row) {
+	if waiting := s.owed[kind]; len(waiting) > 0 {
+		s.owed[kind] = append(waiting, r)
+		return
+	}
+	for _, f := range s.listeners[kind] {
+		f(r)
+	}
+}
+
+// again is for listeners who could not do what a row asks for, as a rule since the
+// audit log takes no records: they get it again at the next poll, and those of its
+// kind that follow after it.
+func (s *stores) again(kind string, r state.Row) {
+	if s.owed == nil {
+		s.owed = map[string][]state.Row{}
+	}
+	s.owed[kind] = append(s.owed[kind], r)
+}
+
+// owe has a row come again where it is the audit log that could not take what it is
+// about.
+func (p *Process) owe(kind string, r state.Row, err error) {
+	if f := (*failure)(nil); errors.As(err, &f) && f.code == "audit.unavailable" {
+		p.stores.again(kind, r)
+	}
+}
+
+// settle hands on what is owed.
+func (s *stores) settle() {
+	owed := s.owed
+	s.owed = nil
+	for kind, rows := range owed {
+		for _, r := range rows {
+			s.hand(kind, r)
+		}
+	}
 }
 
 // pollEvery is how often a replica looks for what others have decided: it acts

@@ -89,6 +89,10 @@ type Reading struct {
 	At      time.Time         `json:"at"`
 }
 
+// SimulateReading is What of a reading of a patient's records and consents by
+// consent simulate.
+const SimulateReading = "consent simulate"
+
 const readingKind = "audit-reading"
 
 // NoteReading hands a reading to the gateway, which has the log: it records it at
@@ -111,6 +115,9 @@ func (r *Reading) record(request string) *audit.Record {
 	one := &audit.Record{Kind: audit.Outcome, Request: request, Time: r.At, Method: "GET", Interaction: audit.ReadingInteraction, Status: 200, Code: "ok",
 		Caller: audit.Caller{Issuer: r.By.Issuer, Subject: r.By.Subject, Name: r.By.Name, User: r.By.User, Client: "gatehouse " + r.What},
 		Notes:  []audit.Note{{Name: "about", Value: r.About}}}
+	if r.What == SimulateReading { // no trail was read
+		one.Interaction = audit.AdminInteraction
+	}
 	if r.Patient != "" {
 		one.Patients = []string{r.Patient}
 	}
@@ -124,7 +131,8 @@ func (p *Process) learnReading(row state.Row) {
 		return
 	}
 	if p.recorded(r.record(row.ID)) != nil {
-		return // which raises its alarm; the row is there at the next start
+		p.stores.again(readingKind, row) // it has raised its alarm
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()

@@ -72,8 +72,19 @@ type watching struct {
 	watcher *watch.Watcher
 	log     *audit.Reader
 	next    audit.Place
-	quiet   int64 // alerts up to this record were given before, or are of before there were rules
+	heard   int64   // what the state store says of quiet, less what is owed
+	quiet   int64   // alerts up to this record were given before, or are of before there were rules
+	owed    []*owed // alerts of which something is still to be done, oldest first
 }
+
+// owed is an alert, and what was done of it.
+type owed struct {
+	watch.Alert
+	told, acted, recorded bool
+}
+
+// owedMost is how many alerts may wait; then the log is not read on.
+const owedMost = 1000
 
 // newWatching learns from the log what is usual, without an alert for what an
 // earlier run has looked at.
@@ -92,36 +103,75 @@ func (p *Process) newWatching(ctx context.Context, cfg *config.Config) (*watchin
 	default:
 		w.quiet, _ = strconv.ParseInt(string(row.Value), 10, 64)
 	}
+	w.heard = w.quiet
 	w.next, err = log.PlaceOf(p.now().Add(-watch.Reach(cfg.Watch)))
 	return w, err
 }
 
-// step looks at what the log has grown by.
+// step looks at what the log has grown by, when there is room for what that may
+// bring; and does what could not be done before.
 func (w *watching) step(ctx context.Context) error {
+	w.settle(ctx)
+	if len(w.owed) >= owedMost {
+		return errors.New("alerts wait for the audit log or the state store")
+	}
 	last := int64(-1)
 	err := w.log.After(w.next, func(b audit.Batch) error {
 		for _, r := range b.Records {
 			for _, a := range w.watcher.See(r) {
 				if a.Index > w.quiet {
-					w.p.alerted(ctx, &a)
+					w.owed = append(w.owed, &owed{Alert: a})
 				}
 			}
 			last = r.Index
 		}
 		w.next = b.Next
+		w.settle(ctx)
 		return ctx.Err()
 	})
-	if last <= w.quiet {
+	done := max(last, w.quiet)
+	if len(w.owed) > 0 { // a gateway that starts anew gives these once more, rather than never
+		done = min(done, w.owed[0].Index-1)
+	}
+	if last <= w.quiet && done == w.heard {
 		return err
 	}
-	w.quiet = last
-	return errors.Join(err, w.p.stores.shared.Put(ctx, watchHeardKind, w.p.place, []byte(strconv.FormatInt(last, 10)), time.Time{}))
+	w.quiet, w.heard = max(last, w.quiet), done
+	return errors.Join(err, w.p.stores.shared.Put(ctx, watchHeardKind, w.p.place, []byte(strconv.FormatInt(done, 10)), time.Time{}))
 }
 
-// alerted records an alert, tells it and does what its rule says.
-func (p *Process) alerted(ctx context.Context, a *watch.Alert) {
+// settle does what is still to be done of each alert.
+func (w *watching) settle(ctx context.Context) {
+	records := true // until one fails: a disk that hangs is waited for once
+	w.owed = slices.DeleteFunc(w.owed, func(o *owed) bool {
+		w.p.alerted(ctx, o, records)
+		records = records && o.recorded
+		return o.acted && o.recorded
+	})
+}
+
+// alerted does what an alert's rule says, records it where the log may take it, and
+// tells it, each once.
+func (p *Process) alerted(ctx context.Context, o *owed, records bool) {
+	if !o.acted {
+		err := p.tighten(ctx, &o.Alert)
+		if o.acted = err == nil; err != nil {
+			p.metrics.alarm("state.unavailable")
+			p.log.Error("what an alert of watch is to do could not be stored", zap.Error(err))
+		}
+	}
+	if records && !o.recorded {
+		o.recorded = p.recorded(alertRecord(&o.Alert)) == nil // a failure raises its own alarm
+	}
+	if !o.told {
+		o.told = true
+		p.spread(&o.Alert)
+	}
+}
+
+// spread tells an alert to the channels of its rule and to the log.
+func (p *Process) spread(a *watch.Alert) {
 	s := p.live.Load()
-	p.recorded(alertRecord(a)) // a failure raises its own alarm, and the rest is done all the same
 	told := notify.Alert{Event: "watch." + a.Rule.Detector, Time: a.At.UTC(), Gateway: s.publicURL, Client: a.Caller.Client, Reason: a.Evidence}
 	if n := len(a.Requests); n > 0 {
 		told.Request = a.Requests[n-1]
@@ -139,10 +189,6 @@ func (p *Process) alerted(ctx context.Context, a *watch.Alert) {
 		}
 	}
 	p.log.Warn("an alert of watch", zap.String("detector", a.Rule.Detector), zap.String("client", a.Caller.Client), zap.String("request", told.Request), zap.String("then", a.Rule.Then))
-	if err := p.tighten(ctx, a); err != nil {
-		p.metrics.alarm("state.unavailable")
-		p.log.Error("what an alert of watch is to do could not be stored", zap.Error(err))
-	}
 }
 
 // alertRecord is the alert as the trail tells it, patients sealed.
@@ -161,8 +207,9 @@ func (p *Process) tighten(ctx context.Context, a *watch.Alert) error {
 		if a.Caller.Subject == "" || a.Rule.Detector == "new-right" {
 			b.What, b.Value = "client", a.Caller.Client
 		}
-		if err := b.check(p.now()); err != nil {
-			return err
+		if err := b.check(p.now()); err != nil { // no caller has such a name; another try would not help
+			p.log.Error("an alert of watch names nobody who can be blocked", zap.Error(err))
+			return nil
 		}
 		for _, other := range []*Block{b, {What: "user", Value: a.Caller.Subject}} {
 			if row, err := p.stores.shared.Get(ctx, blockKind, other.id()); err == nil && (row.Expires.IsZero() || row.Expires.After(until)) {
@@ -188,7 +235,8 @@ func (p *Process) tighten(ctx context.Context, a *watch.Alert) error {
 	default:
 		return nil
 	}
-	return p.stores.poll(ctx)
+	_ = p.stores.poll(ctx) // what is stored stands; where it cannot be read now, follow tells
+	return nil
 }
 
 // Detect runs the rules of a configuration over its trail, with no effect, and

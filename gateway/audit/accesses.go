@@ -191,10 +191,3 @@ func (a *Access) words(r *Record, patient string) string {
 	}
 	return strings.TrimRight(strings.TrimSpace(s), ":.") + "."
 }
-
-// besideFHIR says what was done at endpoints that give no data.
-var besideFHIR = map[string]string{
-	EmergencyInteraction: " opened, listed or ended emergency access to the record",
-	AdminInteraction:     " saw or decided something about it as an officer of the gateway",
-	ReadingInteraction:   " read in the audit trail who used it, as an officer",
-}

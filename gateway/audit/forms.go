@@ -121,7 +121,7 @@ func (f *csvForm) Line(l *Line) error {
 	if err := f.head(); err != nil {
 		return err
 	}
-	row := []string{l.When.Format(time.RFC3339), l.Who, strings.Join(l.Roles, "; "), l.Organization, l.Application, l.Did, l.Outcome,
+	row := []string{l.When.Format(time.RFC3339), l.Who, strings.Join(l.Roles, "; "), l.Organization, l.Application, deedOf(l.Record), l.Outcome,
 		strings.Join(l.Patients, " "), dataText(l.Data), l.View, strings.Join(l.Purpose, "; "), strings.Join(l.Why, "; "), l.Consent,
 		yes(l.Emergency()), l.Address, l.Request, strconv.FormatInt(l.Index, 10)}
 	for i := range row {

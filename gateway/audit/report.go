@@ -143,7 +143,8 @@ func (t *teller) line(r *Record) {
 // lineOf tells one record, as far as it is about a patient; "": all of it.
 func lineOf(r *Record, patient string) *Line {
 	l := &Line{Access: accessOf(r, patient), Index: r.Index, View: r.View, Address: r.Address, Record: r,
-		did: r.Interaction + endOf(r, patient), why: whyOf(r, patient)}
+		did: deedOf(r) + endOf(r, patient), why: whyOf(r, patient)}
+	l.Why = append(slices.Clip(l.Why), askedFor(r)...)
 	if l.Patients = patientsOf(r); patient != "" {
 		l.Patients = []string{patient}
 	}
@@ -193,7 +194,7 @@ func endOf(r *Record, patient string) string {
 // what was not, what stood against it.
 func whyOf(r *Record, patient string) string {
 	permits, forbids := decidedFor(r, patient)
-	purpose, reasons := strings.Join(r.Caller.Purpose, ", "), permits
+	purpose, reasons := strings.Join(r.Caller.Purpose, ", "), append(slices.Clip(permits), askedFor(r)...)
 	if outcome, _ := toldOutcome(r, patient); !unknown(r) && outcome != outcomeGood {
 		code := r.Code
 		if r.Status < 400 || code == "resource.not-found" { // the answer hides what the entry tells
