@@ -105,6 +105,22 @@ func (s *Set) Decide(a *Actor, action string, f *fhir.Facts, content []byte) Res
 	return all
 }
 
+// Steady tells that the answer is one for all resources of these patients: no
+// consent of theirs asks for more of a resource than whose it is.
+func (s *Set) Steady(patients []string) bool {
+	if s.engine == nil { // consent is not consulted
+		return true
+	}
+	for _, p := range patients {
+		for _, c := range s.consents(p) {
+			if c.root.reads() {
+				return false
+			}
+		}
+	}
+	return !s.engine.implicit.reads()
+}
+
 // one combines a patient's consents (CONS-03): a deny of one overrides the
 // permits of others or, if so configured, the newest of those that speak of the
 // access decides. What a void one denies stays denied.

@@ -60,6 +60,13 @@ func (p *provision) unconditional() bool {
 		len(p.codes) == 0 && len(p.modules) == 0 && len(p.data) == 0 && p.dataPeriod == (period{}) && !p.unclear
 }
 
+// reads tells whether the provision, or an exception to it, has a condition on
+// the resource.
+func (p *provision) reads() bool {
+	return len(p.labels)+len(p.classes)+len(p.codes)+len(p.data) > 0 || p.dataPeriod != (period{}) ||
+		p.base != nil && p.base.reads() || slices.ContainsFunc(p.exceptions, func(e provision) bool { return e.reads() })
+}
+
 // provision reads one rule, whose kind R5 gives by where it stands.
 func (f *form) provision(p *provision, node, depth int) {
 	t := f.t

@@ -33,6 +33,7 @@ type Item struct {
 	ViewErr  error // permitted, but its view failed: an OperationOutcome stands for it
 	Beyond   bool  // on another page of the client's, where its verdict counts
 	nameless bool  // known not to name the upstream
+	run      int   // of entries alike, from 1: see runs
 }
 
 // One judges the answer to a read. want is what was asked for: an upstream that

@@ -109,8 +109,9 @@ func (c *Court) Read(resource []byte) (Verdict, error) {
 // then policy. It fills in the verdicts.
 func (c *Court) Weigh(ctx context.Context, items []*Item) {
 	patients := make([]string, 0, len(items))
+	runs := c.runs(len(items))
 	for _, it := range items {
-		if it.Verdict.Reason != "" {
+		if it.run = 0; it.Verdict.Reason != "" || runs.goesOn(it) {
 			continue
 		}
 		if !c.attach(ctx, it) {
@@ -126,14 +127,17 @@ func (c *Court) Weigh(ctx context.Context, items []*Item) {
 			continue
 		}
 		patients = append(patients, it.Verdict.Facts.Patients...)
+		runs.begin(it)
 	}
 	around := c.lookUp(ctx, patients)
 	if len(items) > 1 {
 		around.memo = new(policy.Memo)
 	}
+	var last *Item // that was weighed
 	for _, it := range items {
-		if it.Verdict.Reason == "" {
+		if it.Verdict.Reason == "" && !around.like(last, it) {
 			c.weigh(ctx, it, &around)
+			last = it
 		}
 	}
 	if c.Relation != nil && c.RelationOnlyPermits {

@@ -124,7 +124,7 @@ func holdMemo(t *rapid.T, name string, v *Evaluation, first *Resource) {
 		other, like := drawResource(t), *first
 		facts := *first.Facts
 		like.Facts = &facts
-		switch rapid.IntRange(0, 13).Draw(t, "what differs") {
+		switch rapid.IntRange(0, 14).Draw(t, "what differs") {
 		case 0:
 			facts.Type = other.Facts.Type
 		case 1:
@@ -153,10 +153,17 @@ func holdMemo(t *rapid.T, name string, v *Evaluation, first *Resource) {
 			like.Consent = other.Consent
 		case 13:
 			like.Relation = other.Relation
+		case 14:
+			like.Consent.Source = "Consent/2"
 		}
 		others = append(others, &like)
 	}
-	for _, res := range others {
+	for i, res := range others {
+		if i > 0 && res.Consent == others[i-1].Consent && res.Relation == others[i-1].Relation && memo.Covers(res.Facts) {
+			if got, want := v.Decide(background, others[i-1]), v.Decide(background, res); !same(got, want) {
+				t.Fatalf("%s: said to be decided like the one before, %+v, alone %+v\nfacts %+v\n%+v", name, got, want, res.Facts, res)
+			}
+		}
 		if got, want := v.DecideLike(background, res, memo), v.Decide(background, res); !same(got, want) {
 			t.Fatalf("%s: like those before %+v, alone %+v\nfacts %+v\n%+v", name, got, want, res.Facts, res)
 		}

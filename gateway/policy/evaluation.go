@@ -99,6 +99,7 @@ func (v *Evaluation) Decide(ctx context.Context, res *Resource) Decision {
 
 // DecideLike is Decide with a memory of what was decided before, nil for none.
 func (v *Evaluation) DecideLike(ctx context.Context, res *Resource, m *Memo) Decision {
+	m.forget()
 	if v.outlook.Err != nil {
 		return Decision{Err: v.outlook.Err}
 	}

@@ -50,7 +50,9 @@ const (
 	usesCategories
 	usesCodes
 	usesPatients
-	usesConsent
+	usesDecision // of the patients' consents
+	usesProvision
+	usesSource
 	usesRelation
 
 	usesResource = ^usesRequest // any of these
@@ -98,9 +100,9 @@ var unknowns = map[string]expr{
 	"input.resource.categories":    listFact(usesCategories, func(f *fhir.Facts) []string { return f.Categories }),
 	"input.resource.codes":         listFact(usesCodes, func(f *fhir.Facts) []string { return f.Codes }),
 	"input.resource.patients":      listExpr(usesPatients, func(f *frame) ([]string, bool) { return f.patients, true }),
-	"input.consent.decision":       textExpr(usesConsent, func(f *frame) (string, bool) { return f.consent.Decision, true }),
-	"input.consent.provision":      textExpr(usesConsent, func(f *frame) (string, bool) { return f.consent.Provision, true }),
-	"input.consent.source":         textExpr(usesConsent, func(f *frame) (string, bool) { return f.consent.Source, true }),
+	"input.consent.decision":       textExpr(usesDecision, func(f *frame) (string, bool) { return f.consent.Decision, true }),
+	"input.consent.provision":      textExpr(usesProvision, func(f *frame) (string, bool) { return f.consent.Provision, true }),
+	"input.consent.source":         textExpr(usesSource, func(f *frame) (string, bool) { return f.consent.Source, true }),
 	"input.relation.care_teams":    relationList(func(r *Relation) []string { return r.CareTeams }),
 	"input.relation.practitioners": relationList(func(r *Relation) []string { return r.Practitioners }),
 	"input.relation.encounters": {typ: encounters, uses: usesRelation, partial: true, encounters: func(f *frame) []Encounter {

@@ -13,8 +13,9 @@ type Memo struct {
 	eval   *Evaluation
 	rules  *residual // of eval for a type
 	seen   [4]seen
-	count  int // of all that were kept
-	misses int // since one was found
+	count  int   // of all that were kept
+	misses int   // since one was found
+	last   *seen // what was found or kept last; nil where the last decision was not
 }
 
 // seen is one resource and what was decided on it.
@@ -39,11 +40,11 @@ func (m *Memo) find(v *Evaluation, r *residual, res *Resource) (Decision, bool) 
 	}
 	for i := range min(m.count, len(m.seen)) {
 		s := &m.seen[i]
-		if s.uses&usesConsent != 0 && s.consent != res.Consent || s.uses&usesRelation != 0 && !sameRelation(s.relation, res.Relation) {
+		if !sameConsent(s.uses, &s.consent, &res.Consent) || s.uses&usesRelation != 0 && !sameRelation(s.relation, res.Relation) {
 			continue
 		}
 		if sameFacts(s.uses, s.facts, res.Facts) {
-			m.misses = 0
+			m.misses, m.last = 0, s
 			return s.decision, true
 		}
 	}
@@ -55,8 +56,26 @@ func (m *Memo) keep(f *frame, res *Resource, d Decision) {
 	if m == nil || m.misses > maxMisses {
 		return
 	}
-	m.seen[m.count%len(m.seen)] = seen{m.rules.dependsOn(f), res.Facts, res.Consent, res.Relation, d}
+	m.last = &m.seen[m.count%len(m.seen)]
+	*m.last = seen{m.rules.dependsOn(f), res.Facts, res.Consent, res.Relation, d}
 	m.count++
+}
+
+// forget begins a decision.
+func (m *Memo) forget() {
+	if m != nil {
+		m.last = nil
+	}
+}
+
+// Covers tells whether the last decision is that on another resource too, of the
+// same type and with the same consent and relation. False may be for want of memory.
+func (m *Memo) Covers(f *fhir.Facts) bool {
+	return m != nil && m.last != nil && m.eval.engine.watch == nil && sameFacts(m.last.uses|usesType, m.last.facts, f)
+}
+
+func sameConsent(u uses, a, b *ConsentResult) bool {
+	return (u&usesDecision == 0 || a.Decision == b.Decision) && (u&usesProvision == 0 || a.Provision == b.Provision) && (u&usesSource == 0 || a.Source == b.Source)
 }
 
 // sameRelation is sure: a patient with no care around is like another.

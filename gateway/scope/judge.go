@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"slices"
+
 	"gatehouse/fhir"
 	"gatehouse/fhir/wire"
 )
@@ -32,6 +34,12 @@ func (g *Grants) Judge(letter byte, f *fhir.Facts, resource []byte) bool {
 		return j.opened(search) && j.opened(read)
 	}
 	return j.opened(lettersOf(letter))
+}
+
+// Plain tells that no grant asks for more of a resource than its type and whose
+// it is: Judge then says of resources alike in these the same.
+func (g *Grants) Plain() bool {
+	return g == nil || !slices.ContainsFunc(g.grants, func(one grant) bool { return one.matcher != nil })
 }
 
 // judgement is one resource in question.
