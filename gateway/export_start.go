@@ -64,7 +64,7 @@ func (x *exchange) checkExport(ctx context.Context, m *matter, types []string) e
 	if m.empty {
 		return absent(nil)
 	}
-	if m.view.SmallestCell() > 0 && len(a.Filters) > 0 {
+	if m.view.SmallestCell() > 0 && (len(a.Filters) > 0 || a.Results.Since != "" || criterion(a, "_until") != nil) {
 		return smallCell() // whom they pick nobody counts before the files are there
 	}
 	if err := x.checkFilters(ctx, m, types); err != nil {
@@ -149,7 +149,7 @@ func (x *exchange) checkGroup(ctx context.Context, m *matter) error {
 	if err != nil {
 		return x.judged(it, err)
 	}
-	return nil
+	return x.largeGroup(ctx, m, it.Resource)
 }
 
 // patientsAtOnce is how many patients of a list are looked up by one search.

@@ -17,7 +17,13 @@ import (
 // of it is shown: a page of one would else be a cell of one.
 func (x *exchange) largeEnough(ctx context.Context, m *matter) error {
 	k := m.view.SmallestCell()
-	if k == 0 || m.at != (place{}) || !selects(m) {
+	if k == 0 || m.at != (place{}) {
+		return nil
+	}
+	if r := m.asked.Results; m.asked.ID == "" && (r.Since != "" || r.At != "") {
+		return smallCell() // of a history: who changed when is a criterion that no search counts
+	}
+	if !selects(m) {
 		return nil
 	}
 	if m.empty {

@@ -57,7 +57,8 @@ clients:
 func TestSmallestCellOfExports(t *testing.T) {
 	h := newHouse(t, "R4")
 	h.write("cells.yaml", "extends: research\nsmallest_cell: 5\n")
-	h.write("gatehouse.yaml", h.config("views: {cells: {file: cells.yaml}}", "clients:\n  study: {view: cells, domain: d}\n  whole: {view: research, domain: e}", "operations: {allow: [$export]}"))
+	h.write("when.yaml", "default: keep\nsmallest_cell: 5\nrules:\n  - {path: Patient.name, method: redact}\n") // shows when records changed
+	h.write("gatehouse.yaml", h.config("views: {cells: {file: cells.yaml}, when: {file: when.yaml}}", "clients:\n  study: {view: cells, domain: d}\n  when: {view: when}\n  whole: {view: research, domain: e}", "operations: {allow: [$export]}"))
 	h.start()
 	h.ehr.on("GET /$export", 202, "", "Content-Location", "%BASE%/job/1")
 	export := func(client, filter string) answer {
@@ -71,9 +72,52 @@ func TestSmallestCellOfExports(t *testing.T) {
 	if calls := h.ehr.requests(); len(calls) > 0 {
 		t.Errorf("the upstream got %q", calls)
 	}
+	if got := export("when", "&_since=2026-01-01T00:00:00Z"); got.status != 403 || !strings.Contains(got.body, "view.small-cell") {
+		t.Errorf("since: got %d %s", got.status, got.body)
+	}
 	for client, filter := range map[string]string{"study": "", "whole": filter} {
 		if got := export(client, filter); got.status != 202 {
 			t.Errorf("%s: got %d %s", client, got.status, got.body)
+		}
+	}
+}
+
+// X-06: what changed since when, and who is in a Group, are criteria too.
+func TestSmallestCellOfOthers(t *testing.T) {
+	h := newHouse(t, "R4")
+	h.write("policy/policy.rego", "package gatehouse\n\npermit contains \"staff\" if \"staff\" in input.subject.roles\n")
+	h.write("when.yaml", "default: keep\nsmallest_cell: 3\nrules:\n  - {path: Patient.name, method: redact}\n")
+	h.write("gatehouse.yaml", h.config("views: {when: {file: when.yaml}}", "consent: {source: none}", "clients:\n  when: {view: when}", "operations: {allow: [$export, $lastn]}"))
+	h.start()
+	var patients, last []string
+	for i := range 4 {
+		patients = append(patients, resource("Patient", fmt.Sprintf("p%d", i), ""))
+		last = append(last, resource("Observation", fmt.Sprintf("o%d", i), fmt.Sprintf(`"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"1-8"}]},"subject":{"reference":"Patient/p%d"},"effectiveDateTime":"2026-01-0%d"`, i, i+1)))
+	}
+	group := func(n int) string {
+		members := []string{`{"entity":{"reference":"Patient/gone"},"inactive":true}`, `{"entity":{"reference":"Device/1"}}`}
+		for i := range n {
+			members = append(members, fmt.Sprintf(`{"entity":{"reference":"Patient/p%d"}}`, i%4))
+		}
+		return resource("Group", "g", `"type":"person","actual":true,"member":[`+strings.Join(members, ",")+`]`)
+	}
+	h.ehr.on("GET /Group/g/$export", 202, "", "Content-Location", "%BASE%/job/1")
+	token := h.token(map[string]any{"roles": []string{"staff"}, "client_id": "when", "sub": "when", "scope": "system/*.rs"})
+	for _, c := range []struct {
+		target  string
+		seen, n int // of the members the server has, and that there are
+		status  int
+	}{
+		{"/Group/g/$export", 2, 2, 403}, {"/Group/g/$export", 0, 0, 403}, {"/Group/g/$export", 2, 4, 403}, {"/Group/g/$export", 3, 8, 202},
+		{"/Observation/_history?_since=2026-01-01T00:00:00Z", 4, 0, 403}, {"/Observation/$lastn?code=http://loinc.org%7C1-8", 2, 0, 403},
+		{"/Observation/$lastn?code=http://loinc.org%7C1-8", 3, 0, 200}, {"/Observation/$lastn?patient=p1", 1, 0, 200},
+	} {
+		h.ehr.on("GET /Group/g", 200, group(c.n))
+		h.ehr.on("GET /Patient", 200, searchset("", patients[:c.seen]...))
+		h.ehr.on("GET /Observation", 200, searchset("", last[:c.seen]...))
+		got := h.do("GET", c.target, token, "", "Prefer", "respond-async")
+		if got.status != c.status || (c.status == 403) != strings.Contains(got.body, "view.small-cell") {
+			t.Errorf("%s, %d of %d: got %d %s", c.target, c.seen, c.n, got.status, got.body)
 		}
 	}
 }

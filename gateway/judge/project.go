@@ -17,6 +17,15 @@ type Projection struct {
 	Summary  string   // true, text, data
 }
 
+// modifiers are the top elements that can turn the meaning of the others round (R4
+// §2.4.1.2: isModifier, those of all releases): a part without them says something
+// else. One of the name that is none is kept too, and says no more than was asked for.
+var modifiers = map[string]bool{
+	"modifierExtension": true, "implicitRules": true, "status": true, "clinicalStatus": true, "verificationStatus": true,
+	"lifecycleStatus": true, "active": true, "deceased": true, "link": true, "intent": true, "mode": true, "scope": true,
+	"doNotPerform": true, "notDone": true, "notGiven": true, "wasNotGiven": true, "taken": true, "isSubpotent": true, "actuality": true, "inactive": true,
+}
+
 const subsetted = `{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}`
 
 // apply drops the elements that were not asked for and marks the rest as a part.
@@ -51,7 +60,7 @@ func (p *Projection) keeps(v fhir.Version, typ, name string) bool {
 		return true
 	}
 	info, ok := v.Element(typ, name)
-	if ok && info.Required {
+	if ok && (info.Required || modifiers[name] || modifiers[info.Path]) {
 		return true
 	}
 	switch p.Summary {

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"bytes"
 	"testing"
 
 	"gatehouse/fhir"
@@ -29,6 +30,28 @@ func TestProjection(t *testing.T) {
 		got, err := c.p.apply(fhir.R4, []byte(doc))
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s:\n got %s, %v\nwant %s", c.name, got, err, c.want)
+		}
+	}
+}
+
+// FHIR-07: what turns the meaning round is never left out of a part.
+func TestProjectionModifiers(t *testing.T) {
+	const tag = `"meta":{"tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}`
+	for doc, want := range map[string]string{
+		`{"resourceType":"Patient","implicitRules":"http://x.org/r","modifierExtension":[{"url":"x","valueBoolean":true}],"active":false,"deceasedBoolean":true,"gender":"male","birthDate":"1970"}`: `{"resourceType":"Patient","implicitRules":"http://x.org/r","modifierExtension":[{"url":"x","valueBoolean":true}],"active":false,"deceasedBoolean":true,"gender":"male",` + tag + `}`,
+		`{"resourceType":"ServiceRequest","status":"active","intent":"order","doNotPerform":true,"note":[{"text":"n"}]}`:                                                                             `{"resourceType":"ServiceRequest","status":"active","intent":"order","doNotPerform":true,` + tag + `}`,
+		`{"resourceType":"Condition","verificationStatus":{"text":"refuted"},"_status":{"id":"x"},"code":{"text":"c"}}`:                                                                              `{"resourceType":"Condition","verificationStatus":{"text":"refuted"},` + tag + `}`,
+	} {
+		p := Projection{Elements: []string{"gender"}}
+		if got, err := p.apply(fhir.R4, []byte(doc)); err != nil || string(got) != want {
+			t.Errorf("%s:\n got %s, %v\nwant %s", doc, got, err, want)
+		}
+	}
+	for _, summary := range []string{"true", "text", "data"} {
+		p := Projection{Summary: summary}
+		got, err := p.apply(fhir.R4, []byte(`{"resourceType":"Patient","modifierExtension":[{"url":"x"}]}`))
+		if err != nil || !bytes.Contains(got, []byte("modifierExtension")) {
+			t.Errorf("_summary=%s: got %s, %v", summary, got, err)
 		}
 	}
 }
