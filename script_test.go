@@ -189,7 +189,7 @@ func httpCommand(ts *testscript.TestScript, _ bool, args []string) {
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	status, method, url, token := four(args)
 	pattern := regexp.MustCompile(strings.Join(args[min(4, len(args)):], " "))
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		got, err := ask(method, url, token)
 		if err == nil && strconv.Itoa(got.status) == status && pattern.MatchString(got.body) {
 			tell(ts, status, got)
@@ -233,7 +233,7 @@ func begin(ts *testscript.TestScript, _ bool, args []string) {
 	}()
 	select {
 	case <-w.arrived:
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		ts.Fatalf("the request did not reach the upstream")
 	}
 }

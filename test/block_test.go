@@ -25,6 +25,7 @@ func (h *house) cfg() *config.Config {
 // two seconds, by whatever token it comes, and after a restart; what is lifted is
 // served again.
 func TestBlocks(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	h := openHouse(t, adminAuth)
 	other := h.replica()
 	h.ehr.on("GET /Observation/a", 200, obsA)
@@ -159,9 +160,10 @@ func TestBlocksOfPatientsArePrivacys(t *testing.T) {
 }
 
 func TestBlocksEndByThemselves(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	h := openHouse(t)
 	h.ehr.on("GET /Observation/a", 200, obsA)
-	until := time.Now().Add(4 * time.Second)
+	until := time.Now().Add(8 * time.Second)
 	for _, b := range []gateway.Block{{What: "patient", Value: "Patient/A", Until: until}, {What: "user", Value: "bob", Until: until}} {
 		if err := gateway.SetBlock(t.Context(), h.cfg(), &b); err != nil {
 			t.Fatal(err)

@@ -164,6 +164,7 @@ func unsignedBundle(t *testing.T, revision string) []byte {
 
 // A publisher that is silent for too long: what the configuration says.
 func TestPolicyBundleGoesStale(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for consequence, status := range map[string]int{"deny": 503, "keep": 200} {
 		p := newPublisher(t)
 		p.publish("1", usualPolicy)

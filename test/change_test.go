@@ -79,6 +79,7 @@ func (h *house) putLine(db *sql.DB, r stateRow) {
 // away, files altered) changes no decision: the last good one stays, an alarm and
 // /readyz tell without anybody asking for a reload, and nothing starts on it.
 func TestChangeOfPolicy(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	h := newHouse(t, "R4")
 	h.ehr.on("GET /Observation/a", 200, obsA)
 	h.write("gatehouse.yaml", strings.Replace(h.config(adminAuth), "policy: {dir: policy}", "policy: {change_control: required}", 1))

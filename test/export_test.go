@@ -540,7 +540,7 @@ func TestExportObligedView(t *testing.T) {
 // is recorded, and a client that has used up its limits gets no more of it.
 func TestExportLong(t *testing.T) {
 	h := openHouse(t, "clients: {greedy: {limits: {entries: 300/h}}}")
-	const count = 100_000
+	const count = 50_000 // 53 MB
 	filler := strings.Repeat("lorem ipsum ", 80)
 	h.onExport("GET /$export", "Observation", "")
 	h.ehr.handle("GET /Binary/file0", func(w http.ResponseWriter, _ *http.Request) {

@@ -240,6 +240,7 @@ func (v *valve) pass(conn net.Conn, behind string) {
 // The Redis of limits.state: each way it fails, requests go on by shares, and proofs
 // of possession are refused, since nobody knows whether they are new.
 func TestRedisFails(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	r := miniredis.RunT(t)
 	v := newValve(t, r.Addr())
 	h := openHouse(t, fmt.Sprintf("limits: {state: \"redis://%s/0\"}\nclients: {app: {limits: {rate: 1000/s}}}", v.address))

@@ -68,6 +68,7 @@ func TestConsentDeletedElsewhere(t *testing.T) {
 // BTG-02: an alert that nobody could be told of before the gateway ended is told when
 // it is there again, and only once more.
 func TestAlertOutlivesTheProcess(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	var mu sync.Mutex
 	var heard []string
 	up := false

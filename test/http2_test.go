@@ -51,7 +51,7 @@ func (h *house) frames(t *testing.T, fields [][2]string) byte {
 	if conn.ConnectionState().NegotiatedProtocol != "h2" {
 		t.Fatal("no HTTP/2")
 	}
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second)) // a hang is a failure
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // a hang is a failure
 	var block []byte
 	for _, f := range fields { // literals without indexing, not Huffman-coded
 		block = append(block, 0)

@@ -28,6 +28,7 @@ func (h *house) resolve(token, path, body string, status int, code string) (got 
 // stands for, be it keyed or in the vault, and each step is in the trail before
 // its answer.
 func TestResolvingTakesTwo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	h := openHouse(t, adminAuth, "clients:\n  study: {view: research, domain: study-17}\n  safe: {view: safe-harbor, domain: s}")
 	h.ehr.on("GET /Patient", 200, searchset("", patientSeen))
 	ann := h.token(map[string]any{"sub": "ann", "roles": []string{"privacy-officer"}})
@@ -80,6 +81,7 @@ func TestResolvingTakesTwo(t *testing.T) {
 // A command cannot read through the vault while the gateway holds it, and that
 // does not spend the reading; what was done while nobody served is recorded then.
 func TestResolvingByCommand(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	h := openHouse(t, adminAuth, "clients: {safe: {view: safe-harbor, domain: s}}")
 	h.ehr.on("GET /Patient", 200, searchset("", patientSeen))
 	surrogate := h.get("/Patient", h.researcher("safe")).ids(t)[0]

@@ -247,6 +247,7 @@ func TestEachReleaseMediaTypes(t *testing.T) {
 
 // Without upstream.fhir_version the upstream says it, once, at start.
 func TestReleaseIsReadFromMetadata(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for said, v := range map[string]fhir.Version{"3.0.1": fhir.STU3, "4.0.1": fhir.R4, "4.3.0": fhir.R4B, "5.0.0": fhir.R5} {
 		h := newHouse(t, v.String())
 		h.ehr.on("GET /metadata", 200, `{"resourceType":"CapabilityStatement","fhirVersion":"`+said+`","rest":[{}]}`)

@@ -43,7 +43,8 @@ func TestReplicasWithDirectoriesAlike(t *testing.T) {
 // Issue 8, "seen by": a process that is told to stop says so and serves on for
 // drain_delay, so that a balancer can send elsewhere; then it closes.
 func TestDrainDelay(t *testing.T) {
-	h := openHouse(t, "drain_delay: 700ms")
+	t.Parallel() // it waits more than it works
+	h := openHouse(t, "drain_delay: 5s")
 	h.ehr.on("GET /Observation/a", 200, obsA)
 	token := h.staff()
 	if got := h.get("/Observation/a", token); got.status != 200 {
@@ -51,7 +52,7 @@ func TestDrainDelay(t *testing.T) {
 	}
 	done := make(chan bool)
 	go func() { h.stop(); close(done) }()
-	h.within(600*time.Millisecond, func() bool { return strings.Contains(h.readyz(t), `"leaving":"it was told to stop`) })
+	h.within(500*time.Millisecond, func() bool { return strings.Contains(h.readyz(t), `"leaving":"it was told to stop`) })
 	r, err := http.Get(h.base + "/metadata")
 	if err != nil || !r.Close {
 		t.Errorf("while it leaves: %v %+v", err, r)

@@ -39,7 +39,8 @@ func TestSessions(t *testing.T) {
 }
 
 func TestIdleSessions(t *testing.T) {
-	h := openHouse(t, `clients: {tablet: {session: {idle: 3s}}}`)
+	t.Parallel() // it waits more than it works
+	h := openHouse(t, `clients: {tablet: {session: {idle: 6s}}}`)
 	h.ehr.on("GET /Observation/a", 200, obsA)
 	login := time.Now().Unix()
 	token := func(login int64) string {
@@ -49,9 +50,9 @@ func TestIdleSessions(t *testing.T) {
 		if got := h.get("/Observation/a", token(login)); got.status != 200 {
 			t.Fatalf("in use: %d %s", got.status, got.body)
 		}
-		time.Sleep(1200 * time.Millisecond)
+		time.Sleep(2400 * time.Millisecond)
 	}
-	time.Sleep(3 * time.Second)
+	time.Sleep(6 * time.Second)
 	for range 2 { // to be refused is no use
 		if got := h.get("/Observation/a", token(login)); got.status != 401 || got.code() != "session.idle" {
 			t.Errorf("idle: %d %s", got.status, got.body)
@@ -65,7 +66,7 @@ func TestIdleSessions(t *testing.T) {
 	}
 	h.stop()
 	h.start()
-	time.Sleep(3 * time.Second)
+	time.Sleep(6 * time.Second)
 	if got := h.get("/Observation/a", token(login)); got.status != 401 {
 		t.Errorf("a restart prolongs it: %d", got.status)
 	}

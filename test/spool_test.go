@@ -39,6 +39,7 @@ func (h *house) failTree(t *testing.T) (restore func()) {
 // refused, or its records wait in the spool; then they are all in the log, once
 // each, and it verifies. Over a restart too.
 func TestSpoolByClass(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, restart := range []bool{false, true} {
 		h := openHouse(t, "")
 		h.stop()
@@ -114,6 +115,7 @@ func TestSpoolByClass(t *testing.T) {
 
 // With every class refused a spool is of no use, and /readyz does not pretend.
 func TestSpoolThatNothingUses(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	h := openHouse(t)
 	h.stop()
 	h.write("gatehouse.yaml", strings.Replace(h.config(), "key_file: audit.key}", "key_file: audit.key, spool: {dir: spool}}", 1))

@@ -22,7 +22,7 @@ func (h *house) raw(t *testing.T, request string) answer {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second)) // a hang is a failure
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // a hang is a failure
 	request = strings.ReplaceAll(strings.ReplaceAll(request, "HOST", address), "\n", "\r\n")
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)

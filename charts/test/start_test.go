@@ -125,7 +125,7 @@ func TestStarts(t *testing.T) {
 	}
 	want := []string{"gatehouse_limited_total{", "gatehouse_alerts_total{", "gatehouse_shadow_differences_total{", "gatehouse_audit_sink_failures_total{"}
 	page := ""
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if _, page = ask(t, d.admin+"/metrics", ""); !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(page, w) }) {
 			break
 		}
@@ -297,7 +297,7 @@ func probe(t *testing.T, c corev1.Container, get *corev1.HTTPGetAction) (int, st
 	url := fmt.Sprintf("%s://127.0.0.1:%d%s", strings.ToLower(string(get.Scheme)), port, get.Path)
 	var status int
 	var body string
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && status != http.StatusOK; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end) && status != http.StatusOK; time.Sleep(50 * time.Millisecond) {
 		status, body = ask(t, url, "")
 	}
 	return status, body

@@ -79,7 +79,7 @@ func TestFailingDiskRefusesAndComesBack(t *testing.T) {
 					t.Error("a failed log took a record")
 				}
 				fault(d, false)
-				for end := time.Now().Add(5 * time.Second); l.Healthy() != nil && time.Now().Before(end); {
+				for end := time.Now().Add(60 * time.Second); l.Healthy() != nil && time.Now().Before(end); {
 					time.Sleep(5 * time.Millisecond)
 				}
 			}
@@ -127,7 +127,7 @@ func TestTreeThatCannotBeWrittenRefuses(t *testing.T) {
 	}
 	wait := func(healthy bool) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); (l.Healthy() == nil) != healthy; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(60 * time.Second); (l.Healthy() == nil) != healthy; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("healthy = %v for too long: %v", !healthy, l.Healthy())
 			}

@@ -37,7 +37,7 @@ func spooled(t testing.TB, s *Spool, r *Record) {
 
 func drained(t testing.TB, s *Spool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); s.used(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); s.used(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d records are still in the spool", s.Waiting())
 		}

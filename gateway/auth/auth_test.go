@@ -355,7 +355,7 @@ func TestStartAndReady(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	a.Start(ctx)
-	for deadline := time.Now().Add(5 * time.Second); a.Ready() != nil; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); a.Ready() != nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(a.Ready())
 		}

@@ -69,12 +69,12 @@ func (s *teller) serve(c net.Conn) {
 		s.mu.Unlock()
 		switch answer {
 		case "hold":
-			time.Sleep(time.Second)
+			time.Sleep(4 * time.Second)
 			return
 		case "break":
 			return
 		case "break late":
-			time.Sleep(400 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond)
 			return
 		}
 		now, later, _ := strings.Cut(strings.ReplaceAll(answer, "\n", "\r\n"), "LATER")
@@ -222,7 +222,7 @@ func TestStaleConnections(t *testing.T) {
 // The time for an answer is that of both tries together.
 func TestStaleConnectionsHaveNoMoreTime(t *testing.T) { // T-18 towards the upstream
 	s := tell(t, []string{ok("own1"), "break late"}, []string{"hold"})
-	u := open(t, s.where(), func(c *config.Upstream) { c.Timeout = config.Duration(600 * time.Millisecond) })
+	u := open(t, s.where(), func(c *config.Upstream) { c.Timeout = config.Duration(2 * time.Second) })
 	_, body, err := u.guarded(context.Background(), read)
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func TestStaleConnectionsHaveNoMoreTime(t *testing.T) { // T-18 towards the upst
 	start := time.Now()
 	_, _, err = u.guarded(context.Background(), read)
 	want(t, err, Timeout)
-	if took := time.Since(start); took > 900*time.Millisecond {
+	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -50,11 +50,11 @@ func TestConsentIsWritten(t *testing.T) {
 	if _, err := directly(http.MethodPut, hapi.url+"/Consent/c40", consent(unasked, "permit")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "what the patient permits is seen", func() bool { return status(t, target, ann) == 200 })
+	eventually(t, 30*time.Second, "what the patient permits is seen", func() bool { return status(t, target, ann) == 200 })
 	if _, err := directly(http.MethodDelete, hapi.url+"/Consent/c40", ""); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "what the patient withdrew is hidden", func() bool { return status(t, target, ann) == 404 })
+	eventually(t, 30*time.Second, "what the patient withdrew is hidden", func() bool { return status(t, target, ann) == 404 })
 }
 
 // Somebody who is no programmer edits the role table.

@@ -246,7 +246,7 @@ func TestBlockedThroughPostgreSQL(t *testing.T) {
 	token := user(t, "ann", userReads)
 	become := func(status int) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 			a := get(t, "/Patient/p1", token)
 			if a.status == status {
 				return

@@ -102,7 +102,7 @@ func (s *server) stop() error {
 	case <-s.ended:
 		_ = syscall.Kill(group, syscall.SIGKILL) // whatever it left behind
 		return nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 	}
 	if err := syscall.Kill(group, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", s.name, err)

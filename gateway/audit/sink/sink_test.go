@@ -76,7 +76,7 @@ func start(t testing.TB, c config.Sink, o Options) (s *Sink, stop func()) {
 
 func awaited(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: not within 15 s", what)
 		}
