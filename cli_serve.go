@@ -13,7 +13,7 @@ import (
 
 func commands() []*cobra.Command {
 	return []*cobra.Command{demonstrate(), serve(), check(), doctor(), keys(), policyCommands(), consentCommands(), scopeCommands(), viewCommands(), deid(), auditCommands(),
-		blockCommand(), unblockCommand(), emergencyCommands(), pseudonymCommands(), eraseCommand(), incidentCommands(), version()}
+		blockCommand(), unblockCommand(), logLevelCommand(), emergencyCommands(), pseudonymCommands(), eraseCommand(), incidentCommands(), version()}
 }
 
 func serve() *cobra.Command {
@@ -30,7 +30,9 @@ Logs are JSON on stderr and hold no patient data.`,
 		Example: "  gatehouse serve -c gatehouse.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			log, err := zap.NewProduction(zap.AddStacktrace(zap.DPanicLevel)) // a panic brings its own
+			o := zap.NewProductionConfig()
+			o.Level.SetLevel(zap.DebugLevel)                        // which the gateway uses where `log-level` says so
+			log, err := o.Build(zap.AddStacktrace(zap.DPanicLevel)) // a panic brings its own
 			if err != nil {
 				return fmt.Errorf("open log: %w", err)
 			}

@@ -38,6 +38,7 @@ type readiness struct {
 	Change   string            `json:"policy_change,omitempty"` // in force, under change control
 	Behind   string            `json:"policy_change_problem,omitempty"`
 	Drift    string            `json:"policy_unapproved,omitempty"`
+	Levels   []*LogLevel       `json:"log_levels,omitempty"` // of routes that have one for now
 }
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -63,6 +64,7 @@ func (p *Process) readiness() *readiness {
 		r.Warnings["audit"] = waiting
 	}
 	r.Degraded = p.degraded(s)
+	r.Levels = p.levels.now(p.now())
 	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
 	if s.approved != nil {
 		r.Change, r.Drift, r.Behind = s.approved.step.Change, s.drift, p.stores.changes.trouble()

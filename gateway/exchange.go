@@ -53,6 +53,7 @@ type exchange struct {
 	paid      int              // units that the access has cost so far
 	dear      int              // the most that policy obliges for what it released
 	trace     *telemetry.Trace // nil: not in the sample
+	detail    *detail          // nil: its route is not logged at debug
 	entered   bool             // counted among the requests that are under way
 	owed      limit.Use        // what is charged at the end
 }
@@ -60,6 +61,9 @@ type exchange struct {
 func (g *Gateway) begin(s *snapshot, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{g: g, s: s, r: r, id: requestID(), start: s.now(), address: remote(r)}
 	x.trace = s.tracer.Begin(x.start, r.Header)
+	if g.levels.maybeDetailed(r.Method, x.start) {
+		x.detail = new(detail)
+	}
 	x.out = &response{x: x, w: w}
 	x.out.always()
 	x.failMode = onFailure(&s.cfg.Audit.OnFailure, r.Method, nil)
@@ -126,6 +130,11 @@ func (x *exchange) logLine(status int, code string) {
 	level, why := zap.InfoLevel, zap.Skip()
 	if x.failed != nil && x.failed.log != nil && status >= 500 {
 		level, why = zap.ErrorLevel, zap.Error(x.failed.log)
+	}
+	if least, own := x.g.levels.of(x.r.Method, x.record.Type, x.s.now()); own && level < least {
+		return
+	} else if own && least == zap.DebugLevel {
+		x.detailLine(status, code)
 	}
 	line := x.g.log.Check(level, "request")
 	if line == nil {
@@ -234,6 +243,7 @@ func (x *exchange) parse() (*fhir.Access, error) {
 	}
 	x.record.Query = clientQuery(x.r, body)
 	x.describe(a)
+	x.detail.named(a)
 	x.bulk = a.Operation == "$export"
 	if x.caller == nobody && a.Interaction != fhir.Capabilities {
 		return nil, internal(errors.New("an access without a caller")) // authenticate let it pass for what it is not

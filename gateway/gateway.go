@@ -29,6 +29,8 @@ type Gateway struct {
 	spool     *audit.Spool // what the log cannot take waits there; may be nil
 	metrics   *metrics
 	log       *zap.Logger
+	verbose   *zap.Logger // of routes that a LogLevel is set for
+	levels    levels
 	limit     *limit.Limiter
 	bodies    *semaphore.Weighted // of bodyBytes
 	reports   *semaphore.Weighted // made at once

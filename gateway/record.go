@@ -62,6 +62,7 @@ func (x *exchange) released(it *judge.Item) {
 
 func (x *exchange) withheld(it *judge.Item) {
 	x.g.metrics.withheld.Inc()
+	x.detail.withhold()
 	x.g.refrained.note(it)
 	x.note(it, audit.Withheld)
 }

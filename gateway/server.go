@@ -81,7 +81,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
-	g := &Gateway{audit: trail, metrics: newMetrics(), log: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
+	g := &Gateway{audit: trail, metrics: newMetrics(), log: usual(log), verbose: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
 		glass: emergency.NewBook(), kin: newKinship()}
 	g.binaries, _ = lru.New[string, made](madeKept)
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone
@@ -104,6 +104,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.listen(lineKind, p.learnLine)
 	p.stores.listen(eraseKind, p.learnErase)
 	p.stores.listen(tightKind, p.learnTightening)
+	p.stores.listen(levelKind, p.learnLevel)
 	return p, nil
 }
 

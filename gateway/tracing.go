@@ -38,6 +38,13 @@ func nothing() {}
 // step times what the request does until the returned function is called, where
 // it is traced. Steps lie within each other as the calls do.
 func (x *exchange) step(name string) (end func()) {
+	if x.detail != nil {
+		return x.detail.step(name, x.traceStep(name))
+	}
+	return x.traceStep(name)
+}
+
+func (x *exchange) traceStep(name string) (end func()) {
 	if x.trace == nil {
 		return nothing
 	}

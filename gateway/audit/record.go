@@ -94,6 +94,12 @@ const (
 	BlockLifted = "block.lifted"
 )
 
+// The codes of Notices about how much is logged of a route.
+const (
+	LogLevelSet   = "log.level-set"
+	LogLevelReset = "log.level-reset"
+)
+
 // PolicyChange begins the codes of Notices about changes of policy.
 const PolicyChange = "policy.change."
 

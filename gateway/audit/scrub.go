@@ -75,7 +75,7 @@ func (s Scrubber) hash(text string) string {
 
 // plainNotes are the notes whose values are the gateway's own words or ids.
 var plainNotes = map[string]bool{EmergencyNote: true, "verdict": true, "what": true, "until": true, "resolve": true,
-	"config": true, "policy": true, "bundle": true, "segment": true, "records": true, "spooled": true, "sink": true, "by": true, "asked-by": true}
+	"config": true, "policy": true, "bundle": true, "segment": true, "records": true, "spooled": true, "sink": true, "by": true, "asked-by": true, "route": true, "level": true}
 
 // notes hashes what a person wrote or what may stand for a patient.
 func (s Scrubber) notes(l []Note) []Note {
