@@ -308,11 +308,11 @@ func (m *method) checkGeneralize(cases bool) error {
 		return nil
 	case "zip":
 		if m.digits < 1 || m.digits > 3 || len(m.lists) == 0 {
-			return errors.New("generalize to zip needs digits 1 to 3 and lists, e.g. [2010]")
+			return errors.New("generalize to zip needs digits 1 to 3 and lists, e.g. ['2020']")
 		}
 		for _, l := range m.lists {
 			if restrictedZIP[l] == "" {
-				return fmt.Errorf("no list of restricted ZIP prefixes %q; there are 2000, 2010", l)
+				return fmt.Errorf("no list of restricted ZIP prefixes %q; there are 2000, 2010, 2020", l)
 			}
 		}
 		return nil

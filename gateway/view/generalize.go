@@ -47,11 +47,19 @@ func (r *run) zip(i int, m *method) bool {
 	return r.quoted(i, prefix)
 }
 
-// restrictedZIP are three-digit prefixes with at most 20,000 people, by the
-// census they were counted in (HHS guidance on 45 CFR 164.514).
+// restrictedZIP are three-digit prefixes with at most 20,000 people, by the census they
+// were counted in: as the HHS guidance on 45 CFR 164.514 prints them, and of 2020, for
+// which it prints none, as the populations of the ZIP Code Tabulation Areas add up
+// (2020 Census DHC, table P1: 894 prefixes, 334,726,586 people). Behind those of 2020
+// stand the prefixes without any area, as of the military: nobody is counted in them.
 var restrictedZIP = map[string]string{
 	"2000": "036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893",
 	"2010": "036 059 102 203 205 369 556 692 821 823 878 879 884 893",
+	"2020": "036 059 102 202 203 204 205 369 556 692 753 772 821 823 878 879 884 893 " +
+		"000 001 002 003 004 005 008 055 090 091 092 093 094 095 096 097 098 099 192 213 269 311 332 340 343 345 348" +
+		" 353 375 399 419 428 429 459 509 517 518 519 529 533 536 552 555 568 569 578 579 589 621 632 642 643 649 659" +
+		" 663 682 694 695 696 697 698 699 702 709 715 732 733 742 771 817 818 819 839 842 848 849 854 858 861 862 866" +
+		" 867 868 869 872 876 885 886 887 888 889 892 896 899 901 909 929 938 942 962 963 964 965 966 969 987",
 }
 
 // ageUnits are UCUM codes and words of units in which an age is told, and how

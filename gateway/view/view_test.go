@@ -102,6 +102,9 @@ func TestRules(t *testing.T) {
 		{"zip", "[{path: nodesByType('Address').postalCode, method: generalize, to: zip, digits: 3, lists: ['2010']}]",
 			`{"resourceType":"Patient","address":[{"postalCode":"98028-1830"},{"postalCode":"20301"},{"postalCode":"EC1A 1BB"}]}`,
 			`{"resourceType":"Patient","address":[{"postalCode":"980"},{"postalCode":"000"}],"meta":{"security":[{"system":"` + observationValue + `","code":"REDACTED"},{"system":"` + observationValue + `","code":"ABSTRED"}]}}`},
+		{"zip of 2020", "[{path: nodesByType('Address').postalCode, method: generalize, to: zip, digits: 3, lists: ['2020']}]",
+			`{"resourceType":"Patient","address":[{"postalCode":"89101"},{"postalCode":"77201"},{"postalCode":"09012"}]}`,
+			`{"resourceType":"Patient","address":[{"postalCode":"891"},{"postalCode":"000"},{"postalCode":"000"}],"meta":{"security":[{"system":"` + observationValue + `","code":"ABSTRED"}]}}`},
 		{"ages", "[{path: nodesByType('Age').value, method: generalize, to: age, max_age: 89}, {path: nodesByType('Quantity').value, method: generalize, to: age, max_age: 89}, {path: Observation, method: keep}, {path: Condition, method: keep}]",
 			`{"resourceType":"Observation","valueQuantity":{"value":1200,"unit":"mo"},"component":[{"valueQuantity":{"value":95.5,"unit":"mg"}},{"valueQuantity":{"value":91,"code":"a"}}]}`,
 			`{"resourceType":"Observation","valueQuantity":{"value":1080,"unit":"mo"},"component":[{"valueQuantity":{"value":95.5,"unit":"mg"}},{"valueQuantity":{"value":90,"code":"a"}}],"meta":{"security":[{"system":"` + observationValue + `","code":"ABSTRED"}]}}`},
@@ -163,6 +166,19 @@ func TestRevisionOfConditions(t *testing.T) {
 	for _, change := range [][2]string{{"[a]", "[b]"}, {"[a]", "[a, b]"}, {"when", "unless"}, {"{url", "{id"}} {
 		if other := ruleView(t, strings.Replace(when, change[0], change[1], 1)).revision; other == first {
 			t.Errorf("%v: the revision stays", change)
+		}
+	}
+}
+
+// The Census of 2020 counts 894 prefixes, 18 of them with at most 20,000 people.
+func TestZIPLists(t *testing.T) {
+	for list, want := range map[string]int{"2000": 17, "2010": 14, "2020": 18 + 1000 - 894} {
+		got := map[string]bool{}
+		for _, p := range strings.Fields(restrictedZIP[list]) {
+			got[p] = len(p) == 3
+		}
+		if len(got) != want || got[""] {
+			t.Errorf("%s: %d prefixes, want %d", list, len(got), want)
 		}
 	}
 }
