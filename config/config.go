@@ -270,6 +270,9 @@ type Audit struct {
 	OnFailure OnFailure `yaml:"on_failure"`
 	// Where records wait meanwhile.
 	Spool *Spool `yaml:"spool"`
+	// A disk that takes longer over one write or flush counts as failed until it
+	// answers; 100ms to 5m. A change needs a restart.
+	FlushTimeout Duration `yaml:"flush_timeout" default:"5s"`
 	// Organizations whose records the upstream holds, "Organization/1": what a caller
 	// of another one is given of a patient is recorded as a disclosure.
 	Custodians []string `yaml:"custodians"`

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -55,6 +56,9 @@ func (l *loader) decodeOnFailure(n ast.Node, v *OnFailure, key string) {
 }
 
 func (l *loader) checkSpool(a *Audit) {
+	if t := a.FlushTimeout; t < Duration(100*time.Millisecond) || t > Duration(5*time.Minute) {
+		l.report("audit.flush_timeout", "is %s; write one from 100ms to 5m", t)
+	}
 	f := &a.OnFailure
 	f.Search = cmp.Or(f.Search, f.Read)
 	f.Operation = cmp.Or(f.Operation, f.Search)

@@ -77,11 +77,13 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	o.Log = log
 	publisher := &sink.Publisher{}
 	o.Publish = publisher.Take
+	m := newMetrics()
+	o.Hangs = func() { m.alarm("audit.hangs") }
 	trail, err := audit.Open(o)
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
-	g := &Gateway{audit: trail, metrics: newMetrics(), log: usual(log), verbose: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
+	g := &Gateway{audit: trail, metrics: m, log: usual(log), verbose: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
 		glass: emergency.NewBook(), kin: newKinship()}
 	g.binaries, _ = lru.New[string, made](madeKept)
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gatehouse/config"
 	"gatehouse/gateway/audit"
@@ -22,7 +23,7 @@ import (
 // AuditOptions says where the audit log of a configuration is and under which
 // keys; the signing key, where none is named, is derived from the sealing key.
 func AuditOptions(cfg *config.Config) (audit.Options, error) {
-	o := audit.Options{Dir: cfg.Audit.Dir, Origin: audit.ReplicaOrigin(origin(cfg.Base), cfg.Audit.Replica)}
+	o := audit.Options{Dir: cfg.Audit.Dir, Origin: audit.ReplicaOrigin(origin(cfg.Base), cfg.Audit.Replica), FlushTimeout: time.Duration(cfg.Audit.FlushTimeout)}
 	if fips140.Enforced() {
 		return o, errors.New("the audit log seals its records by AES-GCM with nonces of its own making, which GODEBUG=fips140=only refuses; use GODEBUG=fips140=on")
 	}

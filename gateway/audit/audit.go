@@ -33,6 +33,8 @@ type Options struct {
 	Origin          string                        // names the log in its checkpoints, "gatehouse.example.org/audit": no spaces, no plus
 	SegmentBytes    int64                         // a segment is closed beyond it; 0: 64 MiB
 	CheckpointEvery time.Duration                 // while records come; 0: one second
+	FlushTimeout    time.Duration                 // a disk that takes longer over one write or flush is given up; 0: five seconds
+	Hangs           func()                        // told each time that it is; may be nil
 	Publish         func(checkpoint []byte) error // hands each checkpoint to where the operator cannot rewrite it; may be nil
 	Now             func() time.Time              // nil: time.Now
 	Log             *zap.Logger                   // nil: none
@@ -73,8 +75,9 @@ type Log struct {
 	mu      sync.Mutex // never held across I/O
 	ring    atomic.Pointer[keyring]
 	filling *pendingBatch
-	failed  error // the segment could not be written; nothing is taken until it can
-	behind  error // the tree could not be written; the same
+	atDisk  *Pending // of the batch that the writer is at; nil: none, or it was given up
+	failed  error    // the segment could not be written; nothing is taken until it can
+	behind  error    // the tree could not be written; the same
 	closed  bool
 
 	wake    chan struct{} // to the writer: something waits; capacity 1
@@ -82,6 +85,9 @@ type Log struct {
 	written chan struct{} // closed when the writer has ended
 	quit    chan struct{} // closed to end the publisher
 	ended   chan struct{} // closed when the publisher has ended
+
+	writing, publishing work         // what the writer and the publisher are at
+	timeout             atomic.Int64 // of that: Options.FlushTimeout
 
 	current   atomic.Uint64 // number of the segment being written
 	durable   atomic.Int64  // records on disk
@@ -133,6 +139,7 @@ func Open(o Options) (*Log, error) {
 		wake: make(chan struct{}, 1), rolls: make(chan chan error),
 		written: make(chan struct{}), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
+	l.timeout.Store(int64(o.FlushTimeout))
 	if err := l.start(verifier); err != nil {
 		if l.lockFile != nil {
 			l.lockFile.Close()
@@ -151,6 +158,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.CheckpointEvery <= 0 {
 		o.CheckpointEvery = time.Second
+	}
+	if o.FlushTimeout <= 0 {
+		o.FlushTimeout = flushTimeout
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -245,8 +255,15 @@ func (l *Log) Close() error {
 	failed := l.failed
 	l.mu.Unlock()
 	l.nudge()
-	<-l.written
-	close(l.quit)
-	<-l.ended
-	return errors.Join(failed, l.publisher.last, l.lockFile.Close())
+	all := make(chan error, 1)
+	go func() { // the lock stays while a disk hangs: what it was given may reach it yet
+		<-l.written
+		close(l.quit)
+		<-l.ended
+		all <- l.lockFile.Close()
+	}()
+	if err := l.await(l.ended, &l.writing, &l.publishing); err != nil {
+		return err
+	}
+	return errors.Join(failed, l.publisher.last, <-all)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"go.uber.org/zap"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -22,9 +23,9 @@ func (b *pendingBatch) reset() {
 	b.leaves = b.leaves[:0]
 }
 
-func (b *pendingBatch) finish(err error) {
-	b.err = err
-	close(b.done)
+func (p *Pending) finish(err error) {
+	p.err = err
+	close(p.done)
 }
 
 // enqueue adds a sealed record to the batch being filled; l.mu is held. first
@@ -63,9 +64,10 @@ func (l *Log) write() {
 			done <- l.roll()
 		}
 		if closed := l.commitAll(); closed {
-			l.endSegment()
+			l.endWriting()
 			return
 		}
+		l.writing.idle()
 		if l.failedNow() {
 			l.recoverDisk()
 			l.nudge() // perhaps the log was closed meanwhile
@@ -81,6 +83,9 @@ func (l *Log) commitAll() (closed bool) {
 			return closed
 		}
 		l.commit(b)
+		if l.failedNow() {
+			return closed // what is torn is cut from this segment before there is another
+		}
 		if l.writer.offset >= l.o.SegmentBytes && !closed {
 			if err := l.roll(); err != nil {
 				l.fail(err)
@@ -98,19 +103,28 @@ func (l *Log) take() (b *pendingBatch, closed bool) {
 	}
 	b, l.filling = l.filling, l.writer.spare
 	l.filling.reset()
+	l.atDisk = b.Pending
 	return b, l.closed
 }
 
 // commit makes a batch durable and tells those who wait for it.
 func (l *Log) commit(b *pendingBatch) {
 	err := l.writeBatch(b)
+	waited := l.landed(b.Pending)
+	if err == nil && !waited {
+		err = errHangs
+	}
 	if err != nil {
 		l.fail(err)
 	} else {
+		l.writer.offset += int64(len(b.buf))
+		l.writer.next += int64(len(b.leaves))
 		l.publisher.push(b.leaves)
 		l.durable.Store(l.writer.next)
 	}
-	b.finish(err)
+	if waited {
+		b.finish(err)
+	}
 	l.writer.spare = b
 }
 
@@ -122,14 +136,14 @@ func (l *Log) writeBatch(b *pendingBatch) error {
 		}
 	}
 	finishBatch(b.buf, w.next, len(b.leaves))
+	l.writing.at()
 	if _, err := w.f.WriteAt(b.buf, w.offset); err != nil {
 		return fmt.Errorf("write audit records: %w", err)
 	}
+	l.writing.at()
 	if err := w.f.Datasync(); err != nil {
 		return fmt.Errorf("flush audit records: %w", err)
 	}
-	w.offset += int64(len(b.buf))
-	w.next += int64(len(b.leaves))
 	return nil
 }
 
@@ -138,6 +152,7 @@ func (l *Log) writeBatch(b *pendingBatch) error {
 // at the very end of the log.
 func (l *Log) createSegment() error {
 	w := &l.writer
+	l.writing.at()
 	path := segmentPath(l.o.Dir, w.number)
 	f, err := l.o.open(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC)
 	if err != nil {
@@ -163,6 +178,7 @@ func (l *Log) createSegment() error {
 // keys still goes to the old segment.
 func (l *Log) roll() error {
 	number := l.writer.number + 1
+	l.writing.at()
 	ring, err := l.newRing(number)
 	if err != nil {
 		return err
@@ -172,6 +188,7 @@ func (l *Log) roll() error {
 	l.filling = l.writer.spare
 	l.filling.reset()
 	l.ring.Store(ring)
+	l.atDisk = last.Pending
 	l.mu.Unlock()
 
 	if len(last.leaves) > 0 {
@@ -180,9 +197,12 @@ func (l *Log) roll() error {
 			return err // what is torn is cut from this segment before there is another
 		}
 	} else {
-		last.finish(nil)
+		if l.landed(last.Pending) {
+			last.finish(nil)
+		}
 		l.writer.spare = last
 	}
+	l.writing.at()
 	l.endSegment()
 	l.writer.number, l.writer.offset = number, headLen
 	l.current.Store(number)
@@ -197,6 +217,18 @@ func (l *Log) newRing(number uint64) (*keyring, error) {
 		return nil, fmt.Errorf("make key file: %w", err)
 	}
 	return newKeyring(s), nil
+}
+
+// endWriting ends the writer; what was refused does not stay, if the disk lets it go.
+func (l *Log) endWriting() {
+	l.writing.at()
+	defer l.writing.idle()
+	l.endSegment()
+	if l.failedNow() {
+		if err := l.cutSegment(); err != nil {
+			l.o.Log.Warn("audit log: what was refused may be on the disk", zap.Error(err))
+		}
+	}
 }
 
 func (l *Log) endSegment() {

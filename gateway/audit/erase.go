@@ -62,7 +62,12 @@ func (l *Log) newSegment(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
 	case l.rolls <- done:
-		return <-done
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	case <-l.written:
 		return errClosed
 	case <-ctx.Done():

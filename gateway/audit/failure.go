@@ -17,11 +17,7 @@ func (l *Log) fail(err error) {
 		l.o.Log.Error("audit log takes no records", zap.Error(err))
 	}
 	l.failed = err
-	if b := l.filling; len(b.leaves) > 0 {
-		b.finish(err)
-		l.filling = &pendingBatch{}
-		l.filling.reset()
-	}
+	l.refuseFilling(err)
 }
 
 func (l *Log) failedNow() bool {
@@ -33,7 +29,9 @@ func (l *Log) failedNow() bool {
 // recoverDisk tries until the log can be written again, or is closed.
 func (l *Log) recoverDisk() {
 	for {
+		l.writing.at()
 		err := l.reopen()
+		l.writing.idle()
 		l.mu.Lock()
 		if err == nil {
 			l.failed = nil

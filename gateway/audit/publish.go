@@ -72,6 +72,8 @@ func (l *Log) publishLoop() {
 // log takes no records: a trail whose proof cannot be kept is not kept.
 func (l *Log) publish() {
 	p := &l.publisher
+	defer l.publishing.idle()
+	l.publishing.at()
 	for _, leaf := range p.pull() {
 		p.add(leaf)
 	}
@@ -95,16 +97,17 @@ func (p *publisher) add(leaf tlog.Hash) {
 func (l *Log) publishTree() error {
 	p := &l.publisher
 	if p.stale {
-		if err := p.writeTiles(); err != nil {
+		if err := p.writeTiles(&l.publishing); err != nil {
 			return err
 		}
+		l.publishing.at()
 		if err := l.publishCheckpoint(); err != nil {
 			return err
 		}
 		p.stale = false
 	}
 	if p.sync.Swap(false) { // before it is done: what is asked meanwhile is for leaves to come
-		if err := p.flushTiles(); err != nil {
+		if err := p.flushTiles(&l.publishing); err != nil {
 			p.sync.Store(true)
 			return err
 		}
@@ -114,14 +117,16 @@ func (l *Log) publishTree() error {
 }
 
 // writeTiles writes tiles before the checkpoint that needs them.
-func (p *publisher) writeTiles() error {
+func (p *publisher) writeTiles(at *work) error {
 	for len(p.full) > 0 {
+		at.at()
 		if err := p.writeTile(p.full[0].tile, p.full[0].data); err != nil {
 			return err
 		}
 		p.full = p.full[1:]
 	}
 	for tile, data := range p.tree.partial() {
+		at.at()
 		if err := p.writeTile(tile, data); err != nil {
 			return err
 		}
@@ -163,9 +168,10 @@ func (l *Log) publishCheckpoint() error {
 
 // flushTiles makes the tiles durable. It runs once for each segment, not for
 // each checkpoint: until then recovery makes them again from the data.
-func (p *publisher) flushTiles() error {
+func (p *publisher) flushTiles(at *work) error {
 	dirs := make(map[string]bool)
 	for _, path := range p.dirty {
+		at.at()
 		if err := syncPath(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err // a partial tile may be gone, filled since
 		}
@@ -174,6 +180,7 @@ func (p *publisher) flushTiles() error {
 		}
 	}
 	for dir := range dirs {
+		at.at()
 		if err := syncPath(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

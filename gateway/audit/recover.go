@@ -36,6 +36,7 @@ func (l *Log) start(v note.Verifier) error {
 	if err := l.publishTree(); err != nil {
 		return err
 	}
+	l.publishing.idle()
 	ring, err := l.newRing(last + 1)
 	if err != nil {
 		return err
@@ -48,6 +49,7 @@ func (l *Log) start(v note.Verifier) error {
 	l.filling.reset()
 	go l.write()
 	go l.publishLoop()
+	go l.watchDisk()
 	// The first record proves that the log can be written, and marks the start.
 	if err := l.Append(&Record{Kind: Notice, Code: logOpened}).Wait(context.Background()); err != nil {
 		l.Close()
