@@ -23,6 +23,7 @@ type deidOptions struct {
 	out      string
 	vault    string
 	kept     *lateVault // of vault, once open
+	passing  *runVault  // in its place where none is named
 	progress bool
 	workers  int
 	told     io.Writer // of progress
@@ -87,7 +88,7 @@ func deidentify(out io.Writer, in io.Reader, files []string, o deidOptions) (err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, o.kept.close()) }()
+	defer func() { err = errors.Join(err, o.kept.close(), o.passing.close()) }()
 	t := newTeller(o)
 	defer t.end()
 	job := func(c view.Context) *view.Job { return t.of(&view.Job{View: w, Context: c, Workers: o.workers}) }

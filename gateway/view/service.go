@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -39,14 +40,34 @@ func (c *Codec) asked(d *domain, typ, id string) (string, error) {
 	if whose, ok := d.memo.get(p, "back:", typ); ok && whose != id {
 		return "", errShared
 	}
-	if !c.service.Leads() {
-		if err := c.remember(d, typ, id, p); err != nil {
-			return "", err
-		}
+	keep := c.remember
+	if c.service.Leads() {
+		keep = c.alone
+	}
+	if err := keep(d, typ, id, p); err != nil {
+		return "", err
 	}
 	d.memo.put(p, id, typ)
 	d.memo.put(id, p, "back:", typ)
 	return p, nil
+}
+
+// alone holds a pseudonym to the first id that it was given for, whatever is restarted.
+// The service leads back, so no way back is kept here: a keyed hash tells the id again.
+func (c *Codec) alone(d *domain, typ, id, p string) error {
+	if c.vault == nil {
+		return nil
+	}
+	k := &d.epochs[0]
+	whose := k.hash("service sole:"+typ, id)[:16]
+	stands, err := c.vault.Keep(k.hash("service", "sole:"+typ+"\x00"+p), whose)
+	if err != nil {
+		return fmt.Errorf("keep whose pseudonym it is: %w", err)
+	}
+	if !bytes.Equal(stands, whose) {
+		return errShared
+	}
+	return nil
 }
 
 // remember keeps the way back from a pseudonym of the service, and what Forget needs
