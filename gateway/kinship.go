@@ -65,7 +65,7 @@ func (x *exchange) comparesKin() bool {
 		return false
 	}
 	s := x.caller.subject
-	if user, _, _ := strings.Cut(s.FHIRUser, "/"); user == "Patient" || user == "RelatedPerson" || s.FHIRUser == "" && s.Kin.Empty() {
+	if user, _, _ := strings.Cut(s.FHIRUser, "/"); user == "Patient" || selfOf(s) != "" || user == "RelatedPerson" || s.FHIRUser == "" && s.Kin.Empty() {
 		return false
 	}
 	for i := range x.s.cfg.Watch {

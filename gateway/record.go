@@ -35,7 +35,18 @@ func tokenName(s *auth.Subject, r *http.Request) string {
 
 func recordOf(s *auth.Subject, token string) audit.Caller {
 	return audit.Caller{Issuer: s.Issuer, Subject: s.ID, Client: s.Client, User: s.FHIRUser,
-		Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: token}
+		Self: selfOf(s), Organization: s.Organization, Roles: s.Roles, Purpose: s.Purpose, Token: token}
+}
+
+// selfOf is the patient for whom a caller is taken of whom the token tells no more
+// than the launch patient: an app of their own. Staff who launch an app about a
+// patient have a role, an organization or a fhirUser; who they are outlives that
+// patient's erasure.
+func selfOf(s *auth.Subject) string {
+	if s.Machine || s.FHIRUser != "" || s.Organization != "" || len(s.Roles) > 0 {
+		return ""
+	}
+	return s.Patient
 }
 
 // describe notes what is asked, but no ids: those of a caller with a view may be

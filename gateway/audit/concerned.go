@@ -42,8 +42,12 @@ func (c *concerned) gather(k *keyring, r *Record) error {
 	c.place, c.consentOf = c.place[:0], c.consentOf[:0]
 	clear(c.index)
 	c.next = 0
-	if c.own = strings.HasPrefix(r.Caller.User, "Patient/"); c.own {
-		if _, err := c.patient(k, r.Caller.User); err != nil {
+	self := r.Caller.Self
+	if strings.HasPrefix(r.Caller.User, "Patient/") {
+		self = r.Caller.User
+	}
+	if c.own = self != ""; c.own {
+		if _, err := c.patient(k, self); err != nil {
 			return err
 		}
 	}

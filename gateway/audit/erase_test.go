@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -91,6 +93,38 @@ func TestEraseForgetsThePatientWhoCalled(t *testing.T) {
 		if !r.Erased || r.Caller.Client == "" || i == 1 && (r.Entries[0].ID == "" || r.Entries[0].Patients[0] != "Patient/child") {
 			t.Errorf("record %d lost more: %s", i, text)
 		}
+	}
+}
+
+// The same of one who is known by the launch patient alone, also after the record has
+// come through the spool, which reads it and writes it anew.
+func TestEraseForgetsWhoIsTakenForThePatient(t *testing.T) {
+	spool, o := testOptions(t.TempDir()), testOptions(t.TempDir())
+	first := mustOpen(t, spool)
+	r := smallRead(1)
+	r.Caller = Caller{Issuer: r.Caller.Issuer, Subject: "account-9", Client: "phone", Name: "Ann Smith", Self: "Patient/mother"}
+	r.Address, r.Entries[0].Patients, r.Consents = "192.0.2.99", []string{"Patient/child"}, nil
+	mustAppend(t, first, r)
+	mustClose(t, first)
+	l := mustOpen(t, o)
+	read := mustRead(t, spool.Dir)[0]
+	if read.Caller.Self != "Patient/mother" || read.Caller.User != "" || !slices.Equal(PatientsOf(read), PatientsOf(r)) {
+		t.Fatalf("%+v", read)
+	}
+	mustAppend(t, l, read)
+	if err := l.Erase(context.Background(), "Patient/mother"); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, l)
+	checkVerified(t, o.Dir)
+	got := mustRead(t, o.Dir)[0]
+	for _, gone := range []string{"mother", "account-9", "Smith", "192.0.2.99"} {
+		if text := fmt.Sprintf("%+v", got); strings.Contains(text, gone) {
+			t.Errorf("still tells %s: %s", gone, text)
+		}
+	}
+	if got.Caller.Client != "phone" || got.Entries[0].Patients[0] != "Patient/child" {
+		t.Errorf("lost more: %+v", got)
 	}
 }
 

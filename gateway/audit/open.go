@@ -144,6 +144,9 @@ func (o *opener) readParts() error {
 			names[i] = d.text()
 			if i == 0 && o.own {
 				readOwn(d, o.record)
+				if o.record.Caller.User != names[0] {
+					o.record.Caller.Self = names[0]
+				}
 			}
 			o.readConsents(d, names[i])
 		}

@@ -145,6 +145,7 @@ type Caller struct {
 	Issuer, Subject string
 	Client          string
 	User            string // fhirUser, "Practitioner/7"
+	Self            string // "Patient/1": whom the caller is taken for where User does not say it; who they are is erased with that patient
 	Name            string // display name, if the token has one
 	Organization    string // "Organization/2"
 	Roles           []string

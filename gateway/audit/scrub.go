@@ -97,11 +97,11 @@ func (s Scrubber) caller(r *Record) {
 		c.Token = s.hash(c.Token)
 	}
 	staff := strings.HasPrefix(c.User, "Practitioner/") || strings.HasPrefix(c.User, "PractitionerRole/")
-	service := c.User == "" && c.Subject == c.Client
+	service := c.User == "" && c.Self == "" && c.Subject == c.Client
 	if staff || service {
 		return
 	}
-	c.Subject, c.User, c.Name = s.hash(c.Subject), s.ref(c.User), ""
+	c.Subject, c.User, c.Self, c.Name = s.hash(c.Subject), s.ref(c.User), "", ""
 	r.Address = network24(r.Address)
 }
 
