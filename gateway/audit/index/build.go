@@ -25,7 +25,6 @@ const (
 const (
 	chunk  = 20_000 // records of one transaction
 	stride = 256    // records at least from one remembered place to the next
-	rows   = 200    // of one INSERT
 )
 
 type posting struct{ tag, index int64 }
@@ -134,6 +133,7 @@ func (a *addition) add(kind, value string, index int64) {
 func (a *addition) write(ctx context.Context, tx *sql.Tx) error {
 	// In the order of the table, so that each of its pages is written once.
 	slices.SortFunc(a.postings, func(a, b posting) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.index, b.index)) })
+	rows := a.x.db.rows()
 	full, err := tx.PrepareContext(ctx, a.x.insert(rows))
 	if err != nil {
 		return err
