@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 
+	"gatehouse/fhir"
 	"gatehouse/gateway/audit"
 	"gatehouse/gateway/judge"
 	"gatehouse/gateway/policy"
@@ -33,14 +34,19 @@ func (x *exchange) basis(v *judge.Verdict) []byte {
 	if x.s.keeper == nil || v.Eval == nil {
 		return nil
 	}
-	k := &x.kept
+	k, res := &x.kept, policyOn(v)
+	if k.last != nil && x.lent != nil && x.lent.basis.is(x.s.keeper, v.Eval, &res) {
+		return k.last
+	}
 	if k.bytes == nil {
 		k.bytes = k.space[:0]
 	}
 	k.asks(v.Eval)
 	start := len(k.bytes)
-	k.bytes = x.s.keeper.AppendBasis(k.bytes, v.Eval, k.asked, &v.Facts,
-		policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source}, v.Relation)
+	k.bytes = x.s.keeper.AppendBasis(k.bytes, v.Eval, k.asked, &res)
+	if x.lent != nil {
+		x.lent.basis = basis{v.Eval, res, v.Facts}
+	}
 	b := k.bytes[start:len(k.bytes):len(k.bytes)]
 	if k.last != nil && bytes.Equal(b, k.last) {
 		k.bytes = k.bytes[:start]
@@ -48,6 +54,25 @@ func (x *exchange) basis(v *judge.Verdict) []byte {
 	}
 	k.last = b
 	return b
+}
+
+// policyOn is what policy was asked about a resource, but for its content.
+func policyOn(v *judge.Verdict) policy.Resource {
+	return policy.Resource{Facts: &v.Facts, Relation: v.Relation,
+		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source}}
+}
+
+// basis is what the last one of a page was made of. Its facts are a copy: the window
+// that they stood in goes on.
+type basis struct {
+	eval  *policy.Evaluation
+	of    policy.Resource
+	facts fhir.Facts
+}
+
+func (b *basis) is(k *policy.Keeper, v *policy.Evaluation, res *policy.Resource) bool {
+	b.of.Facts = &b.facts
+	return b.eval == v && k.Same(&b.of, res)
 }
 
 // askedOf is what policy read of the request, for its record.

@@ -160,6 +160,7 @@ type ledger struct {
 	entries  []audit.Entry
 	consents []audit.Consent
 	places   map[string]int // of consents, by patient
+	basis    basis          // the last
 }
 
 var ledgers = sync.Pool{New: func() any { return &ledger{places: map[string]int{}} }}
@@ -180,6 +181,7 @@ func (x *exchange) giveBack() {
 	clear(x.lent.entries[:cap(x.lent.entries)])
 	clear(x.lent.consents[:cap(x.lent.consents)])
 	clear(x.lent.places)
+	x.lent.basis = basis{}
 	ledgers.Put(x.lent)
 	x.lent = nil
 }

@@ -78,9 +78,9 @@ func (x *exchange) noted(v *judge.Verdict, effect audit.Effect) {
 	if !x.s.shadow.loads() || v.Eval == nil || effect == audit.Withheld && v.Reason != "policy.denied" {
 		return
 	}
-	facts := v.Facts
-	x.sample(sample{eval: v.Eval, given: effect != audit.Withheld, permit: v.Decision.Permits, res: policy.Resource{Facts: &facts, Relation: v.Relation,
-		Consent: policy.ConsentResult{Decision: v.Consent.Decision, Provision: v.Consent.Provision, Source: v.Consent.Source}}})
+	facts, res := v.Facts, policyOn(v)
+	res.Facts = &facts
+	x.sample(sample{eval: v.Eval, given: effect != audit.Withheld, permit: v.Decision.Permits, res: res})
 }
 
 // notedEarly keeps that a request was refused before any resource was looked at.

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
-
-	"gatehouse/fhir"
 )
 
 // Keeper writes down what policy reads to decide, so that another policy can be
 // asked the same later (Past). It keeps nothing of a resource's content.
-type Keeper struct{ keeps [lastPath]bool }
+type Keeper struct {
+	keeps [lastPath]bool
+	uses  uses // the facts and consents among these
+}
 
 // The paths of the input as a record numbers them. The numbers stand in trails:
 // none is given twice.
@@ -55,6 +56,13 @@ var pathNames = [lastPath]string{
 	pathRelation: "input.relation",
 }
 
+// pathUses are the paths of a resource as decisions name them.
+var pathUses = map[int]uses{
+	pathOrganization: usesOrganization, pathPractitioners: usesPractitioners, pathLabels: usesLabels, pathCategories: usesCategories,
+	pathCodes: usesCodes, pathStatus: usesStatus, pathAuthor: usesAuthor, pathEncounter: usesEncounter, pathDate: usesDate,
+	pathConsent: usesDecision, pathProvision: usesProvision, pathConsentSource: usesSource, pathRelation: usesRelation,
+}
+
 // Keeper keeps what the rules read; with all, whatever other rules might.
 func (e *Engine) Keeper(all bool) *Keeper {
 	k := &Keeper{}
@@ -65,7 +73,19 @@ func (e *Engine) Keeper(all bool) *Keeper {
 	for _, always := range []int{pathAction, pathInteraction, pathType, pathScopes, pathPatient, pathConsent, pathEmergency} {
 		k.keeps[always] = true
 	}
+	for path, u := range pathUses {
+		if k.keeps[path] {
+			k.uses |= u
+		}
+	}
 	return k
+}
+
+// Same tells whether AppendBasis writes the same of two resources, for one
+// evaluation.
+func (k *Keeper) Same(a, b *Resource) bool {
+	return a.Facts.Unnamed == b.Facts.Unnamed && (k.uses&usesRelation == 0 || a.Relation == b.Relation) &&
+		sameConsent(k.uses, &a.Consent, &b.Consent) && sameFacts(k.uses, a.Facts, b.Facts)
 }
 
 // AppendAsked writes what is known before any resource is; with nobody, nothing
@@ -100,7 +120,8 @@ func (k *Keeper) AppendAsked(b []byte, v *Evaluation, nobody bool) []byte {
 
 // AppendBasis writes what is known of one resource; v is what decided on it,
 // and asked is what AppendAsked has written for the record that it stands in.
-func (k *Keeper) AppendBasis(b []byte, v, asked *Evaluation, f *fhir.Facts, c ConsentResult, r *Relation) []byte {
+func (k *Keeper) AppendBasis(b []byte, v, asked *Evaluation, res *Resource) []byte {
+	f, c, r := res.Facts, &res.Consent, res.Relation
 	if v == asked {
 		b = append(b, 0)
 	} else {

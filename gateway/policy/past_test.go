@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"gatehouse/fhir"
 	"gatehouse/gateway/auth"
+
+	"pgregory.net/rapid"
 )
 
 // record is what the trail would hold of a decision under e.
@@ -20,7 +23,7 @@ func pastOf(e *Engine, all bool, q *Request, res *Resource) *Past {
 	p.Asked = k.AppendAsked(nil, v, false)
 	if res != nil {
 		p.Type, p.ID, p.Patients = res.Facts.Type, res.Facts.ID, res.Facts.Patients
-		p.Basis = k.AppendBasis(nil, v, v, res.Facts, res.Consent, res.Relation)
+		p.Basis = k.AppendBasis(nil, v, v, res)
 	}
 	return p
 }
@@ -108,5 +111,35 @@ forbid contains "search" if { input.request.parameters.name; input.resource.type
 		if got, err := candidate.Rejudge(ctx, broken); err == nil {
 			t.Errorf("%+v: %+v", broken, got)
 		}
+	}
+}
+
+// Where the basis of two resources is said to be the same it is, for whatever is kept.
+func TestSameBasis(t *testing.T) {
+	rules := mustLoad(t, map[string]string{"a.rego": `package gatehouse
+permit contains "some" if { input.resource.status == "final"; input.resource.organization == "Organization/2"; input.consent.source == "Consent/1" }
+forbid contains "care" if { "R" in input.resource.labels; "Practitioner/7" in input.relation.practitioners }`})
+	keepers := []*Keeper{rules.Keeper(true), rules.Keeper(false), mustLoad(t, map[string]string{"a.rego": "package gatehouse\npermit contains \"p\" if input.action == \"read\""}).Keeper(false)}
+	v := &Evaluation{request: &Request{Subject: &auth.Subject{}}}
+	found := 0
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawResource(t), drawResource(t)
+		if rapid.Bool().Draw(t, "like") {
+			facts := *a.Facts
+			facts.ID, facts.Encounter, facts.Patients = b.Facts.ID, b.Facts.Encounter, b.Facts.Patients
+			b = &Resource{Facts: &facts, Consent: a.Consent, Relation: a.Relation}
+		}
+		for i, k := range keepers {
+			same, one, other := k.Same(a, b), k.AppendBasis(nil, v, v, a), k.AppendBasis(nil, v, v, b)
+			if same && !bytes.Equal(one, other) {
+				t.Fatalf("keeper %d: said to be the same: %q and %q", i, one, other)
+			}
+			if same {
+				found++
+			}
+		}
+	})
+	if found < 50 {
+		t.Errorf("%d were the same: too few to tell", found)
 	}
 }
