@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"runtime/debug"
+	heap "runtime/metrics"
+)
+
+// heapRoom is by how many bytes the heap may always grow before the collector runs.
+// It would else run when the heap has doubled, which is soon where it holds little:
+// each read would pay for marking all of it several times a second. A heap that
+// holds more than this doubles, as ever.
+const heapRoom = 24 << 20
+
+// keepRoom fits the collector's percentage to what the heap holds, after each of its
+// runs, until ctx ends. An operator who sets GOGC has chosen.
+func keepRoom(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	live := []heap.Sample{{Name: "/gc/heap/live:bytes"}}
+	set := 100
+	var collected func(int)
+	collected = func(int) {
+		want := 100
+		if ctx.Err() == nil {
+			heap.Read(live)
+			want = gcPercent(live[0].Value.Uint64())
+			notice(collected)
+		}
+		if d := want - set; d > set/20 || -d > set/20 || want == 100 && d != 0 { // to set it stops the world for a moment
+			debug.SetGCPercent(want)
+			set = want
+		}
+	}
+	notice(collected)
+}
+
+// notice has f called when the collector has run: it finds what nobody holds.
+func notice(f func(int)) { runtime.AddCleanup(&struct{ room [64]byte }{}, f, 0) }
+
+// gcPercent is how much a heap that holds so many bytes may grow, in percent.
+func gcPercent(live uint64) int { return int(min(max(100, heapRoom*100/max(live, 1)), 400)) }
