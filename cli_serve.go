@@ -13,7 +13,7 @@ import (
 
 func commands() []*cobra.Command {
 	return []*cobra.Command{demonstrate(), serve(), check(), doctor(), keys(), policyCommands(), consentCommands(), scopeCommands(), viewCommands(), deid(), auditCommands(),
-		blockCommand(), unblockCommand(), logLevelCommand(), emergencyCommands(), pseudonymCommands(), eraseCommand(), incidentCommands(), version()}
+		blockCommand(), unblockCommand(), logLevelCommand(), supportBundle(), emergencyCommands(), pseudonymCommands(), eraseCommand(), incidentCommands(), version()}
 }
 
 func serve() *cobra.Command {

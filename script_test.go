@@ -1,6 +1,8 @@
 package main
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -39,6 +41,7 @@ func TestMain(m *testing.M) {
 //	begin …, end            an http command that runs meanwhile
 //	hup                     send SIGHUP to what runs in the background
 //	flip FILE               change one byte in the middle of a file
+//	unpack FILE DIR         unpack a gzipped tar
 //	tour PAGE FILE          write the commands and edits of a page as a shell script
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": openWorld, "token": token, "http": httpCommand, "eventually": eventually,
-			"hold": hold, "release": release, "begin": begin, "end": end, "hup": hup, "flip": flip, "tour": tour,
+			"hold": hold, "release": release, "begin": begin, "end": end, "hup": hup, "flip": flip, "unpack": unpack, "tour": tour,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values["world"] = &world{}
@@ -242,6 +245,23 @@ func end(ts *testscript.TestScript, _ bool, args []string) {
 	w := of(ts)
 	ts.Check(<-w.ended)
 	tell(ts, args[0], w.output)
+}
+
+func unpack(ts *testscript.TestScript, _ bool, args []string) {
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	ts.Check(err)
+	t := tar.NewReader(z)
+	for h, err := t.Next(); err != io.EOF; h, err = t.Next() {
+		ts.Check(err)
+		text, err := io.ReadAll(t)
+		ts.Check(err)
+		name := filepath.Join(ts.MkAbs(args[1]), filepath.Base(h.Name))
+		ts.Check(os.MkdirAll(filepath.Dir(name), 0o700))
+		ts.Check(os.WriteFile(name, text, 0o600))
+	}
 }
 
 func hup(ts *testscript.TestScript, _ bool, _ []string) {

@@ -28,6 +28,7 @@ func (p *Process) api(r *mux.Router) {
 	p.pseudonymRoutes(v1)
 	p.trailRoutes(v1)
 	p.levelRoutes(v1)
+	v1.Handle("/diagnostics", p.forRole("operator", p.diagnostics)).Methods(http.MethodGet)
 	v1.NewRoute().Handler(p.forRole("", func(context.Context, *call) (any, error) { // what no route above matches
 		return nil, &failure{status: http.StatusNotFound, code: "admin.not-found", text: "The admin API has no such path or method."}
 	}))

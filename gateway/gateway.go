@@ -31,6 +31,7 @@ type Gateway struct {
 	log       *zap.Logger
 	verbose   *zap.Logger // of routes that a LogLevel is set for
 	levels    levels
+	troubles  *troubles
 	limit     *limit.Limiter
 	bodies    *semaphore.Weighted // of bodyBytes
 	reports   *semaphore.Weighted // made at once

@@ -83,7 +83,9 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", cfg.Audit.Dir, err)
 	}
-	g := &Gateway{audit: trail, metrics: m, log: usual(log), verbose: log, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
+	kept := &troubles{}
+	log = log.WithOptions(zap.WrapCore(kept.beside))
+	g := &Gateway{audit: trail, metrics: m, log: usual(log), verbose: log, troubles: kept, bodies: semaphore.NewWeighted(bodyBytes), reports: semaphore.NewWeighted(2),
 		glass: emergency.NewBook(), kin: newKinship()}
 	g.binaries, _ = lru.New[string, made](madeKept)
 	g.logins, _ = lru.New[string, *atomic.Int64](loginsKept) // fails for a size of zero alone

@@ -93,6 +93,9 @@ type Reading struct {
 // consent simulate.
 const SimulateReading = "consent simulate"
 
+// BundleReading is What of a bundle that support-bundle made.
+const BundleReading = "support-bundle"
+
 const readingKind = "audit-reading"
 
 // NoteReading hands a reading to the gateway, which has the log: it records it at
@@ -115,7 +118,7 @@ func (r *Reading) record(request string) *audit.Record {
 	one := &audit.Record{Kind: audit.Outcome, Request: request, Time: r.At, Method: "GET", Interaction: audit.ReadingInteraction, Status: 200, Code: "ok",
 		Caller: audit.Caller{Issuer: r.By.Issuer, Subject: r.By.Subject, Name: r.By.Name, User: r.By.User, Client: "gatehouse " + r.What},
 		Notes:  []audit.Note{{Name: "about", Value: r.About}}}
-	if r.What == SimulateReading { // no trail was read
+	if r.What == SimulateReading || r.What == BundleReading { // no trail was read, or for whom a bundle must not name alone
 		one.Interaction = audit.AdminInteraction
 	}
 	if r.Patient != "" {
