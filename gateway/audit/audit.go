@@ -89,6 +89,8 @@ type Log struct {
 	writing, publishing work         // what the writer and the publisher are at
 	timeout             atomic.Int64 // of that: Options.FlushTimeout
 
+	keyFiles sync.Mutex // who changes or removes them: of two erasures the later file would bring back what the earlier cut. No request waits for it
+
 	current   atomic.Uint64 // number of the segment being written
 	durable   atomic.Int64  // records on disk
 	stored    atomic.Int64  // bytes taken since Open

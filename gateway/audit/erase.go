@@ -28,6 +28,8 @@ func (l *Log) Erase(ctx context.Context, patient string) error {
 // EraseKeys is Erase without a record of it: for whoever has more to erase, and
 // records it when all is done. It gives how many key files it cut.
 func (l *Log) EraseKeys(ctx context.Context, patient string) (cut int, err error) {
+	l.keyFiles.Lock()
+	defer l.keyFiles.Unlock()
 	if err := l.newSegment(ctx); err != nil {
 		return 0, fmt.Errorf("erase patient: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -92,6 +93,39 @@ func TestEraseForgetsThePatientWhoCalled(t *testing.T) {
 		}
 		if !r.Erased || r.Caller.Client == "" || i == 1 && (r.Entries[0].ID == "" || r.Entries[0].Patients[0] != "Patient/child") {
 			t.Errorf("record %d lost more: %s", i, text)
+		}
+	}
+}
+
+// Erasures that meet, and meet what expires, bring no key back and fail none.
+func TestErasuresMeet(t *testing.T) {
+	o := testOptions(t.TempDir())
+	l := mustOpen(t, o)
+	const patients = 12
+	for i := range patients {
+		r := smallRead(i)
+		r.Entries[0].Patients, r.Consents = []string{fmt.Sprint("Patient/p", i)}, nil
+		mustAppend(t, l, r)
+	}
+	var all sync.WaitGroup
+	for i := range patients {
+		all.Go(func() {
+			if err := l.Erase(context.Background(), fmt.Sprint("Patient/p", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Go(func() {
+		if _, _, err := l.Expire(context.Background(), ExpireOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	all.Wait()
+	mustClose(t, l)
+	checkVerified(t, o.Dir)
+	for _, r := range mustRead(t, o.Dir) {
+		if len(PatientsOf(r)) > 0 {
+			t.Errorf("record %d still names %v", r.Index, PatientsOf(r))
 		}
 	}
 }

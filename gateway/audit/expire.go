@@ -36,6 +36,8 @@ const segmentAge = 24 * time.Hour
 // before, and a signed note stays in the place of each. held counts the segments
 // that a legal hold alone keeps.
 func (l *Log) Expire(ctx context.Context, o ExpireOptions) (gone []Expired, held int, err error) {
+	l.keyFiles.Lock()
+	defer l.keyFiles.Unlock()
 	if err := l.finishExpired(); err != nil {
 		return nil, 0, fmt.Errorf("expire records: %w", err)
 	}
