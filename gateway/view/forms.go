@@ -1,14 +1,20 @@
 package view
 
-import "sync"
+import (
+	"sync"
+
+	"gatehouse/fhir/wire"
+)
 
 // forms are those of a view that one run has met. They go from run to run; the
 // collector takes what is not used.
 type forms struct {
 	list   []*form
 	now    uint64
-	credit int // forms that may be made without one being met again
-	rest   int // documents without credit
+	credit int         // forms that may be made without one being met again
+	rest   int         // documents without credit
+	shapes [256]uint64 // of documents that no form was made of; nobody meets all zeros
+	eager  bool        // forms are made of the first of a shape: for tests
 	notes  notes
 }
 
@@ -48,8 +54,14 @@ func (fs *forms) show(r *run) bool {
 	return false
 }
 
-// learns tells whether to make a form of the document: not where none is met again.
-func (fs *forms) learns() bool {
+// learns tells whether to make a form of the document: not where none is met again,
+// and not of the first that has its shape, since a form takes as long as two walks.
+func (fs *forms) learns(nodes []wire.Node) bool {
+	shape := shapeOf(nodes)
+	if place := &fs.shapes[shape%uint64(len(fs.shapes))]; *place != shape && !fs.eager {
+		*place = shape
+		return false
+	}
 	if fs.credit == 0 {
 		if fs.rest++; fs.rest < restForms {
 			return false
@@ -58,6 +70,16 @@ func (fs *forms) learns() bool {
 	}
 	fs.credit--
 	return true
+}
+
+// shapeOf hashes the kinds of values and where they stand, as like documents share them.
+func shapeOf(nodes []wire.Node) uint64 {
+	h := uint64(len(nodes))
+	for i := range nodes {
+		n := &nodes[i]
+		h = (h ^ uint64(n.Kind) ^ uint64(n.NameEnd-n.NameStart)<<4 ^ uint64(n.Next)<<16) * 0x9e3779b97f4a7c15
+	}
+	return h ^ h>>32
 }
 
 // keep makes a form in the place of the one unused for longest.

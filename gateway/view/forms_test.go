@@ -25,7 +25,7 @@ type twice struct {
 }
 
 func newTwice(w *View) *twice {
-	d := &twice{forms: &forms{}}
+	d := &twice{forms: &forms{eager: true}}
 	with, sans := *w, *w
 	with.forms, sans.forms = &sync.Pool{New: func() any { return d.forms }}, nil
 	sans.entry = nil

@@ -97,7 +97,7 @@ func (r *run) entryAlone(fs *forms, doc, dst []byte) ([]byte, error) {
 	}
 	r.doc, r.nodes, r.dst, r.from, r.frags, r.muddled = r.tree.Doc, r.tree.Nodes, dst, 0, r.frags[:0], false
 	r.here = resource{typ: "Bundle", idNode: -1, node: -1, patient: r.ctx.Patient, asked: true}
-	learns := len(r.doc) <= maxForm && fs.learns()
+	learns := len(r.doc) <= maxForm && fs.learns(r.nodes)
 	if learns {
 		fs.notes.begin(len(dst))
 		fs.notes.part = true

@@ -75,7 +75,7 @@ func (r *run) resource(i int, inside *resource, contained bool) bool {
 	if r.view.auto.rules[s.inherited].method.name == remove && s.dead {
 		return false
 	}
-	if contained {
+	if contained && r.view.shifts {
 		r.patient() // which is its container's
 	}
 	outer := r.here

@@ -233,12 +233,15 @@ func (r *run) apply(w *View, dst, doc []byte, c Context) ([]byte, error) {
 		}
 		return r.dst, nil
 	}
-	if !fs.learns() {
-		return r.walked(dst)
+	if err := r.parse(); err != nil {
+		return dst, fmt.Errorf("read resource: %w", err)
+	}
+	if !fs.learns(r.tree.Nodes) {
+		return r.overTree(dst)
 	}
 	fs.notes.begin(len(dst))
 	r.notes = &fs.notes
-	out, err := r.walked(dst)
+	out, err := r.overTree(dst)
 	r.notes = nil
 	if err == nil && !fs.notes.refused {
 		fs.keep(r, out[len(dst):])
@@ -251,6 +254,11 @@ func (r *run) walked(dst []byte) ([]byte, error) {
 	if err := r.parse(); err != nil {
 		return dst, fmt.Errorf("read resource: %w", err)
 	}
+	return r.overTree(dst)
+}
+
+// overTree is walked once the document is read.
+func (r *run) overTree(dst []byte) ([]byte, error) {
 	r.nodes, r.dst, r.from = r.tree.Nodes, dst, 0
 	r.frags, r.over, r.here, r.muddled = r.frags[:0], nil, resource{}, false
 	err := r.overrule()
