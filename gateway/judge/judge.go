@@ -193,6 +193,8 @@ type surroundings struct {
 	relation *policy.Relation
 	resource policy.Resource // the one under judgement
 	memo     *policy.Memo    // nil: there is but one
+	steadyOf *Item           // of whose patients is known whether consent is one for all their resources:
+	steady   bool
 }
 
 func (c *Court) lookUp(ctx context.Context, patients []string) surroundings {

@@ -52,7 +52,13 @@ func alike(a, b *fhir.Facts) bool {
 // like decides on an entry as on the last of its run, where nothing that was gone by
 // there is different here.
 func (s *surroundings) like(last, it *Item) bool {
-	if last == nil || last.run == 0 || last.run != it.run || !s.memo.Covers(&it.Verdict.Facts) || !s.consents.Steady(it.Verdict.Facts.Patients) {
+	if last == nil || last.run == 0 || last.run != it.run || !s.memo.Covers(&it.Verdict.Facts) {
+		return false
+	}
+	if s.steadyOf != last {
+		s.steadyOf, s.steady = last, s.consents.Steady(last.Verdict.Facts.Patients)
+	}
+	if !s.steady {
 		return false
 	}
 	v, as := &it.Verdict, &last.Verdict

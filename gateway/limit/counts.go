@@ -65,10 +65,17 @@ func (c *counts) charge(now time.Time, p Party, u *Use, seed maphash.Seed) {
 
 // exhausted tells whether a quota of released things has no room.
 func (c *counts) exhausted(now time.Time, p Party) bool {
-	var v Verdict
-	c.admits(now, Party{Of: p.Of, Limits: &config.ClientLimits{Entries: p.Limits.Entries, Bytes: p.Limits.Bytes,
-		UpstreamSeconds: p.Limits.UpstreamSeconds, Patients: p.Limits.Patients}}, 1, &v)
-	return v.RetryAfter > 0
+	for _, i := range [...]int{entries, bytesOut, upstream} {
+		if r, burst := limitOf(p.Limits, i); c.buckets[i].wait(now, r, burst, 1) > 0 {
+			return true
+		}
+	}
+	for i, r := range p.Limits.Patients {
+		if c.window(i).full(now, r) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // quotas appends what is left of each limit.

@@ -57,6 +57,9 @@ func (m *memory) admit(now time.Time, ps []Party, cost int, enters bool) (v Verd
 		if v.RetryAfter == 0 {
 			h.of[i].take(now, p, cost, enters)
 		}
+		if v.Quotas == nil {
+			v.Quotas = make([]Quota, 0, 4) // as many as a client has, as a rule
+		}
 		v.Quotas = h.of[i].quotas(now, p, v.Quotas)
 	}
 	return v
