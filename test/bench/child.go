@@ -54,6 +54,13 @@ func child(role string, args []string) error {
 		}
 		address = p.PublicAddr() + " " + p.AdminAddr()
 		serve = func() error { return p.Run(context.Background()) }
+	case "assembled":
+		var err error
+		var stop func()
+		if address, serve, stop, err = assembled(args[0], args[1], args[2], args[3]); err != nil {
+			return err
+		}
+		defer stop()
 	default:
 		return fmt.Errorf("no role %q", role)
 	}

@@ -39,7 +39,7 @@ type side struct {
 // compare alternates between the two servers and prints the medians.
 func (h *house) compare(o options) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "what\tbytes\tproxy/s\tgateway/s\tratio\tbudget\tproxy CPU µs\tgateway CPU µs\tadded p50\tadded p99")
+	fmt.Fprintln(out, "what\tbytes\tproxy/s\tgateway/s\tratio\tbudget\tproxy CPU µs\tgateway CPU µs\tadded p50\tadded p99\tnginx+OPA/s\tratio to it")
 	for _, j := range jobs {
 		if !strings.HasPrefix(j.name, o.only) {
 			continue
@@ -51,13 +51,20 @@ func (h *house) compare(o options) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("(%d connections, %d rounds of %v each, medians; added latency at half of the gateway's throughput, one disk flush included)\n\n", o.connections, o.rounds, o.slice)
+	fmt.Printf("(%d connections, %d rounds of %v each, medians; added latency at half of the gateway's throughput, one disk flush included)\n", o.connections, o.rounds, o.slice)
+	if h.assembled == nil {
+		fmt.Println("(nginx is not installed here, so nothing is told of nginx with auth_request and OPA)")
+	}
+	fmt.Println()
 	return nil
 }
 
 func (h *house) measure(out *tabwriter.Writer, j job, o options) error {
 	token := j.token(h)
-	sides := [2]side{{process: h.proxy}, {process: h.gateway}}
+	sides := []side{{process: h.proxy}, {process: h.gateway}}
+	if h.assembled != nil {
+		sides = append(sides, side{process: h.assembled})
+	}
 	for i := range sides {
 		s := &sides[i]
 		var err error
@@ -69,12 +76,12 @@ func (h *house) measure(out *tabwriter.Writer, j job, o options) error {
 			return err
 		}
 	}
-	if err := h.full(sides[:], j, o); err != nil {
+	if err := h.full(sides, j, o); err != nil {
 		return err
 	}
 	proxy, gateway := &sides[0], &sides[1]
 	for range o.rounds {
-		for i := range sides {
+		for i := range sides[:2] {
 			took, err := sides[i].load.burst(o.slice, median(gateway.rate)/2)
 			if err != nil {
 				return err
@@ -83,8 +90,12 @@ func (h *house) measure(out *tabwriter.Writer, j job, o options) error {
 		}
 	}
 	ratio := ratios(gateway.rate, proxy.rate)
-	fmt.Fprintf(out, "%s\t%d\t%.0f\t%.0f\t%.2f\t%.1f\t%.0f\t%.0f\t%v\t%v\n", j.name, gateway.load.size, median(proxy.rate), median(gateway.rate), median(ratio), j.budget,
-		median(proxy.cpu), median(gateway.cpu), added(gateway.half, proxy.half, 0.5), added(gateway.half, proxy.half, 0.99))
+	beside := "-\t-"
+	if h.assembled != nil {
+		beside = fmt.Sprintf("%.0f\t%.2f", median(sides[2].rate), median(ratios(gateway.rate, sides[2].rate)))
+	}
+	fmt.Fprintf(out, "%s\t%d\t%.0f\t%.0f\t%.2f\t%.1f\t%.0f\t%.0f\t%v\t%v\t%s\n", j.name, gateway.load.size, median(proxy.rate), median(gateway.rate), median(ratio), j.budget,
+		median(proxy.cpu), median(gateway.cpu), added(gateway.half, proxy.half, 0.5), added(gateway.half, proxy.half, 0.99), beside)
 	return nil
 }
 

@@ -15,7 +15,8 @@ type house struct {
 	dir                      string
 	issuer                   *authtest.Issuer
 	upstream, proxy, gateway *process
-	clinician, researcher    string // tokens
+	assembled                *process // nil: there is no nginx here
+	clinician, researcher    string   // tokens
 }
 
 const publicURL = "http://bench.example.org/fhir"
@@ -43,6 +44,9 @@ func (h *house) start() (err error) {
 		return err
 	}
 	if h.proxy, err = start("proxy", "http://"+h.upstream.address); err != nil {
+		return err
+	}
+	if h.assembled, err = h.assemble(); err != nil {
 		return err
 	}
 	for _, k := range []string{"sealing", "audit", "pseudonyms"} {
@@ -94,7 +98,7 @@ func (h *house) ready() error {
 }
 
 func (h *house) close() {
-	for _, p := range []*process{h.gateway, h.proxy, h.upstream} {
+	for _, p := range []*process{h.gateway, h.assembled, h.proxy, h.upstream} {
 		if p != nil {
 			p.stop()
 		}
