@@ -4,7 +4,7 @@ BENCHTIME ?= 1s
 DURATION ?= 5m
 INTERVAL ?= 5s
 
-.PHONY: build test lint soak bench microbench fuzz real chart image fips vuln reproducible
+.PHONY: build test lint soak bench microbench fuzz real chart image fips vuln reproducible sbom release-notes
 
 build: ## the binary, static
 	CGO_ENABLED=0 go build -trimpath -o gatehouse .
@@ -50,3 +50,10 @@ vuln: ## known vulnerabilities, where the database of govulncheck is reachable
 
 reproducible: ## the binary built in two directories is the same to the byte
 	bash .ci/reproducible
+
+sbom: build ## the bill of materials, held against CycloneDX's schema by its own library (npm)
+	bash .ci/sbom ./gatehouse
+
+release-notes: ## what to publish with VERSION: its section of the changelog, with digests
+	@$(MAKE) -s build >&2
+	@bash .ci/release-notes $(VERSION) ./gatehouse

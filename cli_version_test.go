@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -108,6 +111,88 @@ func TestVersion(t *testing.T) {
 		}
 		if len(c.Licenses) != 1 || c.Licenses[0].License.ID == "" {
 			t.Errorf("%s has no licence", c.Name)
+		}
+	}
+}
+
+// Issue 8 point 8: the bill of materials is CycloneDX 1.6, held to the rules of its schema
+// that concern what is in it: no member that it does not know, its patterns and its sets.
+func TestBillOfMaterials(t *testing.T) {
+	_, out, _ := gatehouse("version", "--sbom")
+	allowed := map[string]string{"": "bomFormat specVersion version metadata components", "metadata": "component", "component": "type bom-ref name version purl licenses properties",
+		"license": "license", "id": "id", "property": "name value"}
+	refs := map[string]bool{}
+	members := func(kind string, v any) map[string]any {
+		m, ok := v.(map[string]any)
+		if !ok {
+			t.Fatalf("%s is %T", kind, v)
+		}
+		for name := range m {
+			if !slices.Contains(strings.Fields(allowed[kind]), name) {
+				t.Errorf("%s: %s is not in the schema, or not looked at here", kind, name)
+			}
+		}
+		return m
+	}
+	component := func(v any, kind string) {
+		c := members("component", v)
+		ref, _ := c["bom-ref"].(string)
+		purl, _ := c["purl"].(string)
+		if c["type"] != kind || c["name"] == "" || c["name"] == nil || ref == "" || refs[ref] || !regexp.MustCompile(`^pkg:golang/[^@\s]+@[^@\s]+$`).MatchString(purl) {
+			t.Errorf("%v", c)
+		}
+		refs[ref] = true
+		for _, l := range c["licenses"].([]any) {
+			if id := members("id", members("license", l)["license"])["id"].(string); !regexp.MustCompile(`^(Apache-2\.0|BSD-2-Clause|BSD-3-Clause|MIT|ISC|MPL-2\.0|Unlicense|CC0-1\.0)$`).MatchString(id) {
+				t.Errorf("%v: %q is no licence that SPDX lists among those in use here", c["name"], id)
+			}
+		}
+		properties, _ := c["properties"].([]any) // std has none
+		for _, p := range properties {
+			members("property", p)
+		}
+	}
+	var doc any
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
+		t.Fatal(err)
+	}
+	top := members("", doc)
+	if top["bomFormat"] != "CycloneDX" || top["specVersion"] != "1.6" || top["version"] != 1.0 {
+		t.Errorf("%v %v %v", top["bomFormat"], top["specVersion"], top["version"])
+	}
+	component(members("metadata", top["metadata"])["component"], "application")
+	for _, c := range top["components"].([]any) {
+		component(c, "library")
+	}
+}
+
+// Issue 8 point 8: the notes of a release are its section of the changelog, with digests;
+// what is not released has none unless they are a draft.
+func TestReleaseNotes(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "gatehouse")
+	if err := os.WriteFile(binary, []byte("#!/bin/sh\necho made of $*\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	notes := func(env, version string) (string, error) {
+		c := exec.Command("bash", ".ci/release-notes", version, binary)
+		c.Env = append(os.Environ(), env)
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := notes("DRAFT=no", "0.1.0"); err == nil || !strings.Contains(out, "unreleased") {
+		t.Errorf("of what is not released: %v %s", err, out)
+	}
+	if out, err := notes("DRAFT=yes", "9.9.9"); err == nil || !strings.Contains(out, "no section of 9.9.9") {
+		t.Errorf("of nothing: %v %s", err, out)
+	}
+	text, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := notes("DRAFT=yes", "0.1.0")
+	for _, want := range []string{"# Gatehouse 0.1.0\n", "\n### Features\n", "    made of version\n", fmt.Sprintf("%x", sha256.Sum256(text)), fmt.Sprintf("%x", sha256.Sum256([]byte("made of version --sbom\n")))} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v: %q is not in\n%s", err, want, out)
 		}
 	}
 }
