@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MadeFrom says what a report was made from.
@@ -131,9 +133,11 @@ func (f *csvForm) Line(l *Line) error {
 }
 
 // Cell keeps a spreadsheet from taking a text for a formula: what a caller chose
-// as its name would run on an officer's machine.
+// as its name would run on an officer's machine. Some readers skip spaces first, and
+// some take the wide forms of East Asian keyboards for the same signs.
 func Cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, unicode.IsSpace))
+	if strings.ContainsRune("=+-@＝＋－＠", first) || s != "" && strings.ContainsRune("\t\r\n", rune(s[0])) {
 		return "'" + s
 	}
 	return s

@@ -100,3 +100,15 @@ func FuzzOpen(f *testing.F) {
 		open(keys, s.out[leafPrefix:])
 	})
 }
+
+// U-05: no cell of a report is a formula to a spreadsheet, whatever comes before its
+// first sign.
+func TestNoCellIsAFormula(t *testing.T) {
+	for text, want := range map[string]string{"": "", "ward-app": "ward-app", "a=b": "a=b", "2026-01-01": "2026-01-01",
+		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(1)": "'@SUM(1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
+		" =1": "' =1", "\u00a0=1": "'\u00a0=1", "＝1": "'＝1", "＠x": "'＠x"} {
+		if got := Cell(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}

@@ -173,7 +173,7 @@ func (v *verification) record(index int64, stored []byte) error {
 		return nil
 	}
 	if index < v.tree.size {
-		return fmt.Errorf("record %d comes again, or late", index)
+		return fmt.Errorf("record %d comes again, or late, where record %d belongs", index, v.tree.size)
 	}
 	v.missing(index)
 	var leaf tlog.Hash
