@@ -121,3 +121,45 @@ func TestSmallestCellOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// X-06: a practitioner's compartment, the system of a number and what comes with a
+// practitioner pick patients as a parameter does.
+func TestSmallestCellByOtherWays(t *testing.T) {
+	h := newHouse(t, "R4")
+	h.write("policy/policy.rego", "package gatehouse\n\npermit contains \"staff\" if \"staff\" in input.subject.roles\n")
+	h.write("cells.yaml", "default: keep\nsmallest_cell: 2\nrules:\n  - {path: Patient.name, method: redact}\n")
+	h.write("gatehouse.yaml", h.config("views: {cells: {file: cells.yaml}}", "consent: {source: none}", "clients:\n  study: {view: cells}"))
+	h.start()
+	token := h.token(map[string]any{"roles": []string{"staff"}, "client_id": "study", "scope": "user/*.rs"})
+	doctor := resource("Practitioner", "7", "")
+	of := func(match string, included ...string) string {
+		body := strings.TrimSuffix(searchset("", match), "]}")
+		for _, one := range included {
+			body += `,{"resource":` + one + `,"search":{"mode":"include"}}`
+		}
+		return body + "]}"
+	}
+	for n := 1; n <= 2; n++ {
+		var patients []string
+		for i := range n {
+			patients = append(patients, resource("Patient", fmt.Sprintf("p%d", i), `"generalPractitioner":[{"reference":"Practitioner/7"}]`))
+		}
+		h.ehr.on("GET /Patient", 200, searchset("", patients...))
+		h.ehr.on("GET /Practitioner", 200, of(doctor, patients...))
+		for _, target := range []string{"/Practitioner/7/Patient", "/Practitioner/7/Patient?gender=male", "/Patient?identifier=http://registry.example.org%7C",
+			"/Practitioner?_id=7&_revinclude=Patient:general-practitioner"} {
+			if got := h.get(target, token); (got.status == 403) != (n == 1) || (n == 1) != strings.Contains(got.body, "view.small-cell") {
+				t.Errorf("%d by %s: got %d %s", n, target, got.status, got.body)
+			}
+		}
+		for _, target := range []string{"/Practitioner?_id=7", "/Patient?identifier=http://registry.example.org%7C1", "/Practitioner/7/Patient?_id=p0"} {
+			if got := h.get(target, token); got.status != 200 {
+				t.Errorf("%d by %s: got %d %s", n, target, got.status, got.body)
+			}
+		}
+	}
+	h.ehr.on("GET /Patient", 200, of(resource("Patient", "p0", `"generalPractitioner":[{"reference":"Practitioner/7"}]`), doctor))
+	if got := h.get("/Patient?_id=p0&_include=Patient:general-practitioner&_revinclude:iterate=Patient:general-practitioner", token); got.status != 403 {
+		t.Errorf("over the practitioner of who is named: got %d %s", got.status, got.body)
+	}
+}

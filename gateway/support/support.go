@@ -107,8 +107,12 @@ func Scan(files []File, known Known) (found []Finding) {
 
 func scanLine(line string, known Known) string {
 	forms := []string{line}
-	if plain := unescape(line); plain != line {
+	plain := unescape(line)
+	if plain != line {
 		forms = append(forms, plain)
+	}
+	if spaced := strings.ReplaceAll(plain, "+", " "); spaced != plain { // as forms and queries write a space
+		forms = append(forms, spaced)
 	}
 	for _, text := range forms {
 		for _, s := range shapes {
@@ -165,7 +169,7 @@ func words(line string) (starts, ends []int) {
 	return starts, ends
 }
 
-var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\/|\\"|&#x?[0-9A-Fa-f]{1,6};`)
+var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\[bfnrt/"]|&#x?[0-9A-Fa-f]{1,6};`)
 
 // unescape reads the escapes of URLs, JSON and XML.
 func unescape(line string) string {
@@ -175,6 +179,8 @@ func unescape(line string) string {
 			switch {
 			case e == `\/` || e == `\"`:
 				return e[1:]
+			case len(e) == 2: // a line's end, a tab: what follows is a word of its own
+				return " "
 			case strings.HasPrefix(e, "&#x"):
 				digits = strings.TrimSuffix(e[3:], ";")
 			case strings.HasPrefix(e, "&#"):
