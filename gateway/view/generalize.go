@@ -62,30 +62,54 @@ var restrictedZIP = map[string]string{
 		" 867 868 869 872 876 885 886 887 888 889 892 896 899 901 909 929 938 942 962 963 964 965 966 969 987",
 }
 
-// ageUnits are UCUM codes and words of units in which an age is told, and how
-// many make a year.
+// ageUnits are UCUM codes and words of units in which an age is told, and how many
+// make a year.
 var ageUnits = map[string]float64{
-	"a": 1, "year": 1, "years": 1, "yr": 1, "yrs": 1, "y": 1,
-	"mo": 12, "month": 12, "months": 12, "wk": 52.1775, "week": 52.1775, "weeks": 52.1775,
-	"d": 365.25, "day": 365.25, "days": 365.25, "h": 8766, "hour": 8766, "hours": 8766, "min": 525960, "s": 31557600,
+	"a": 1, "year": 1, "years": 1, "yr": 1, "yrs": 1, "y": 1, "yo": 1, "y/o": 1, "ann": 1, "annus": 1,
+	"jahr": 1, "jahre": 1, "jahren": 1, "jaar": 1, "jaren": 1, "an": 1, "ans": 1, "anno": 1, "anni": 1, "ano": 1, "anos": 1, "año": 1, "años": 1, "år": 1,
+	"mo": 12, "month": 12, "months": 12, "mon": 12, "mos": 12, "monat": 12, "monate": 12, "monaten": 12, "mois": 12,
+	"wk": 52.1775, "wks": 52.1775, "week": 52.1775, "weeks": 52.1775, "woche": 52.1775, "wochen": 52.1775,
+	"d": 365.25, "day": 365.25, "days": 365.25, "tag": 365.25, "tage": 365.25, "tagen": 365.25, "jour": 365.25, "jours": 365.25,
+	"h": 8766, "hr": 8766, "hrs": 8766, "hour": 8766, "hours": 8766, "min": 525960, "s": 31557600,
 }
 
+// yearsIn tells how many of a unit make a year: of a code, which may have a suffix
+// (a_j, the Julian year) or an annotation in braces, and of words ("years old", "Yrs.").
 func yearsIn(unit string) (n float64, ok bool) {
-	var lower [len("minutes")]byte
+	var lower [len("years of age")]byte
 	if len(unit) > len(lower) {
+		unit, _, _ = strings.Cut(unit, "{")
+	}
+	if len(unit) > len(lower) || unit == "A" { // ampere
 		return 0, false
 	}
 	for i := range len(unit) {
 		c := unit[i]
 		if c-'A' < 26 {
 			c += 'a' - 'A'
-		} else if c-'a' >= 26 {
-			return 0, false
 		}
 		lower[i] = c
 	}
-	n, ok = ageUnits[string(lower[:len(unit)])]
+	if n, ok = ageUnits[string(lower[:len(unit)])]; ok {
+		return n, true
+	}
+	n, ok = ageUnits[bareUnit(string(lower[:len(unit)]))]
 	return n, ok
+}
+
+// bareUnit is a unit without what may stand around it.
+func bareUnit(u string) string {
+	if whole, ok := strings.CutPrefix(u, "{"); ok {
+		return strings.TrimSuffix(whole, "}")
+	}
+	u, _, _ = strings.Cut(u, "{")
+	if i := len(u) - 2; i > 0 && u[i] == '_' { // a_j, a_t, a_g, mo_s
+		u = u[:i]
+	}
+	for _, end := range [...]string{" old", " of age", ".", "(s)"} {
+		u = strings.TrimSuffix(u, end)
+	}
+	return strings.TrimSpace(u)
 }
 
 // age pools ages above the bound: what is older reads as one year above it, in
