@@ -144,7 +144,7 @@ func examine(ctx context.Context, out io.Writer, path string) error {
 			return err
 		}
 		for _, f := range found {
-			fmt.Fprintf(out, "upstream %s\n", f)
+			fmt.Fprintf(out, "%s\n", f)
 		}
 	}
 	if !failed && cfg.Consent.Source != "none" {

@@ -60,7 +60,7 @@ func (x *examination) connection(ctx context.Context) {
 		return
 	}
 	x.tls("upstream", response.TLS, c.Parsed.Hostname())
-	x.clock("the upstream", response)
+	x.clock(response)
 	response, n, err := ask(ctx, c.CAFile, c.URL+"/Patient?_count=1")
 	switch {
 	case err != nil:
@@ -89,13 +89,15 @@ func (x *examination) tls(what string, state *tls.ConnectionState, host string) 
 
 // clocks compares with the issuers' clocks: tokens are judged by their times.
 func (x *examination) clocks(ctx context.Context) {
+	defer func() { x.of = "" }()
 	for _, i := range x.cfg.Issuers {
+		x.of = "issuer " + i.Issuer
 		response, _, err := ask(ctx, i.CAFile, strings.TrimSuffix(i.Issuer, "/")+"/.well-known/openid-configuration")
 		if err != nil {
-			x.tell("clock", Problem, "", "issuer %s %v", i.Issuer, err)
+			x.tell("clock", Problem, "", "it %v", err)
 			continue
 		}
-		x.clock("issuer "+i.Issuer, response)
+		x.clock(response)
 	}
 }
 
@@ -103,16 +105,16 @@ func (x *examination) clocks(ctx context.Context) {
 // seconds, and the answer took its time.
 const clockOff = 5 * time.Second
 
-func (x *examination) clock(whose string, response *http.Response) {
+func (x *examination) clock(response *http.Response) {
 	date, err := http.ParseTime(response.Header.Get("Date"))
 	if err != nil {
-		x.tell("clock", Note, "", "%s does not tell its time", whose)
+		x.tell("clock", Note, "", "it does not tell its time")
 		return
 	}
 	off := x.now().Sub(date).Round(time.Second)
 	if off.Abs() > clockOff {
-		x.tell("clock", Problem, "", "the clock of %s differs by %s; set both by NTP (issuers.clock_skew allows a minute at most)", whose, off)
+		x.tell("clock", Problem, "", "its clock differs by %s; set both by NTP (issuers.clock_skew allows a minute at most)", off)
 		return
 	}
-	x.tell("clock", Good, "", "the clock of %s agrees", whose)
+	x.tell("clock", Good, "", "its clock agrees")
 }

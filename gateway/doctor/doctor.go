@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 
 // Finding is one thing that was found out. It names no record.
 type Finding struct {
+	Of    string `json:"of"`   // upstream, or the issuer's name
 	Area  string `json:"area"` // capabilities, search, paging, ids, versions, tls, clock, reach, profile
 	State string `json:"state"`
 	Text  string `json:"text"`
@@ -33,9 +35,9 @@ type Finding struct {
 
 func (f Finding) String() string {
 	if f.Set != "" {
-		return fmt.Sprintf("%s: %s: %s; set %s", f.Area, f.State, f.Text, f.Set)
+		return fmt.Sprintf("%s %s: %s: %s; set %s", f.Of, f.Area, f.State, f.Text, f.Set)
 	}
-	return fmt.Sprintf("%s: %s: %s", f.Area, f.State, f.Text)
+	return fmt.Sprintf("%s %s: %s: %s", f.Of, f.Area, f.State, f.Text)
 }
 
 // examination is one run.
@@ -43,11 +45,12 @@ type examination struct {
 	cfg   *config.Config
 	up    *upstream.Upstream
 	now   func() time.Time
+	of    string // whom findings are of now; "": the upstream
 	found []Finding
 }
 
 func (x *examination) tell(area, state, set, format string, args ...any) {
-	x.found = append(x.found, Finding{area, state, fmt.Sprintf(format, args...), set})
+	x.found = append(x.found, Finding{cmp.Or(x.of, "upstream"), area, state, fmt.Sprintf(format, args...), set})
 }
 
 // Examine probes the upstream of a configuration and asks its issuers for the

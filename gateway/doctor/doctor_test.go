@@ -117,7 +117,7 @@ func TestProfiles(t *testing.T) {
 
 func TestClockAndCertificate(t *testing.T) {
 	x := &examination{now: time.Now}
-	x.clock("it", &http.Response{Header: http.Header{"Date": {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}}})
+	x.clock(&http.Response{Header: http.Header{"Date": {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}}})
 	if f := x.found[0]; f.State != Problem || !strings.Contains(f.Text, "differs by 1h0m") {
 		t.Errorf("got %v", f)
 	}
