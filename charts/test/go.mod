@@ -79,3 +79,7 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
+
+// Only tests of prometheus's own tests import it, which `go mod tidy` reads too; the version
+// that prometheus names cannot be had everywhere, and without this line tidy fails.
+replace github.com/prometheus/client_golang/exp => github.com/prometheus/client_golang/exp v0.0.0-20250914183048-a974e0d45e0a
