@@ -72,6 +72,11 @@ func sharedPlaces(a, b *config.Config) (why []string) {
 	if a.State.URL != "" && a.State.URL == b.State.URL { // not quoted: it may hold a password
 		why = append(why, "state.url is the same; give each a database of its own")
 	}
+	for i, mine := range a.Audit.Publish {
+		if j := slices.IndexFunc(b.Audit.Publish, func(p config.Publish) bool { return p.URL == mine.URL }); j >= 0 && (mine.Type == "s3" || mine.Type == "http") {
+			why = append(why, fmt.Sprintf("audit.publish[%d].url of one and audit.publish[%d].url of the other are the same: each would write over the other's checkpoints", i, j))
+		}
+	}
 	slices.Sort(why)
 	return why
 }
@@ -112,7 +117,7 @@ func sharedSecrets(a, b *config.Config) (why []string) {
 func sharedAudience(a, b *config.Config) (why []string) {
 	for _, mine := range a.Issuers {
 		for _, theirs := range b.Issuers {
-			if mine.Issuer != theirs.Issuer {
+			if mine.Issuer != theirs.Issuer && !sameIntrospection(&mine.Introspection, &theirs.Introspection) {
 				continue
 			}
 			for _, audience := range mine.Audiences {
@@ -123,6 +128,12 @@ func sharedAudience(a, b *config.Config) (why []string) {
 		}
 	}
 	return why
+}
+
+// sameIntrospection tells whether two issuers have opaque tokens looked up at one
+// place, whose answers need not say of which issuer a token is.
+func sameIntrospection(a, b *config.Introspection) bool {
+	return a.Mode != "never" && b.Mode != "never" && a.URL != "" && a.URL == b.URL
 }
 
 // checkTenants is Check for a file with tenants: of each, and of what they may not share.
