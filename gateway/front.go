@@ -67,6 +67,7 @@ func (f *front) run(ctx context.Context, cfg *config.Config, what served) error 
 	told := ctx
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	group, ctx := errgroup.WithContext(serving)
+	keepRoom(ctx)
 	group.Go(func() error { return leave(told, ctx, cancel, what.staff) })
 	group.Go(func() error { return serveOn(public, f.public, secure != nil) })
 	group.Go(func() error { return serveOn(admin, f.admin, cfg.AdminTLS()) })

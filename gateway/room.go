@@ -20,19 +20,17 @@ func keepRoom(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	live := []heap.Sample{{Name: "/gc/heap/live:bytes"}}
-	set := 100
+	now := []heap.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
 	var collected func(int)
 	collected = func(int) {
-		want := 100
+		heap.Read(now)
+		want, set := 100, int(now[1].Value.Uint64())
 		if ctx.Err() == nil {
-			heap.Read(live)
-			want = gcPercent(live[0].Value.Uint64())
+			want = gcPercent(now[0].Value.Uint64())
 			notice(collected)
 		}
 		if d := want - set; d > set/20 || -d > set/20 || want == 100 && d != 0 { // to set it stops the world for a moment
 			debug.SetGCPercent(want)
-			set = want
 		}
 	}
 	notice(collected)
