@@ -23,8 +23,9 @@ const (
 )
 
 const (
-	chunk  = 20_000 // records of one transaction
-	stride = 256    // records at least from one remembered place to the next
+	chunk  = 20_000    // records of one transaction
+	most   = 4 * chunk // and what they are found by, about: a page may speak of hundreds of patients
+	stride = 256       // records at least from one remembered place to the next
 )
 
 type posting struct{ tag, index int64 }
@@ -85,7 +86,7 @@ func (a *addition) batch(b audit.Batch) error {
 		a.records++
 	}
 	a.head.next, a.head.last, a.head.sum = b.Next, b.At, b.Sum[:]
-	if a.records >= chunk {
+	if a.records >= chunk || len(a.postings) >= most {
 		return errEnough
 	}
 	return nil
