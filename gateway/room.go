@@ -20,20 +20,28 @@ func keepRoom(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	now := []heap.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
 	var collected func(int)
 	collected = func(int) {
-		heap.Read(now)
-		want, set := 100, int(now[1].Value.Uint64())
-		if ctx.Err() == nil {
-			want = gcPercent(now[0].Value.Uint64())
+		if fit(ctx) {
 			notice(collected)
-		}
-		if d := want - set; d > set/20 || -d > set/20 || want == 100 && d != 0 { // to set it stops the world for a moment
-			debug.SetGCPercent(want)
 		}
 	}
 	notice(collected)
+}
+
+// fit sets the percentage for what the heap holds; false once ctx has ended, when it
+// is as it was.
+func fit(ctx context.Context) bool {
+	now := []heap.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
+	heap.Read(now)
+	want, set := 100, int(now[1].Value.Uint64())
+	if ctx.Err() == nil {
+		want = gcPercent(now[0].Value.Uint64())
+	}
+	if d := want - set; d > set/20 || -d > set/20 || want == 100 && d != 0 { // to set it stops the world for a moment
+		debug.SetGCPercent(want)
+	}
+	return ctx.Err() == nil
 }
 
 // notice has f called when the collector has run: it finds what nobody holds.
