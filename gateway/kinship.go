@@ -35,7 +35,7 @@ type kinship struct {
 const (
 	kinKept   = 1 << 16
 	kinFor    = time.Hour
-	kinWithin = 2 * time.Second  // an access does not wait longer to be compared
+	kinWithin = 5 * time.Second  // an access does not wait longer to be compared
 	kinRest   = 10 * time.Second // after a failure
 )
 
