@@ -32,9 +32,11 @@ type LogLevel struct {
 	Reset  bool      `json:"reset,omitempty"` // it is over from At on
 }
 
-// The kinds of rows in the state store: each decision, and where it is recorded.
+// The kinds of rows in the state store: each decision, the same to be recorded, which
+// may have to wait for the audit log, and where it was.
 const (
 	levelKind      = "log-level"
+	levelEventKind = "log-level-event"
 	levelHeardKind = "log-level-heard"
 )
 
@@ -98,7 +100,11 @@ func storeLevel(ctx context.Context, st *state.Store, l *LogLevel) error {
 	if err != nil {
 		return fmt.Errorf("write log level: %w", err)
 	}
-	return st.Put(ctx, levelKind, requestID(), value, l.At.Add(blockEventLife)) // as for blocks: gateways that are away record it later
+	id, until := requestID(), l.At.Add(blockEventLife) // as for blocks: gateways that are away record it later
+	if err := st.Put(ctx, levelEventKind, id, value, until); err != nil {
+		return err
+	}
+	return st.Put(ctx, levelKind, id, value, until)
 }
 
 // ErrNoLevel is what a reset gives where the route has no level of its own.
@@ -223,13 +229,19 @@ func (v *levels) maybeDetailed(method string, now time.Time) bool {
 	})
 }
 
-// learnLevel acts on a decision, and records it once in the trail of each gateway.
+// learnLevel acts on a decision.
 func (p *Process) learnLevel(r state.Row) {
+	if l := new(LogLevel); r.Value != nil && json.Unmarshal(r.Value, l) == nil {
+		p.levels.take(l, p.now())
+	}
+}
+
+// learnLevelEvent records a decision, once in the trail of each gateway.
+func (p *Process) learnLevelEvent(r state.Row) {
 	l := new(LogLevel)
 	if r.Value == nil || json.Unmarshal(r.Value, l) != nil {
 		return
 	}
-	p.levels.take(l, p.now())
 	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
 	defer cancel()
 	id := p.place + "\x00" + r.ID
@@ -237,10 +249,14 @@ func (p *Process) learnLevel(r state.Row) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, state.ErrNone) && p.recorded(l.record()) == nil {
+	if errors.Is(err, state.ErrNone) {
+		if p.recorded(l.record()) != nil {
+			p.stores.again(levelEventKind, r) // it has raised its alarm
+			return
+		}
 		err = p.stores.shared.Put(ctx, levelHeardKind, id, []byte("1"), r.Expires)
 	}
-	if err != nil && !errors.Is(err, state.ErrNone) {
+	if err != nil {
 		p.metrics.alarm("state.unavailable")
 	}
 }

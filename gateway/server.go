@@ -109,6 +109,7 @@ func newProcess(cfg *config.Config, log *zap.Logger) (*Process, error) {
 	p.stores.listen(eraseKind, p.learnErase)
 	p.stores.listen(tightKind, p.learnTightening)
 	p.stores.listen(levelKind, p.learnLevel)
+	p.stores.listen(levelEventKind, p.learnLevelEvent)
 	return p, nil
 }
 
