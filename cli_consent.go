@@ -27,8 +27,8 @@ func consentCommands() *cobra.Command {
 }
 
 func consentSimulate() *cobra.Command {
-	var path, patient, as string
-	var with, consents, data []string
+	var path string
+	var asked simulateFlags
 	var asJSON bool
 	c := configFlag(&cobra.Command{
 		Use:   "simulate --patient P --as USER.json",
@@ -54,31 +54,7 @@ or NDJSON instead of what the servers have. The output is patient data.`,
   gatehouse consent simulate -c gatehouse.yaml --patient p012 --as ann.json --data records.ndjson --consents none.json --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			q := gateway.Simulation{Patient: patient, Now: time.Now()}
-			if !strings.Contains(patient, "/") {
-				q.Patient = "Patient/" + patient
-			}
-			if id, ok := strings.CutPrefix(q.Patient, "Patient/"); !ok || !fhir.ValidID(id) {
-				return fmt.Errorf("--patient %s names no patient; write Patient/p012", patient)
-			}
-			var err error
-			if q.Subject, err = readAsker(as); err != nil {
-				return err
-			}
-			for _, f := range []struct {
-				names []string
-				into  *[][]byte
-			}{{with, &q.With}, {consents, &q.Consents}, {data, &q.Data}} {
-				if *f.into, err = readResources(f.names); err != nil {
-					return err
-				}
-			}
-			if q.Data == nil || q.Consents == nil {
-				if err := onSimulation(c.Context(), path, &q); err != nil {
-					return err
-				}
-			}
-			answer, err := gateway.Simulate(c.Context(), path, q)
+			answer, err := simulate(c.Context(), path, &asked)
 			if err != nil {
 				return err
 			}
@@ -88,13 +64,57 @@ or NDJSON instead of what the servers have. The output is patient data.`,
 			return printSimulated(c.OutOrStdout(), answer)
 		},
 	}, &path)
-	c.Flags().StringVar(&patient, "patient", "", "whose records, as `ID` or Patient/ID")
-	c.Flags().StringVar(&as, "as", "", "`FILE` that says who asks")
-	c.Flags().StringArrayVar(&with, "with", nil, "`FILE` with a Consent that would come; may be repeated")
-	c.Flags().StringArrayVar(&consents, "consents", nil, "`FILE` with Consents, instead of those on the server")
-	c.Flags().StringArrayVar(&data, "data", nil, "`FILE` with the patient's records, instead of those on the server")
+	c.Flags().StringVar(&asked.patient, "patient", "", "whose records, as `ID` or Patient/ID")
+	c.Flags().StringVar(&asked.as, "as", "", "`FILE` that says who asks")
+	c.Flags().StringArrayVar(&asked.with, "with", nil, "`FILE` with a Consent that would come; may be repeated")
+	c.Flags().StringArrayVar(&asked.consents, "consents", nil, "`FILE` with Consents, instead of those on the server")
+	c.Flags().StringArrayVar(&asked.data, "data", nil, "`FILE` with the patient's records, instead of those on the server")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON instead of a table")
 	return required(c, "patient", "as")
+}
+
+// simulateFlags are the question as it was typed.
+type simulateFlags struct {
+	patient, as          string
+	with, consents, data []string
+}
+
+// simulate asks it, on record where servers are asked.
+func simulate(ctx context.Context, path string, asked *simulateFlags) (*gateway.Simulated, error) {
+	q, err := asked.question()
+	if err != nil {
+		return nil, err
+	}
+	if q.Data == nil || q.Consents == nil {
+		if err := onSimulation(ctx, path, q); err != nil {
+			return nil, err
+		}
+	}
+	return gateway.Simulate(ctx, path, *q)
+}
+
+// question reads the files.
+func (f *simulateFlags) question() (*gateway.Simulation, error) {
+	q := gateway.Simulation{Patient: f.patient, Now: time.Now()}
+	if !strings.Contains(f.patient, "/") {
+		q.Patient = "Patient/" + f.patient
+	}
+	if id, ok := strings.CutPrefix(q.Patient, "Patient/"); !ok || !fhir.ValidID(id) {
+		return nil, fmt.Errorf("--patient %s names no patient; write Patient/p012", f.patient)
+	}
+	var err error
+	if q.Subject, err = readAsker(f.as); err != nil {
+		return nil, err
+	}
+	for _, from := range []struct {
+		names []string
+		into  *[][]byte
+	}{{f.with, &q.With}, {f.consents, &q.Consents}, {f.data, &q.Data}} {
+		if *from.into, err = readResources(from.names); err != nil {
+			return nil, err
+		}
+	}
+	return &q, nil
 }
 
 // onSimulation puts into the audit trail, before anything is read, that somebody
