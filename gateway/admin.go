@@ -38,7 +38,14 @@ type readiness struct {
 	Change   string            `json:"policy_change,omitempty"` // in force, under change control
 	Behind   string            `json:"policy_change_problem,omitempty"`
 	Drift    string            `json:"policy_unapproved,omitempty"`
-	Levels   []*LogLevel       `json:"log_levels,omitempty"` // of routes that have one for now
+	Levels   []routeLevel      `json:"log_levels,omitempty"` // of routes that have one for now
+}
+
+// routeLevel is what everybody may know of a LogLevel: who set it and why is for operators.
+type routeLevel struct {
+	Route string    `json:"route"`
+	Level string    `json:"level"`
+	Until time.Time `json:"until"`
 }
 
 func (p *Process) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -64,7 +71,9 @@ func (p *Process) readiness() *readiness {
 		r.Warnings["audit"] = waiting
 	}
 	r.Degraded = p.degraded(s)
-	r.Levels = p.levels.now(p.now())
+	for _, l := range p.levels.now(p.now()) {
+		r.Levels = append(r.Levels, routeLevel{l.Route, l.Level, l.Until})
+	}
 	r.Bundle = p.stores.bundles.trouble(s.cfg.Policy.Bundle, time.Now())
 	if s.approved != nil {
 		r.Change, r.Drift, r.Behind = s.approved.step.Change, s.drift, p.stores.changes.trouble()

@@ -23,7 +23,7 @@ func apart(tenants map[string]*config.Config) error {
 	for i, a := range names {
 		for _, b := range names[i+1:] {
 			for _, why := range slices.Concat(sharedPath(tenants[a], tenants[b]), sharedPlaces(tenants[a], tenants[b]), sharedSecrets(tenants[a], tenants[b]),
-				sharedAudience(tenants[a], tenants[b])) {
+				sharedAudience(tenants[a], tenants[b]), sharedNames(tenants[a], tenants[b])) {
 				problems = append(problems, fmt.Errorf("tenants %s and %s: %s", a, b, why))
 			}
 		}
@@ -134,6 +134,16 @@ func sharedAudience(a, b *config.Config) (why []string) {
 // place, whose answers need not say of which issuer a token is.
 func sameIntrospection(a, b *config.Introspection) bool {
 	return a.Mode != "never" && b.Mode != "never" && a.URL != "" && a.URL == b.URL
+}
+
+// sharedNames finds one pseudonym service that names for both in one domain: a
+// pseudonym of one would lead the other to its record of the same id.
+func sharedNames(a, b *config.Config) []string {
+	mine, theirs := a.Pseudonyms.Service, b.Pseudonyms.Service
+	if mine == nil || theirs == nil || strings.TrimRight(mine.URL, "/") != strings.TrimRight(theirs.URL, "/") || mine.Target != theirs.Target {
+		return nil
+	}
+	return []string{fmt.Sprintf("pseudonyms.service: both name in %s at one service; give each a target of its own", mine.Target)}
 }
 
 // checkTenants is Check for a file with tenants: of each, and of what they may not share.

@@ -41,4 +41,16 @@ func TestTenantsShareElsewhere(t *testing.T) {
 			t.Errorf("%+v: %q", tt, why)
 		}
 	}
+	naming := func(url, target string) *config.Config {
+		return &config.Config{Pseudonyms: config.Pseudonyms{Service: &config.PseudonymService{URL: url, Target: target}}}
+	}
+	const gpas = "https://gpas.example.org/gpas"
+	for _, tt := range []struct {
+		url, target string
+		refused     bool
+	}{{gpas, "{domain}", true}, {gpas + "/", "{domain}", true}, {gpas, "north-{domain}", false}, {"https://other.example.org/gpas", "{domain}", false}} {
+		if why := sharedNames(naming(tt.url, tt.target), naming(gpas, "{domain}")); (len(why) > 0) != tt.refused {
+			t.Errorf("%+v: %q", tt, why)
+		}
+	}
 }

@@ -27,7 +27,6 @@ type tenants struct {
 	north   *house
 	south   *house
 	process *gateway.Tenants
-	stop    func()
 }
 
 // newTenants writes the files of two tenants that believe the same issuer and have
