@@ -130,7 +130,8 @@ func (p *Process) learnErase(row state.Row) {
 	}
 }
 
-// erase does what was approved; where it fails, again at the next start.
+// erase does what was approved. Where it fails, the note of that brings the row again
+// with the next poll.
 func (p *Process) erase(e *Erasure) {
 	defer p.erasing.Delete(e.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), eraseWait)
@@ -141,7 +142,7 @@ func (p *Process) erase(e *Erasure) {
 	done, err := r.run(ctx, e)
 	if err = errors.Join(err, r.finish(ctx, e.ID, done, err)); err != nil {
 		p.metrics.alarm("audit.erase")
-		p.log.Error("a patient could not be erased; it is tried again at the next start", zap.String("erasure", e.ID), zap.Error(err))
+		p.log.Error("a patient could not be erased; it is tried again", zap.String("erasure", e.ID), zap.Error(err))
 		return
 	}
 	p.log.Info("a patient was erased", zap.String("erasure", e.ID), zap.Int("keys", done.Keys))
