@@ -12,7 +12,7 @@ import (
 )
 
 func keys() *cobra.Command {
-	group := &cobra.Command{Use: "keys", Short: "Make, rotate and list the keys that a configuration names"}
+	group := &cobra.Command{Use: "keys", Short: "Make, rotate, drop and list the keys that a configuration names"}
 	group.AddCommand(keysNew(), keysRotate(), keysDrop(), keysList())
 	return group
 }

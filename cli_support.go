@@ -48,7 +48,8 @@ reference to a record or a resource. Where it finds one it says in which line, a
 nothing: look there, and leave the file out by --without NAME. That it was made stands in
 the audit trail. Look through it before you send it: no search knows every name.
 
-The stacks and the last errors come from the admin API, for tokens with the role operator.`,
+The stacks, the memory and the last errors come from the admin API, for tokens with the role
+operator; without admin_auth they are missing.`,
 		Example: "  gatehouse support-bundle -c gatehouse.yaml --token-file operator.token --out support.tar.gz",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
