@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -247,10 +248,11 @@ func TestDrain(t *testing.T) {
 
 // TestMain keeps no log of the files that tests open, by which go test tells
 // whether it may answer from its cache: written while failAudit lets no file grow,
-// it would fail the whole run.
+// it would fail the whole run. And more tests run beside each other than there are
+// cores, since those that do wait more than they work.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.testlogfile", ""); err != nil {
+	if err := errors.Join(flag.Set("test.testlogfile", ""), flag.Set("test.parallel", "6")); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
