@@ -143,6 +143,7 @@ func (p *Process) sameProcess(old, next *config.Config) error {
 		{"listen", old.Listen, next.Listen}, {"admin", old.Admin, next.Admin},
 		{"state.dir", old.State.Dir, next.State.Dir}, {"state.key_file", old.State.Key().Where(), next.State.Key().Where()},
 		{"audit.dir", old.Audit.Dir, next.Audit.Dir}, {"audit.key_file", old.Audit.Key().Where(), next.Audit.Key().Where()},
+		{"audit.flush_timeout", time.Duration(old.Audit.FlushTimeout).String(), time.Duration(next.Audit.FlushTimeout).String()},
 	} {
 		if f.old != f.next {
 			return fmt.Errorf("%s cannot change while running: restart to move it from %s to %s", f.key, f.old, f.next)
