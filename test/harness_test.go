@@ -5,6 +5,8 @@ package test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -62,12 +64,28 @@ func newHouse(t *testing.T, release string) *house {
 	h := &house{t: t, dir: t.TempDir(), issuer: issuer, ehr: newEHR(t), log: &logBook{}, release: release}
 	t.Cleanup(func() { h.events(t) }) // of the gateway when it has stopped
 	h.write("policy/policy.rego", usualPolicy)
-	for _, k := range []string{"sealing", "audit", "pseudonyms"} {
+	for _, k := range []string{"sealing", "audit"} {
 		if err := config.NewKey(filepath.Join(h.dir, k+".key")); err != nil {
 			t.Fatal(err)
 		}
 	}
+	h.write("pseudonyms.key", pseudonymKey(t))
 	return h
+}
+
+var (
+	housesMu sync.Mutex
+	houses   = map[string]int{} // by test
+)
+
+// pseudonymKey is a key of the test's own, the same in each run: dates are shifted by
+// it, and one in some hundred keys shows a date that another record really has.
+func pseudonymKey(t *testing.T) string {
+	housesMu.Lock()
+	defer housesMu.Unlock()
+	houses[t.Name()]++
+	key := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name(), houses[t.Name()]))
+	return "gatehouse-key-v1 " + base64.StdEncoding.EncodeToString(key[:]) + "\n"
 }
 
 // open is the error that the gateway refuses to open with.
