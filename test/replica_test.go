@@ -52,7 +52,7 @@ func TestDrainDelay(t *testing.T) {
 	}
 	done := make(chan bool)
 	go func() { h.stop(); close(done) }()
-	h.within(500*time.Millisecond, func() bool { return strings.Contains(h.readyz(t), `"leaving":"it was told to stop`) })
+	h.within(3*time.Second, func() bool { return strings.Contains(h.readyz(t), `"leaving":"it was told to stop`) })
 	r, err := http.Get(h.base + "/metadata")
 	if err != nil || !r.Close {
 		t.Errorf("while it leaves: %v %+v", err, r)
